@@ -1,0 +1,56 @@
+# `make demo` and `make test` need only Python 3.11 or newer: they set up the rest.
+PYTHON ?= python3
+VENV := .venv
+DEMO := .venv-demo
+OUT ?= results-demo
+CONSTRAINTS := .ci/constraints.txt
+DEV_EXTRAS := study,baselines,torch,sb3,render
+
+.DEFAULT_GOAL := help
+.PHONY: help demo setup lint format types test bench wheel clean
+
+help:  ## show this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+demo: $(DEMO)/.stamp  ## see distributed Q-learning learn Simple Grid (under 3 minutes)
+	$(DEMO)/bin/commenv run --env SimpleGrid-v0 --algorithm dql --agents 5 \
+	    --trials 100 --episodes 1000 --gamma 0.9 --seed 0 --out $(OUT)
+	$(DEMO)/bin/commenv plot $(OUT)
+
+setup: $(VENV)/.stamp  ## make the development environment in .venv
+
+lint: $(VENV)/.stamp  ## check style
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+format: $(VENV)/.stamp  ## put the style right
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+types: $(VENV)/.stamp  ## check types
+	$(VENV)/bin/mypy
+
+test: $(VENV)/.stamp  ## run all tests
+	$(VENV)/bin/pytest -n auto
+
+bench: $(VENV)/.stamp  ## measure speed, as ratios within one run
+	$(VENV)/bin/python benchmarks/vector_speed.py
+	$(VENV)/bin/python benchmarks/study_speed.py
+
+wheel: $(VENV)/.stamp  ## build the wheel and try it in a clean environment
+	$(VENV)/bin/python .ci/try_wheel.py
+
+clean:  ## remove what these targets made
+	rm -rf $(VENV) $(DEMO) dist
+
+$(DEMO)/.stamp: pyproject.toml
+	$(PYTHON) -m venv --clear $(DEMO)
+	$(DEMO)/bin/pip install --quiet --editable '.[study]'
+	touch $@
+
+$(VENV)/.stamp: pyproject.toml $(CONSTRAINTS)
+	$(PYTHON) -m venv --clear $(VENV)
+	$(VENV)/bin/pip install --quiet --upgrade 'pip>=25.1'
+	$(VENV)/bin/pip install --quiet --constraint $(CONSTRAINTS) \
+	    --editable '.[$(DEV_EXTRAS)]' --group dev
+	touch $@

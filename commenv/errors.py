@@ -1,0 +1,92 @@
+"""The errors that commenv raises, and the hint that a misspelt name gets."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "BudgetExceededError",
+    "CommenvError",
+    "MalformedMessage",
+    "MissingExtraError",
+    "NotResetError",
+    "ResultsError",
+    "UnknownNameError",
+    "nearest",
+]
+
+
+class CommenvError(Exception):
+    """The root of every error that a caller of commenv can cause and cure."""
+
+
+class MalformedMessage(CommenvError, ValueError):  # noqa: N818 - a public name
+    """Bytes that do not decode to a message of the expected form."""
+
+
+class BudgetExceededError(CommenvError, RuntimeError):
+    """A message that does not fit a budget whose policy is ``exceed="raise"``."""
+
+
+class NotResetError(CommenvError, RuntimeError):
+    """A step, a message or a metric asked of an environment before its reset."""
+
+
+class ResultsError(CommenvError, RuntimeError):
+    """A results folder that is not ours, is damaged, or holds another study."""
+
+
+class MissingExtraError(CommenvError, ImportError):
+    """A feature whose optional dependencies are not installed.
+
+    Args:
+        feature: What was asked for, in words.
+        extra: The optional dependency group that provides it.
+    """
+
+    def __init__(self, feature: str, extra: str) -> None:
+        super().__init__(
+            f"{feature} needs the extra {extra!r}: "
+            f'install it with `pip install "commenv[{extra}]"`'
+        )
+        self.feature = feature
+        self.extra = extra
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        return type(self), (self.feature, self.extra)
+
+
+class UnknownNameError(CommenvError, ValueError):
+    """A name that nothing is registered under; the message lists the nearest ones.
+
+    Args:
+        kind: What was looked for, such as ``"algorithm"``.
+        name: The name that was not found.
+        known: The names that exist.
+        cure: What to do instead, if no near name is meant.
+    """
+
+    def __init__(
+        self, kind: str, name: str, known: Iterable[str], cure: str = ""
+    ) -> None:
+        known = tuple(known)
+        parts = [f"unknown {kind} {name!r}"]
+        if near := nearest(name, known):
+            parts.append("did you mean " + " or ".join(map(repr, near)) + "?")
+        elif known:
+            parts.append("known: " + ", ".join(sorted(known)))
+        if cure:
+            parts.append(cure)
+        super().__init__("; ".join(parts))
+        self._arguments = (kind, name, known, cure)
+
+    def __reduce__(self) -> tuple[type, tuple[str, str, tuple[str, ...], str]]:
+        return type(self), self._arguments
+
+
+def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
+    """The known names most like ``name``, best first; letter case is ignored."""
+    by_folded = {candidate.casefold(): candidate for candidate in known}
+    folded = difflib.get_close_matches(name.casefold(), by_folded, n=count, cutoff=0.6)
+    return [by_folded[match] for match in folded]
