@@ -1,0 +1,290 @@
+"""Addressed random draws: a number is looked up by its address, never consumed.
+
+A draw is a function of (seed, trial, agent, purpose, episode, index). So no result
+depends on which trials or agents share a batch, on the order in which parts of a
+program draw, or on what was drawn before: an evolution-strategies learner regenerates
+an agent's noise from the address alone, and a checkpoint holds no generator state.
+
+The generator is NumPy's Philox, a counter-based generator. Its key is made from
+``SeedSequence(seed, spawn_key=(trial, agent, purpose))``; the third word of its counter
+is the episode, and the first word counts blocks of four numbers within it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = [
+    "AddressedUniforms",
+    "Draws",
+    "GeneratorUniforms",
+    "UniformStream",
+    "WorldDraws",
+]
+
+WORDS_PER_BLOCK = 4
+_UNIFORMS_AT_A_TIME = 32
+# Generators never restart, so they may run far ahead. Rows a power of two apart would
+# compete for the same cache lines.
+_UNIFORMS_OF_A_GENERATOR = 260
+
+
+class Draws:
+    """Random numbers for a batch of (trials, agents), each found by its address.
+
+    Args:
+        seed: The study's seed, a non-negative integer.
+        trials: The trials' own numbers (not their positions in the batch).
+        agents: The agents' own numbers, or how many there are, counted from 0.
+
+    Raises:
+        ValueError: A negative seed, or no trial or agent at all.
+
+    Example:
+        >>> draws = Draws(seed=0, trials=[3, 7], agents=2)
+        >>> alone = Draws(seed=0, trials=[7], agents=[1])
+        >>> u = draws.uniforms("policy", episode=5, count=3)
+        >>> v = alone.uniforms("policy", episode=5, count=3)
+        >>> u.shape, bool((u[1, 1] == v[0, 0]).all())
+        ((2, 2, 3), True)
+    """
+
+    def __init__(
+        self, seed: int, trials: Sequence[int], agents: int | Sequence[int]
+    ) -> None:
+        if seed < 0:
+            raise ValueError(f"seed {seed} is negative; use an integer of 0 or more")
+        self.seed = int(seed)
+        self.trials = tuple(int(trial) for trial in trials)
+        chosen = range(agents) if isinstance(agents, int) else agents
+        self.agents = tuple(int(agent) for agent in chosen)
+        if not self.trials or not self.agents:
+            raise ValueError(
+                f"{len(self.trials)} trials and {len(self.agents)} agents leave "
+                "nobody to draw for; give at least 1 of each"
+            )
+        self.shape = (len(self.trials), len(self.agents))
+        self._keys: dict[str, NDArray[np.uint64]] = {}
+        self._generator = np.random.Generator(np.random.Philox(key=0))
+
+    def uniforms(
+        self,
+        purpose: str,
+        episode: int,
+        count: int,
+        *,
+        start: int = 0,
+        rows: NDArray[np.intp] | None = None,
+    ) -> NDArray[np.float64]:
+        """Draws uniform on [0, 1) with the indices ``start ... start + count - 1``.
+
+        Args:
+            purpose: What the numbers are for; different purposes never share numbers.
+            episode: The episode that they belong to.
+            count: How many for each agent.
+            start: The first index, a multiple of 4.
+            rows: Flat positions (trial-major) of the agents to draw for; all of them
+                when left out.
+
+        Returns:
+            float64, shape (trials, agents, count), or (len(rows), count).
+        """
+        return self._fill("random", purpose, episode, count, start, rows)
+
+    def normals(self, purpose: str, episode: int, count: int) -> NDArray[np.float64]:
+        """Draws from the standard normal distribution: (trials, agents, count)."""
+        return self._fill("standard_normal", purpose, episode, count, 0, None)
+
+    def seeds(self, purpose: str, episode: int) -> NDArray[np.int64]:
+        """One seed in [0, 2**31) per agent, for a foreign generator: (trials, agents).
+
+        Gymnasium asks for a Python ``int``; 31 bits also fit older environments that
+        hand their seed on to a legacy generator.
+        """
+        uniforms = self.uniforms(purpose, episode, 1)[..., 0]
+        return (uniforms * 2**31).astype(np.int64)
+
+    def stream(self, purpose: str, episode: int) -> AddressedUniforms:
+        """The uniform draws of one episode, one after the other."""
+        return AddressedUniforms(self, purpose, episode)
+
+    def world(self, episode: int, purpose: str = "environment") -> WorldDraws:
+        """What the worlds of one episode draw from."""
+        return _AddressedWorld(self, episode, purpose)
+
+    def _fill(
+        self,
+        method: str,
+        purpose: str,
+        episode: int,
+        count: int,
+        start: int,
+        rows: NDArray[np.intp] | None,
+    ) -> NDArray[np.float64]:
+        if start % WORDS_PER_BLOCK:
+            raise ValueError(f"start {start} is not a multiple of {WORDS_PER_BLOCK}")
+        keys = self._keys_for(purpose)
+        chosen = keys if rows is None else keys[rows]
+        out = np.empty((len(chosen), count))
+        bits: Any = self._generator.bit_generator
+        draw = getattr(self._generator, method)
+        state = bits.state
+        state["buffer_pos"] = WORDS_PER_BLOCK  # forget what an earlier address left
+        state["state"]["counter"] = np.array(
+            [start // WORDS_PER_BLOCK, 0, episode, 0], dtype=np.uint64
+        )
+        for key, row in zip(chosen, out, strict=True):
+            state["state"]["key"] = key
+            bits.state = state
+            draw(out=row)
+        return out.reshape(*self.shape, count) if rows is None else out
+
+    def _keys_for(self, purpose: str) -> NDArray[np.uint64]:
+        if purpose not in self._keys:
+            number = int.from_bytes(purpose.encode(), "little")
+            self._keys[purpose] = np.array(
+                [
+                    np.random.SeedSequence(
+                        self.seed, spawn_key=(trial, agent, number)
+                    ).generate_state(2, np.uint64)
+                    for trial in self.trials
+                    for agent in self.agents
+                ]
+            )
+        return self._keys[purpose]
+
+
+class UniformStream(ABC):
+    """Uniform numbers for a flat batch of instances, each with its own position.
+
+    Blocks are drawn ahead and handed out one by one, so that a batched environment
+    draws exactly what its scalar form would draw one at a time.
+
+    Args:
+        num_instances: How many instances there are.
+        ahead: How many numbers to draw ahead for each, a multiple of 4.
+    """
+
+    def __init__(self, num_instances: int, ahead: int = _UNIFORMS_AT_A_TIME) -> None:
+        self._block = np.empty((num_instances, ahead))
+        self._end = np.arange(1, num_instances + 1) * ahead
+        self._position = self._end.copy()
+        self._drawn = np.zeros(num_instances, dtype=np.int64)
+        self._calls_until_empty = 0
+
+    def next(self, active: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
+        """The next number of every active instance.
+
+        Args:
+            active: bool, shape (num_instances,). The others' positions stay. All are
+                active when left out.
+
+        Returns:
+            float64 in [0, 1), shape (num_instances,); meaningless where not active.
+        """
+        if self._calls_until_empty == 0:
+            self._refill()
+        self._calls_until_empty -= 1
+        numbers = self._block.take(self._position)
+        self._position += 1 if active is None else active
+        return numbers
+
+    def _refill(self) -> None:
+        """Draws for the rows that are used up, and counts the calls all rows can meet.
+
+        No row uses more than one number a call, so the next look is that many calls
+        away; this keeps the common call down to a gather and an addition.
+        """
+        ahead = self._block.shape[1]
+        rows = np.flatnonzero(self._position == self._end)
+        if len(rows):
+            self._block[rows] = self._draw(rows, self._drawn[rows])
+            self._drawn[rows] += ahead
+            self._position[rows] -= ahead
+        self._calls_until_empty = int((self._end - self._position).min())
+
+    @abstractmethod
+    def _draw(
+        self, rows: NDArray[np.intp], drawn: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """A block for each of ``rows``, which have drawn ``drawn`` numbers so far."""
+
+
+class AddressedUniforms(UniformStream):
+    """The stream of one (purpose, episode) for every agent of ``draws``."""
+
+    def __init__(self, draws: Draws, purpose: str, episode: int) -> None:
+        super().__init__(len(draws.trials) * len(draws.agents))
+        self._draws = draws
+        self._purpose = purpose
+        self._episode = episode
+
+    def _draw(
+        self, rows: NDArray[np.intp], drawn: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        ahead = self._block.shape[1]
+        block = np.empty((len(rows), ahead))
+        for start in np.unique(drawn):
+            mine = drawn == start
+            block[mine] = self._draws.uniforms(
+                self._purpose,
+                self._episode,
+                ahead,
+                start=int(start),
+                rows=rows[mine],
+            )
+        return block
+
+
+class GeneratorUniforms(UniformStream):
+    """A stream that reads one Gymnasium generator per instance, in order.
+
+    Args:
+        generators: One generator per instance; they run ahead of what was handed out.
+    """
+
+    def __init__(self, generators: Sequence[np.random.Generator]) -> None:
+        super().__init__(len(generators), ahead=_UNIFORMS_OF_A_GENERATOR)
+        self._generators = list(generators)
+
+    def replace(self, row: int, generator: np.random.Generator) -> None:
+        """Gives one instance a new generator and forgets what the old one left."""
+        self._generators[row] = generator
+        self._position[row] = self._end[row]
+        self._calls_until_empty = 0
+
+    def _draw(
+        self, rows: NDArray[np.intp], drawn: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        block = np.empty((len(rows), self._block.shape[1]))
+        for row, numbers in zip(rows, block, strict=True):
+            self._generators[row].random(out=numbers)
+        return block
+
+
+class WorldDraws(Protocol):
+    """What a world asks of its source of randomness at a reset."""
+
+    def uniforms(self) -> UniformStream:
+        """The stream from which the episode's start and steps are drawn."""
+
+    def seeds(self) -> NDArray[np.int64]:
+        """One seed per instance, flat, for worlds with generators of their own."""
+
+
+class _AddressedWorld:
+    def __init__(self, draws: Draws, episode: int, purpose: str) -> None:
+        self._draws = draws
+        self._episode = episode
+        self._purpose = purpose
+
+    def uniforms(self) -> UniformStream:
+        return self._draws.stream(self._purpose, self._episode)
+
+    def seeds(self) -> NDArray[np.int64]:
+        return self._draws.seeds(self._purpose, self._episode).ravel()
