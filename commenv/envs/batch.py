@@ -1,0 +1,200 @@
+"""Batches of instances: over tables, and over a list of scalar environments."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+from gymnasium.vector.utils import create_empty_array
+from numpy.typing import NDArray
+
+from commenv.draws import UniformStream, WorldDraws
+from commenv.envs.batched import BatchedEnv, BatchedStep
+from commenv.envs.flat import FlatTables, integer_actions
+from commenv.envs.tabular import TabularMDP
+from commenv.errors import NotResetError
+
+__all__ = ["ScalarBatch", "TabularBatch"]
+
+_ARRAY_SPACES = (spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary, spaces.Box)
+
+
+class TabularBatch(BatchedEnv):
+    """Many instances of one tabular process, stepped by array operations.
+
+    Observations are states, int64 of shape (num_envs,). Each active instance uses one
+    uniform number per reset and per step, exactly as the scalar form does; a
+    deterministic process never asks its draws for any.
+
+    Args:
+        mdp: The dynamics.
+        num_envs: How many instances, at least 1.
+        max_episode_steps: The time limit, or None.
+
+    Raises:
+        ValueError: ``num_envs`` or ``max_episode_steps`` below 1.
+    """
+
+    mdp: TabularMDP
+
+    def __init__(
+        self, mdp: TabularMDP, num_envs: int, max_episode_steps: int | None = None
+    ) -> None:
+        check_counts(num_envs, max_episode_steps)
+        self.mdp = mdp
+        self.num_envs = num_envs
+        self.max_episode_steps = max_episode_steps
+        self.single_observation_space = spaces.Discrete(mdp.num_states)
+        self.single_action_space = spaces.Discrete(mdp.num_actions)
+        self._tables = FlatTables(mdp)
+        self._states: NDArray[np.int64] | None = None
+        self._elapsed = np.zeros(num_envs, dtype=np.int64)
+        self._uniforms: UniformStream | None = None
+
+    def reset(
+        self, draws: WorldDraws, mask: NDArray[np.bool_] | None = None
+    ) -> NDArray[Any]:
+        """Starts an episode; see :meth:`BatchedEnv.reset`."""
+        if mask is None:
+            mask = np.ones(self.num_envs, dtype=bool)
+            self._states = np.zeros(self.num_envs, dtype=np.int64)
+            self._uniforms = None if self.mdp.deterministic else draws.uniforms()
+        elif self._states is None:
+            raise NotResetError(
+                "a reset with a mask before the first reset; reset all instances first"
+            )
+        uniforms = self._uniforms.next(mask) if self._uniforms else None
+        started = self._tables.start(uniforms, self.num_envs)
+        self._states = np.where(mask, started, self._states)
+        self._elapsed[mask] = 0
+        return self._states.copy()
+
+    def step(self, actions: NDArray[Any], active: NDArray[np.bool_]) -> BatchedStep:
+        """Moves the active instances by one step; see :meth:`BatchedEnv.step`."""
+        if self._states is None:
+            raise NotResetError("step before the first reset; call reset() first")
+        chosen = integer_actions(actions, (self.num_envs,))
+        self._tables.check(np.where(active, chosen, 0))
+        uniforms = self._uniforms.next(active) if self._uniforms else None
+        pairs = self._states * self._tables.stride
+        pairs += np.where(active, chosen, self._tables.idle)
+        self._states, rewards, terminated = self._tables.move(pairs, uniforms)
+        self._elapsed += active
+        truncated = np.zeros(self.num_envs, dtype=bool)
+        if self.max_episode_steps is not None:
+            truncated = (self._elapsed >= self.max_episode_steps) & active & ~terminated
+        return BatchedStep(self._states.copy(), rewards, terminated, truncated)
+
+
+class ScalarBatch(BatchedEnv):
+    """A list of scalar Gymnasium environments as a batch: the fallback for any world.
+
+    Every full reset seeds each instance with the seed that the draws give it, so an
+    episode does not depend on the episodes before it. The time limit is the
+    environments' own ``TimeLimit``.
+
+    Args:
+        envs: The instances, with equal spaces: Discrete, MultiDiscrete, MultiBinary or
+            Box, for observations and actions.
+
+    Raises:
+        ValueError: No instance at all, or spaces of another kind.
+    """
+
+    mdp: None = None
+
+    def __init__(self, envs: Sequence[gym.Env[Any, Any]]) -> None:
+        check_counts(len(envs), None)
+        self.envs = list(envs)
+        self.num_envs = len(self.envs)
+        spec = self.envs[0].spec
+        self.max_episode_steps = spec.max_episode_steps if spec else None
+        self.single_observation_space = self.envs[0].observation_space
+        self.single_action_space = self.envs[0].action_space
+        _check_space(self.single_observation_space, "observation")
+        _check_space(self.single_action_space, "action")
+        self._observations: Any = create_empty_array(
+            self.single_observation_space, n=self.num_envs, fn=np.zeros
+        )
+        self._reset_once = False
+
+    def reset(
+        self, draws: WorldDraws, mask: NDArray[np.bool_] | None = None
+    ) -> NDArray[Any]:
+        """Starts an episode; see :meth:`BatchedEnv.reset`.
+
+        With a mask the chosen instances go on with their own generators.
+        """
+        if mask is None:
+            seeds = draws.seeds()
+            for row, env in enumerate(self.envs):
+                self._observations[row] = env.reset(seed=int(seeds[row]))[0]
+            self._reset_once = True
+        elif not self._reset_once:
+            raise NotResetError(
+                "a reset with a mask before the first reset; reset all instances first"
+            )
+        else:
+            for row in np.flatnonzero(mask).tolist():
+                self._observations[row] = self.envs[row].reset()[0]
+        return self._observations.copy()
+
+    def step(self, actions: NDArray[Any], active: NDArray[np.bool_]) -> BatchedStep:
+        """Moves the active instances by one step; see :meth:`BatchedEnv.step`."""
+        if not self._reset_once:
+            raise NotResetError("step before the first reset; call reset() first")
+        given = np.asarray(actions)
+        if given.shape[:1] != (self.num_envs,):
+            raise ValueError(
+                f"actions of shape {given.shape} for {self.num_envs} instances; give "
+                "one action for each"
+            )
+        rows = np.flatnonzero(active).tolist()
+        chosen = [self._action(given[row], row) for row in rows]
+        rewards = np.zeros(self.num_envs)
+        terminated = np.zeros(self.num_envs, dtype=bool)
+        truncated = np.zeros(self.num_envs, dtype=bool)
+        for row, action in zip(rows, chosen, strict=True):
+            observation, reward, ends, cut, _ = self.envs[row].step(action)
+            self._observations[row] = observation
+            rewards[row] = float(reward)
+            terminated[row] = ends
+            truncated[row] = cut and not ends
+        return BatchedStep(self._observations.copy(), rewards, terminated, truncated)
+
+    def close(self) -> None:
+        """Closes every instance."""
+        for env in self.envs:
+            env.close()
+
+    def _action(self, action: Any, row: int) -> Any:
+        """One action in the form that the action space contains."""
+        space = self.single_action_space
+        if isinstance(space, spaces.Box):
+            action = np.asarray(action, dtype=space.dtype)
+        if not space.contains(action):
+            raise ValueError(
+                f"action {action} of instance {row} is outside the action space {space}"
+            )
+        return int(action) if isinstance(space, spaces.Discrete) else action
+
+
+def check_counts(num_envs: int, max_episode_steps: int | None) -> None:
+    """Raises ValueError without an instance, or with a time limit below one step."""
+    if num_envs < 1:
+        raise ValueError(f"num_envs {num_envs} leaves nothing to step; use 1 or more")
+    if max_episode_steps is not None and max_episode_steps < 1:
+        raise ValueError(
+            f"max_episode_steps {max_episode_steps} is below 1; use 1 or more, or None"
+        )
+
+
+def _check_space(space: gym.Space[Any], what: str) -> None:
+    if not isinstance(space, _ARRAY_SPACES):
+        raise ValueError(
+            f"the {what} space {space} is not one array per instance; wrap the "
+            f"environment, in gymnasium.wrappers.FlattenObservation for instance"
+        )

@@ -1,0 +1,141 @@
+"""Tables laid out for stepping many instances at once, and the rule of sampling."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from commenv.envs.tabular import TabularMDP
+
+__all__ = ["FlatTables", "integer_actions", "thresholds"]
+
+
+def thresholds(probability: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The cumulative probabilities at which a uniform number changes its outcome.
+
+    The outcome of u is the first whose cumulative probability exceeds u, which is the
+    number of thresholds at or below u: Gymnasium's rule for its tabular environments.
+    The last possible outcome takes what rounding leaves of the unit interval.
+
+    Args:
+        probability: float64, shape (..., K), sums to 1 over the last axis.
+
+    Returns:
+        float64, shape (..., K - 1), increasing; inf from the last possible outcome on.
+    """
+    size = probability.shape[-1]
+    last = size - 1 - (probability[..., ::-1] > 0).argmax(axis=-1)
+    within = np.arange(size - 1) < last[..., None]
+    return np.where(within, probability.cumsum(axis=-1)[..., :-1], np.inf)
+
+
+def integer_actions(actions: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.int64]:
+    """Actions as an int64 array of the given shape.
+
+    Raises:
+        ValueError: Another shape, or numbers that are not integers.
+    """
+    array = np.asarray(actions)
+    if array.shape != shape or array.dtype.kind not in "iu":
+        raise ValueError(
+            f"actions of shape {array.shape} and dtype {array.dtype}; give integers "
+            f"of shape {shape}, one per instance"
+        )
+    return array.astype(np.int64, copy=False)
+
+
+class FlatTables:
+    """The tables of a process as flat arrays, so that a step is one gather per field.
+
+    States and actions are joined into *pairs*, ``state * stride + action``. Every state
+    has one action more than the process: ``idle``, which stays, earns nothing and does
+    not end the episode. So instances that rest or restart pass through the same
+    gathers as the others.
+
+    Attributes:
+        num_actions: How many actions the process has; also the number of ``idle``.
+        stride: The distance between the pairs of neighbouring states.
+        restart: The pair of idling in the first possible start state.
+        random_start: Whether there is more than one possible start state.
+    """
+
+    def __init__(self, mdp: TabularMDP) -> None:
+        states, actions, outcomes = mdp.probability.shape
+        self.num_actions = self.idle = actions
+        self.stride = actions + 1
+        first = int(np.flatnonzero(mdp.start)[0])
+        self.restart = first * self.stride + self.idle
+        self.random_start = np.count_nonzero(mdp.start) > 1
+        self._first = first
+        self._start = thresholds(mdp.start)
+        self._outcomes = outcomes
+
+        def laid_out(table: NDArray[Any], idle: ArrayLike) -> NDArray[Any]:
+            column = np.broadcast_to(idle, (states, 1, table.shape[-1]))
+            return np.concatenate([table, column], axis=1, dtype=table.dtype)
+
+        own = np.arange(states)[:, None, None]
+        self._next_state = laid_out(mdp.next_state, own).ravel()
+        self._reward = laid_out(mdp.reward, 0.0).ravel()
+        self._terminated = laid_out(mdp.terminated, False).ravel()
+        cuts = laid_out(thresholds(mdp.probability), np.inf)
+        self._thresholds = [cuts[..., k].ravel() for k in range(outcomes - 1)]
+
+    def start(
+        self, uniforms: NDArray[np.float64] | None, count: int
+    ) -> NDArray[np.int64]:
+        """The first states of ``count`` instances, from one uniform number each.
+
+        Args:
+            uniforms: float64, shape (count,); not needed without a random start.
+            count: How many instances start.
+
+        Returns:
+            int64, shape (count,).
+        """
+        if not self.random_start or uniforms is None:
+            return np.full(count, self._first)
+        return self._start.searchsorted(uniforms, side="right")
+
+    def move(
+        self, pairs: NDArray[np.int64], uniforms: NDArray[np.float64] | None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.bool_]]:
+        """One step of many instances, from one uniform number each.
+
+        Args:
+            pairs: int64, shape (n,): ``state * stride + action``.
+            uniforms: float64, shape (n,); not needed where all outcomes are certain.
+
+        Returns:
+            (next states, rewards, terminated), each a new array of shape (n,).
+        """
+        index = pairs
+        if uniforms is not None and self._thresholds:
+            passed = np.zeros(len(pairs), dtype=np.int8)
+            for cut in self._thresholds:
+                passed += (uniforms >= cut.take(pairs)).view(np.int8)
+            index = pairs * self._outcomes
+            index += passed
+        return (
+            self._next_state.take(index),
+            self._reward.take(index),
+            self._terminated.take(index),
+        )
+
+    def check(self, actions: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The actions, if all lie in the action space.
+
+        Raises:
+            ValueError: One does not; the message names it.
+        """
+        # As unsigned numbers negative ones are huge: one pass finds both kinds.
+        if actions.view(np.uint64).max() >= self.num_actions:
+            wrong = (actions < 0) | (actions >= self.num_actions)
+            row = int(wrong.argmax())
+            raise ValueError(
+                f"action {actions[row]} of instance {row} is outside the action "
+                f"space; actions are 0 ... {self.num_actions - 1}"
+            )
+        return actions

@@ -1,0 +1,114 @@
+"""From an environment id to a batch of instances."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import gymnasium as gym
+from gymnasium.envs.registration import EnvSpec, load_env_creator
+
+from commenv.envs.batch import ScalarBatch, TabularBatch, check_counts
+from commenv.envs.tabular import TabularMDP
+from commenv.errors import UnknownNameError
+
+__all__ = ["find_spec", "make_batched"]
+
+_logger = logging.getLogger("commenv")
+
+
+def make_batched(
+    env_id: str,
+    num_envs: int,
+    *,
+    env_kwargs: Mapping[str, Any] | None = None,
+    max_episode_steps: int | None = None,
+) -> TabularBatch | ScalarBatch:
+    """Makes ``num_envs`` instances of a Gymnasium environment as one batch.
+
+    Environments that publish their tables are stepped by array operations. All others
+    are stepped one by one, which is slower; the log says so.
+
+    Args:
+        env_id: A registered id; ``"module:Env-v0"`` imports the module first.
+        num_envs: How many instances, at least 1.
+        env_kwargs: Arguments for the environment, as for ``gym.make``.
+        max_episode_steps: The time limit; that of the id when left out.
+
+    Returns:
+        A batch whose ``mdp`` holds the tables, or is None where there are none.
+
+    Raises:
+        UnknownNameError: No such id or module; the message lists the nearest ids.
+        ValueError: An argument that the environment does not have, or a count below 1.
+    """
+    check_counts(num_envs, max_episode_steps)
+    spec = find_spec(env_id)
+    arguments = dict(env_kwargs or {})
+    _check_arguments(spec, arguments)
+
+    def make() -> gym.Env[Any, Any]:
+        return gym.make(
+            spec,
+            max_episode_steps=max_episode_steps,
+            disable_env_checker=True,
+            **arguments,
+        )
+
+    env = make()
+    try:
+        mdp = TabularMDP.from_env(env)
+    except ValueError as reason:
+        if num_envs > 1:  # one instance alone loses nothing
+            _logger.info("%s is stepped one instance at a time: %s", env_id, reason)
+        return ScalarBatch([env, *(make() for _ in range(num_envs - 1))])
+    env.close()
+    return TabularBatch(mdp, num_envs, max_episode_steps or spec.max_episode_steps)
+
+
+def find_spec(env_id: str) -> EnvSpec:
+    """The specification of a registered environment.
+
+    Args:
+        env_id: A registered id; ``"module:Env-v0"`` imports the module first.
+
+    Raises:
+        UnknownNameError: No such id or module; the message lists the nearest ids.
+    """
+    module, _, name = env_id.rpartition(":")
+    if module:
+        try:
+            importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            if error.name != module.partition(".")[0] and error.name != module:
+                raise
+            cure = "install the package or correct the name before the colon"
+            raise UnknownNameError("module", module, (), cure) from error
+    if name not in gym.registry:
+        cure = "an environment of another package is written module:Env-v0"
+        raise UnknownNameError("environment", name, gym.registry, cure)
+    return gym.registry[name]
+
+
+def _check_arguments(spec: EnvSpec, arguments: Mapping[str, Any]) -> None:
+    """Refuses arguments that the environment's constructor does not have."""
+    if spec.entry_point is None:
+        raise ValueError(
+            f"{spec.id} has only a vector form; use an id with a scalar form"
+        )
+    creator: Any = spec.entry_point
+    if isinstance(creator, str):
+        creator = load_env_creator(creator)
+    parameters = inspect.signature(creator).parameters
+    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
+        return
+    known = [name for name in parameters if name != "render_mode"]
+    for name in arguments:
+        if name not in parameters:
+            raise ValueError(
+                f"{spec.id} has no argument {name!r}; it knows "
+                + (", ".join(known) or "no argument")
+            )
