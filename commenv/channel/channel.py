@@ -1,0 +1,46 @@
+"""What a channel is made of; :class:`commenv.channel.live.LiveChannel` runs it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from commenv.channel.budget import Budget
+from commenv.channel.codec import Codec, Identity
+from commenv.channel.link import Link, PerfectLink
+
+__all__ = ["Channel"]
+
+
+@dataclass(frozen=True)
+class Channel:
+    """The description of a metered message channel in one direction.
+
+    A message passes codec, budget, link and ledger, and meets one fate: delivered,
+    refused, lost, expired or in flight. What is counted are the bytes really encoded.
+
+    Args:
+        codec: How records become bytes; by default as they stand in memory.
+        budget: How much may be sent; by default without limit.
+        link: What may be lost; by default nothing.
+        headers: Whether byte budgets and the metric ``size`` count the 16-byte headers
+            too. The ledger always counts both, apart.
+        medium: ``"unicast"`` charges a broadcast once per receiving agent,
+            ``"broadcast"`` once in all: one transmission that all agents of a trial
+            hear, or none, entered on the trial's first link.
+
+    Raises:
+        ValueError: An unknown medium.
+    """
+
+    codec: Codec = field(default_factory=Identity)
+    budget: Budget = field(default_factory=Budget)
+    link: Link = field(default_factory=PerfectLink)
+    headers: bool = False
+    medium: Literal["unicast", "broadcast"] = "unicast"
+
+    def __post_init__(self) -> None:
+        if self.medium not in ("unicast", "broadcast"):
+            raise ValueError(
+                f"medium {self.medium!r} is neither 'unicast' nor 'broadcast'"
+            )

@@ -1,0 +1,123 @@
+"""The ledger: every message, every byte, and what became of it."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from commenv.channel.frames import HEADER_SIZE
+
+__all__ = ["Entry", "Fate", "Ledger", "Unit"]
+
+
+class Fate(IntEnum):
+    """What became of a message. Each has exactly one fate at any time."""
+
+    DELIVERED = 0
+    REFUSED = 1
+    LOST = 2
+    EXPIRED = 3
+    IN_FLIGHT = 4
+
+
+class Unit(IntEnum):
+    """What the ledger counts: messages, bytes of payload, bytes of header."""
+
+    MESSAGES = 0
+    PAYLOAD = 1
+    HEADER = 2
+
+
+class Entry(NamedTuple):
+    """One line of the journal: messages that met a fate together.
+
+    Attributes:
+        links: The flat (trial-major) links of the messages, shape (m,).
+        headers: Their headers, shape (m,).
+        fate: What became of them.
+        payload: Their payload bytes, shape (m,).
+    """
+
+    links: NDArray[np.intp]
+    headers: NDArray[np.void]
+    fate: Fate
+    payload: NDArray[np.int64]
+
+
+class Ledger:
+    """Counts for every link, so that ``attempted`` is the sum over the fates.
+
+    A message that a budget cuts counts as delivered, and its cut bytes as refused.
+
+    Args:
+        shape: (trials, agents).
+        journal: Keep every single message's entry too, in ``journal``.
+    """
+
+    def __init__(self, shape: tuple[int, int], *, journal: bool = False) -> None:
+        self.shape = shape
+        links = shape[0] * shape[1]
+        self._attempted = np.zeros((len(Unit), links), dtype=np.int64)
+        self._fates = np.zeros((len(Fate), len(Unit), links), dtype=np.int64)
+        self._penalty = np.zeros(links)
+        self.journal: list[Entry] | None = [] if journal else None
+
+    def attempt(self, links: NDArray[np.intp], payload: NDArray[np.int64]) -> None:
+        """Enters messages that are about to be sent, at most one for each link."""
+        self._attempted[Unit.MESSAGES, links] += 1
+        self._attempted[Unit.PAYLOAD, links] += payload
+        self._attempted[Unit.HEADER, links] += HEADER_SIZE
+
+    def settle(
+        self,
+        fate: Fate,
+        links: NDArray[np.intp],
+        payload: NDArray[np.int64],
+        headers: NDArray[np.void],
+    ) -> None:
+        """Enters the fate of messages, at most one for each link."""
+        if not len(links):
+            return
+        counts = self._fates[fate]
+        counts[Unit.MESSAGES, links] += 1
+        counts[Unit.PAYLOAD, links] += payload
+        counts[Unit.HEADER, links] += HEADER_SIZE
+        if self.journal is not None:
+            self.journal.append(Entry(links, headers, fate, payload))
+
+    def cut(self, links: NDArray[np.intp], payload: NDArray[np.int64]) -> None:
+        """Enters the bytes that a budget cut from messages that went on."""
+        self._fates[Fate.REFUSED, Unit.PAYLOAD, links] += payload
+
+    def land(self, link: int, payload: int) -> None:
+        """Takes a message out of flight, because it is about to meet another fate."""
+        self._fates[Fate.IN_FLIGHT, :, link] -= (1, payload, HEADER_SIZE)
+
+    def charge(self, links: NDArray[np.intp], penalty: NDArray[np.float64]) -> None:
+        """Enters the price of messages beyond a budget, at most one for each link."""
+        self._penalty[links] += penalty
+
+    def attempted(self, unit: Unit = Unit.MESSAGES) -> NDArray[np.int64]:
+        """What was handed to the channel: int64, shape (trials, agents)."""
+        return self._attempted[unit].reshape(self.shape).copy()
+
+    def count(self, fate: Fate, unit: Unit = Unit.MESSAGES) -> NDArray[np.int64]:
+        """What met a fate: int64, shape (trials, agents)."""
+        return self._fates[fate, unit].reshape(self.shape).copy()
+
+    def sent(self, unit: Unit = Unit.MESSAGES) -> NDArray[np.int64]:
+        """Attempted less refused: what was paid for, lost or not."""
+        return self.attempted(unit) - self.count(Fate.REFUSED, unit)
+
+    @property
+    def penalty(self) -> NDArray[np.float64]:
+        """The price of all messages beyond a budget: float64, (trials, agents)."""
+        return self._penalty.reshape(self.shape).copy()
+
+    @property
+    def balanced(self) -> bool:
+        """Whether the fates add up to what was attempted, on every link."""
+        return bool((self._attempted == self._fates.sum(axis=0)).all())

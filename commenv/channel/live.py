@@ -1,0 +1,381 @@
+"""A channel at work over the links of a batch: its clock, its budget, its ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from commenv.channel.budget import Accounts, Admission, Left
+from commenv.channel.channel import Channel
+from commenv.channel.codec import Encoded
+from commenv.channel.frames import (
+    HEADER,
+    HEADER_SIZE,
+    LEARNER,
+    TRUNCATED,
+    Frames,
+    merge,
+)
+from commenv.channel.ledger import Fate, Ledger
+from commenv.channel.message import (
+    FREE_FORM_SCHEMA,
+    FreeForm,
+    Messages,
+    Received,
+    schema_of,
+)
+from commenv.channel.payload import pack, unpack
+from commenv.draws import Draws
+from commenv.errors import NotResetError
+
+__all__ = ["LiveChannel", "Receipt"]
+
+
+class Receipt(NamedTuple):
+    """What senders are told; whether a link lost a message is not in it.
+
+    Attributes:
+        accepted: bool, shape (trials, agents): the message was sent, or waits to be.
+            False where it was refused, and where there was none.
+        ended: bool, shape (trials, agents): a budget with ``exceed="terminate"`` ends
+            this agent's episode.
+        left: What is left of the budget.
+    """
+
+    accepted: NDArray[np.bool_]
+    ended: NDArray[np.bool_]
+    left: Left
+
+
+class _Waiting(NamedTuple):
+    """A message that a budget queued; its window has ended once ``due`` is known."""
+
+    frame: Frames
+    due: int | None
+
+    @property
+    def link(self) -> int:
+        return int(self.frame.links[0])
+
+    @property
+    def size(self) -> int:
+        return int(self.frame.sizes[0])
+
+
+class LiveChannel:
+    """One direction of a channel, over links of shape (trials, agents).
+
+    Args:
+        channel: What it is made of.
+        direction: ``"uplink"`` (each link has a sender of its own) or ``"downlink"``
+            (the learner of a trial sends to all of its agents).
+        draws: Where the order of a team and the link's losses come from.
+        journal: Keep an entry for every single message in ``ledger.journal``.
+
+    Attributes:
+        channel: The description.
+        shape: (trials, agents).
+        ledger: What was sent, and what became of it.
+        clock: Ticks so far.
+        episode: The episode that headers are stamped with, -1 before the first.
+    """
+
+    def __init__(
+        self,
+        channel: Channel,
+        direction: Literal["uplink", "downlink"],
+        draws: Draws,
+        *,
+        journal: bool = False,
+    ) -> None:
+        trials, agents = draws.shape
+        self.channel = channel
+        self.shape = draws.shape
+        self.ledger = Ledger(draws.shape, journal=journal)
+        self.clock = 0
+        self.episode = -1
+        self._direction = direction
+        self._draws = draws
+        self._accounts = Accounts(
+            channel.budget, draws.shape, HEADER_SIZE if channel.headers else 0
+        )
+        senders = draws.shape if direction == "uplink" else (trials, 1)
+        self._memory = channel.codec.start(senders)
+        self._losses = draws.stream(f"{direction} loss", 0)
+        self._agents = np.tile(np.array(draws.agents, np.uint32), trials)
+        self._sequence = np.zeros(trials * agents, dtype=np.uint32)
+        self._dtype: np.dtype[np.void] | None = None
+        self._begun = False
+        self._inbox: list[Frames] = []
+        self._queue: list[_Waiting] = []
+
+    @property
+    def left(self) -> Left:
+        """What is left of the budget in the current window."""
+        return self._accounts.left()
+
+    def tick(self, *, new_episode: bool = False) -> None:
+        """Advances the clock by one step, or round.
+
+        Windows that end are renewed; messages that have waited too long expire, and
+        then those that fit are sent, the oldest first.
+
+        Args:
+            new_episode: The tick also begins the next episode.
+        """
+        self.clock += 1
+        self.episode += new_episode
+        per = self.channel.budget.per
+        if per == "step" or (per == "episode" and new_episode):
+            self._accounts.renew()
+            due = self.clock + self.channel.budget.max_wait
+            self._queue = [
+                waiting if waiting.due is not None else waiting._replace(due=due)
+                for waiting in self._queue
+            ]
+        if self._queue:
+            self._expire()
+            self._serve()
+
+    def send(self, messages: Messages | FreeForm) -> Receipt:
+        """Sends one message from each agent that is not silent.
+
+        Raises:
+            NotResetError: No episode has begun.
+            ValueError: Messages for links of another shape, or of another form than
+                this channel's earlier ones.
+            BudgetExceededError: Under ``exceed="raise"``; nothing is sent then.
+        """
+        if messages.shape != self.shape:
+            raise ValueError(
+                f"messages for {messages.shape} (trials, agents) on a channel of "
+                f"{self.shape}; send one for each link"
+            )
+        if isinstance(messages, FreeForm):
+            dtype = None
+            self._check_form(dtype)
+            encoded, pending = _encode_free_form(messages), self._memory
+        else:
+            dtype = messages.records.dtype
+            self._check_form(dtype)
+            encoded, pending = self.channel.codec.encode(messages, self._memory)
+        links = np.flatnonzero(encoded.present)
+        stops = np.cumsum(encoded.sizes)[links]
+        headers = self._headers(links, self._agents[links], dtype)
+        starts = stops - encoded.sizes[links]
+        frames = Frames(links, headers, encoded.data, starts, stops)
+        accepted = self._transmit(frames, dtype)
+        self._memory = self.channel.codec.commit(self._memory, pending, accepted)
+        ended = np.zeros(self.shape, dtype=np.bool_)
+        if self.channel.budget.exceed == "terminate":
+            ended = encoded.present.reshape(self.shape) & ~accepted
+        return Receipt(accepted, ended, self.left)
+
+    def broadcast(self, parameters: NDArray[np.void]) -> Receipt:
+        """Sends one record per trial to every agent of the trial.
+
+        Args:
+            parameters: Structured array, shape (trials,).
+
+        Raises:
+            NotResetError: No episode has begun.
+            ValueError: Not one record per trial, or NaN in one.
+            BudgetExceededError: Under ``exceed="raise"``; nothing is sent then.
+        """
+        trials, agents = self.shape
+        if parameters.shape != (trials,):
+            raise ValueError(
+                f"parameters have shape {parameters.shape}; give one record for each "
+                f"of the {trials} trials"
+            )
+        messages = Messages(parameters, np.ones((trials, 1), dtype=np.int64))
+        dtype = parameters.dtype
+        self._check_form(dtype)
+        encoded, pending = self.channel.codec.encode(messages, self._memory)
+        once = self.channel.medium == "broadcast"
+        links = np.arange(0, trials * agents, agents if once else 1)
+        stops = np.cumsum(encoded.sizes)[links // agents]
+        starts = stops - encoded.sizes[links // agents]
+        headers = self._headers(links, np.uint32(LEARNER), dtype)
+        frames = Frames(links, headers, encoded.data, starts, stops)
+        accepted = self._transmit(frames, dtype)
+        if once:
+            accepted[:] = accepted[:, :1]
+        heard = np.logical_or.reduce(accepted, axis=1, keepdims=True)
+        self._memory = self.channel.codec.commit(self._memory, pending, heard)
+        return Receipt(accepted, np.zeros_like(accepted), self.left)
+
+    def receive(self) -> Received | list[list[Any]] | None:
+        """Everything delivered since the last call, decoded.
+
+        Returns:
+            Records as :class:`Received`; for free-form payloads a list for each link,
+            in order of arrival; None before anybody has sent anything.
+        """
+        if not self._begun:
+            return None
+        frames = merge(self._inbox)
+        self._inbox = []
+        if self._dtype is None:
+            payloads: list[list[Any]] = [[] for _ in self._sequence]
+            for position, link in enumerate(frames.links):
+                payloads[link].append(unpack(frames.wire(position)[HEADER_SIZE:]))
+            return payloads
+        records, lengths = self.channel.codec.decode(
+            frames.payload(), frames.sizes, self._dtype
+        )
+        counts = np.zeros(self.shape, dtype=np.int64)
+        np.add.at(counts.reshape(-1), frames.links, lengths)
+        return Received(records, counts, frames.headers, lengths)
+
+    def deliveries(self) -> Iterator[tuple[NDArray[np.intp], NDArray[np.void]]]:
+        """Broadcasts that arrived since the last call, oldest first.
+
+        Yields:
+            The flat links that heard it, and for each the record of its trial.
+        """
+        agents = self.shape[1]
+        inbox, self._inbox = self._inbox, []
+        for frames in inbox:
+            assert self._dtype is not None
+            _, first, which = np.unique(
+                frames.starts, return_index=True, return_inverse=True
+            )
+            distinct = frames.take(first)
+            records, _ = self.channel.codec.decode(
+                distinct.payload(), distinct.sizes, self._dtype
+            )
+            links, heard = frames.links, records[which]
+            if self.channel.medium == "broadcast":
+                links = (links[:, None] + np.arange(agents)).ravel()
+                heard = np.repeat(heard, agents)
+            yield links, heard
+
+    def _transmit(
+        self, frames: Frames, dtype: np.dtype[np.void] | None
+    ) -> NDArray[np.bool_]:
+        """Budget, link and ledger; returns who was accepted, (trials, agents)."""
+        codec, turns = self.channel.codec, self._turns(frames.links)
+        verdict = self._accounts.admit(
+            frames.links,
+            frames.sizes,
+            None if dtype is None else codec.record_size(dtype),
+            turns,
+        )
+        self._dtype, self._begun = dtype, True
+        self._sequence[frames.links] += 1
+        self.ledger.attempt(frames.links, frames.sizes)
+        self.ledger.charge(frames.links, verdict.penalty)
+        passed = verdict.accepted | verdict.queued
+        self._settle(Fate.REFUSED, frames.take(~passed))
+        queued = np.flatnonzero(verdict.queued)
+        if turns is not None:
+            queued = queued[np.argsort(turns[queued], kind="stable")]
+        self._wait(frames.take(queued))
+        self._deliver(self._cut(frames, verdict).take(verdict.accepted))
+        accepted = np.zeros(self.shape, dtype=np.bool_)
+        accepted.reshape(-1)[frames.links[passed]] = True
+        return accepted
+
+    def _cut(self, frames: Frames, verdict: Admission) -> Frames:
+        """The frames without the bytes that a budget has cut off."""
+        removed = np.where(verdict.accepted, frames.sizes - verdict.granted, 0)
+        if not removed.any():
+            return frames
+        self.ledger.cut(frames.links, removed)
+        headers = frames.headers.copy()
+        headers["flags"][removed > 0] |= TRUNCATED
+        return Frames(
+            frames.links, headers, frames.data, frames.starts, frames.stops - removed
+        )
+
+    def _deliver(self, frames: Frames) -> None:
+        """Puts accepted frames on the link, at most one for each."""
+        sending = np.zeros(len(self._sequence), dtype=np.bool_)
+        sending[frames.links] = True
+        lost = self.channel.link.lost(sending, self._losses)[frames.links]
+        self._settle(Fate.LOST, frames.take(lost))
+        arrived = frames.take(~lost)
+        self._settle(Fate.DELIVERED, arrived)
+        if len(arrived):
+            self._inbox.append(arrived)
+
+    def _wait(self, frames: Frames) -> None:
+        self._settle(Fate.IN_FLIGHT, frames)
+        for position in range(len(frames)):
+            frame = frames.take(np.array([position])).alone()
+            self._queue.append(_Waiting(frame, due=None))
+
+    def _expire(self) -> None:
+        kept = []
+        for waiting in self._queue:
+            if waiting.due is None or waiting.due > self.clock:
+                kept.append(waiting)
+                continue
+            self.ledger.land(waiting.link, waiting.size)
+            self._accounts.give_up(waiting.link)
+            self._settle(Fate.EXPIRED, waiting.frame)
+        self._queue = kept
+
+    def _serve(self) -> None:
+        kept: list[_Waiting] = []
+        blocked: set[int] = set()
+        for waiting in self._queue:
+            account = self._accounts.account_of(waiting.link)
+            fits = account not in blocked and self._accounts.serve(
+                waiting.link, waiting.size
+            )
+            if fits:
+                self.ledger.land(waiting.link, waiting.size)
+                self._deliver(waiting.frame)
+            else:
+                blocked.add(account)  # nobody overtakes who waits already
+                kept.append(waiting)
+        self._queue = kept
+
+    def _settle(self, fate: Fate, frames: Frames) -> None:
+        self.ledger.settle(fate, frames.links, frames.sizes, frames.headers)
+
+    def _turns(self, links: NDArray[np.intp]) -> NDArray[np.float64] | None:
+        budget = self.channel.budget
+        if budget.scope == "agent" or budget.unlimited:
+            return None
+        purpose = f"{self._direction} turn"
+        return self._draws.uniforms(purpose, self.clock, 1).ravel()[links]
+
+    def _headers(
+        self, links: NDArray[np.intp], senders: Any, dtype: np.dtype[np.void] | None
+    ) -> NDArray[np.void]:
+        headers = np.zeros(len(links), HEADER)
+        headers["sender"] = senders
+        headers["episode"] = self.episode
+        headers["sequence"] = self._sequence[links]
+        headers["schema"] = FREE_FORM_SCHEMA if dtype is None else schema_of(dtype)
+        return headers
+
+    def _check_form(self, dtype: np.dtype[np.void] | None) -> None:
+        """Holds the channel to the form of the first message that it took."""
+        if self.episode < 0:
+            raise NotResetError(
+                "a message before the first episode; reset the environment, or call "
+                "tick(new_episode=True), first"
+            )
+        if self._begun and dtype != self._dtype:
+            raise ValueError(
+                f"a message of {dtype or 'free form'} on a channel of "
+                f"{self._dtype or 'free form'}; keep to one form throughout"
+            )
+
+
+def _encode_free_form(messages: FreeForm) -> Encoded:
+    packed = [
+        b"" if payload is None else pack(payload) for payload in messages.payloads
+    ]
+    return Encoded(
+        np.frombuffer(b"".join(packed), np.uint8),
+        np.array([len(data) for data in packed], dtype=np.int64),
+        np.array([payload is not None for payload in messages.payloads]),
+    )
