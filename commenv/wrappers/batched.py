@@ -1,0 +1,340 @@
+"""Trials x agents instances of one environment, each with a link to its learner."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from commenv.channel import Channel, FreeForm, LiveChannel, Messages, Receipt, Received
+from commenv.draws import Draws
+from commenv.envs.batched import BatchedEnv, BatchedStep
+from commenv.envs.making import make_batched
+from commenv.errors import NotResetError
+from commenv.wrappers.metrics import Metrics, Traffic
+
+__all__ = ["ChannelEnv", "StepObserver", "batched_env"]
+
+
+class StepObserver(Protocol):
+    """Something that watches every step, such as a trace on disk."""
+
+    def on_step(
+        self,
+        episode: int,
+        index: int,
+        active: NDArray[np.bool_],
+        observations: NDArray[Any],
+        actions: NDArray[Any],
+        step: BatchedStep,
+    ) -> None:
+        """Called after each step with what the active agents saw and did."""
+
+
+class ChannelEnv:
+    """An environment whose API includes a metered message channel.
+
+    There are ``trials x agents`` independent instances. Arrays that the environment
+    takes and returns have one flat, trial-major leading axis; what concerns messages
+    has shape ``(trials, agents)``. An instance whose episode has ended stays inactive
+    until the next reset, which begins the next episode for everybody. On this star of
+    links an agent may send until that reset, and such a send belongs to the episode
+    that ended.
+
+    Args:
+        world: The instances, ``len(trials) * num_agents`` of them.
+        trials: The trials' numbers; with the seed, they address every random draw.
+        num_agents: Agents of each trial.
+        uplink: From each agent to its trial's learner.
+        downlink: From a trial's learner to its agents.
+        gamma: The discount of the metric ``reward``, in [0, 1].
+        journal: Keep an entry for every message in the ledgers' journals.
+
+    Attributes:
+        shape: (trials, agents).
+        world: The instances.
+        active: bool, shape (trials * agents,): whose episode goes on.
+        episode: The current episode, counted from 0; -1 before the first reset.
+        observer: Told of every step, if set.
+
+    Raises:
+        ValueError: No trial, no agent, or a gamma outside [0, 1].
+    """
+
+    draws: Draws
+    uplink: LiveChannel
+    downlink: LiveChannel
+    _parameters: NDArray[np.void] | None
+
+    def __init__(
+        self,
+        world: BatchedEnv,
+        trials: Sequence[int],
+        num_agents: int,
+        *,
+        uplink: Channel | None = None,
+        downlink: Channel | None = None,
+        gamma: float = 0.9,
+        journal: bool = False,
+    ) -> None:
+        for name, number in (("trials", len(trials)), ("agents", num_agents)):
+            if number < 1:
+                raise ValueError(f"{number} {name}; at least 1 is needed")
+        if not 0 <= gamma <= 1:
+            raise ValueError(f"gamma {gamma} is outside [0, 1]")
+        self.world = world
+        self.shape = (len(trials), num_agents)
+        self.gamma = gamma
+        self.single_observation_space = world.single_observation_space
+        self.single_action_space = world.single_action_space
+        self.active = np.zeros(self.num_envs, dtype=np.bool_)
+        self.episode = -1
+        self.observer: StepObserver | None = None
+        self._trials = tuple(trials)
+        self._channels = (uplink or Channel(), downlink or Channel())
+        self._journal = journal
+
+    @property
+    def num_envs(self) -> int:
+        """Instances in all, trials * agents."""
+        return self.shape[0] * self.shape[1]
+
+    def reset(self, *, seed: int | None = None) -> tuple[NDArray[Any], dict[str, Any]]:
+        """Begins the next episode, or with a seed the first one.
+
+        Args:
+            seed: Starts everything afresh: episode 0, empty ledgers, full budgets.
+                Left out at the very first reset, one is drawn from the operating
+                system (``env.draws.seed`` shows it).
+
+        Returns:
+            The observations, shape (trials * agents, ...), and an empty dictionary.
+        """
+        if seed is not None or self.episode < 0:
+            self._open(secrets.randbits(63) if seed is None else seed)
+        self.episode += 1
+        self._sent_before = Traffic.read(self.uplink.ledger)
+        self._heard_before = Traffic.read(self.downlink.ledger)
+        self.uplink.tick(new_episode=True)
+        self.downlink.tick(new_episode=True)
+        self._return = np.zeros(self.num_envs)
+        self._discounted = np.zeros(self.num_envs)
+        self._length = np.zeros(self.num_envs, dtype=np.int64)
+        self._index, self._discount = 0, 1.0
+        self._ended = np.zeros(self.num_envs, dtype=np.bool_)
+        self.active = np.ones(self.num_envs, dtype=np.bool_)
+        self._observations = self.world.reset(self.draws.world(self.episode))
+        return self._observations, {}
+
+    def step(
+        self, actions: NDArray[Any]
+    ) -> tuple[
+        NDArray[Any],
+        NDArray[np.float64],
+        NDArray[np.bool_],
+        NDArray[np.bool_],
+        dict[str, Any],
+    ]:
+        """Moves the active instances by one step.
+
+        Args:
+            actions: One per instance; those of inactive ones are ignored.
+
+        Returns:
+            Observations, rewards, terminated, truncated and an empty dictionary, as
+            from a Gymnasium vector environment. Rows that were not active keep their
+            observation, with reward 0 and neither flag. An episode that a budget with
+            ``exceed="terminate"`` ended since the last step is reported as terminated.
+
+        Raises:
+            NotResetError: Before the first reset, or when every episode has ended.
+            ValueError: An active instance's action lies outside the action space.
+        """
+        self._check_reset()
+        if not (self.active | self._ended).any():
+            raise NotResetError("every episode has ended; call reset() first")
+        acted = self.active
+        step = self.world.step(actions, acted)
+        if self.observer is not None:
+            self.observer.on_step(
+                self.episode, self._index, acted, self._observations, actions, step
+            )
+        self._return += step.rewards
+        self._discounted += self._discount * step.rewards
+        self._length += acted
+        self._index += 1
+        self._discount *= self.gamma
+        self._observations = step.observations
+        self.active = acted & ~(step.terminated | step.truncated)
+        terminated = step.terminated | self._ended
+        self._ended = np.zeros_like(self._ended)
+        return step.observations, step.rewards, terminated, step.truncated, {}
+
+    def send(self, messages: Messages | FreeForm) -> Receipt:
+        """Sends from the agents to their learners, on the uplink.
+
+        Args:
+            messages: One for each agent that is not silent.
+
+        Returns:
+            Who was accepted, and what is left of the budget.
+
+        Raises:
+            NotResetError: Before the first reset.
+            ValueError: Messages of another shape or form than this channel's.
+            BudgetExceededError: Under ``exceed="raise"``; nothing is sent then.
+        """
+        self._check_reset()
+        receipt = self.uplink.send(messages)
+        ended = receipt.ended.ravel() & self.active
+        self._ended = self._ended | ended
+        self.active = self.active & ~ended
+        return receipt
+
+    def receive(self) -> Received | list[list[Any]] | None:
+        """What reached the learners since the last call; see ``LiveChannel.receive``.
+
+        Raises:
+            NotResetError: Before the first reset.
+        """
+        self._check_reset()
+        return self.uplink.receive()
+
+    def broadcast(self, parameters: NDArray[np.void]) -> Receipt:
+        """Sends one record per trial from the learner to all its agents.
+
+        Args:
+            parameters: Structured array, shape (trials,).
+
+        Raises:
+            NotResetError: Before the first reset.
+            ValueError: Not one record per trial.
+            BudgetExceededError: Under ``exceed="raise"``; nothing is sent then.
+        """
+        self._check_reset()
+        return self.downlink.broadcast(parameters)
+
+    def receive_broadcast(self) -> NDArray[np.void] | None:
+        """The last parameters that each agent received.
+
+        Returns:
+            Structured array, shape (trials, agents); zeros for an agent that has not
+            received any yet. None before the first broadcast has reached anybody.
+
+        Raises:
+            NotResetError: Before the first reset.
+        """
+        self._check_reset()
+        for links, records in self.downlink.deliveries():
+            if len(links) == self.num_envs:
+                self._parameters = records
+                continue
+            if self._parameters is None:
+                self._parameters = np.zeros(self.num_envs, records.dtype)
+            self._parameters[links] = records
+        if self._parameters is None:
+            return None
+        return self._parameters.reshape(self.shape)
+
+    @property
+    def metrics(self) -> Metrics:
+        """The metrics of the current episode so far.
+
+        Raises:
+            NotResetError: Before the first reset.
+        """
+        self._check_reset()
+        up = Traffic.read(self.uplink.ledger).since(self._sent_before)
+        down = Traffic.read(self.downlink.ledger).since(self._heard_before)
+        up_headers = up.header if self.uplink.channel.headers else 0
+        down_headers = down.header if self.downlink.channel.headers else 0
+        return Metrics(
+            reward=self._discounted.reshape(self.shape).copy(),
+            episode_return=self._return.reshape(self.shape).copy(),
+            episode_length=self._length.reshape(self.shape).copy(),
+            frequency=(up.messages > 0).astype(np.float64),
+            messages=up.messages,
+            size=up.payload + up_headers,
+            header_size=up.header,
+            downlink_size=down.payload + down_headers,
+            downlink_header_size=down.header,
+            total_size=up.payload + up.header + down.payload + down.header,
+            refused=up.refused,
+            refused_bytes=up.refused_bytes,
+            lost=up.lost,
+            penalty=up.penalty,
+        )
+
+    def close(self) -> None:
+        """Releases the instances."""
+        self.world.close()
+
+    def _open(self, seed: int) -> None:
+        self.draws = Draws(seed, self._trials, self.shape[1])
+        uplink, downlink = self._channels
+        self.uplink = LiveChannel(uplink, "uplink", self.draws, journal=self._journal)
+        self.downlink = LiveChannel(
+            downlink, "downlink", self.draws, journal=self._journal
+        )
+        self.episode = -1
+        self._parameters = None
+
+    def _check_reset(self) -> None:
+        if self.episode < 0:
+            raise NotResetError("the environment was not reset; call reset() first")
+
+
+def batched_env(
+    env_id: str,
+    num_trials: int,
+    num_agents: int,
+    *,
+    uplink: Channel | None = None,
+    downlink: Channel | None = None,
+    env_kwargs: dict[str, Any] | None = None,
+    gamma: float = 0.9,
+    max_episode_steps: int | None = None,
+) -> ChannelEnv:
+    """Makes ``num_trials x num_agents`` instances of an environment with a channel.
+
+    Args:
+        env_id: Any Gymnasium id, ``"module:Name-v0"`` included.
+        num_trials: Independent training runs, numbered from 0.
+        num_agents: Agents of each, which share one learner.
+        uplink: From the agents to the learner; unlimited and perfect by default.
+        downlink: From the learner to the agents; unlimited and perfect by default.
+        env_kwargs: Arguments of the environment.
+        gamma: The discount of the metric ``reward``, in [0, 1].
+        max_episode_steps: The time limit; the one in the id's spec by default.
+
+    Raises:
+        ValueError: An unknown id or argument, fewer than 1 trial or agent, or a gamma
+            outside [0, 1].
+
+    Example:
+        >>> import commenv
+        >>> env = commenv.batched_env("SimpleGrid-v0", num_trials=2, num_agents=3)
+        >>> observations, info = env.reset(seed=0)
+        >>> env.shape, observations.shape
+        ((2, 3), (6,))
+    """
+    for name, number in (("num_trials", num_trials), ("num_agents", num_agents)):
+        if number < 1:
+            raise ValueError(f"{name} is {number}; at least 1 is needed")
+    world = make_batched(
+        env_id,
+        num_trials * num_agents,
+        env_kwargs=env_kwargs,
+        max_episode_steps=max_episode_steps,
+    )
+    return ChannelEnv(
+        world,
+        range(num_trials),
+        num_agents,
+        uplink=uplink,
+        downlink=downlink,
+        gamma=gamma,
+    )

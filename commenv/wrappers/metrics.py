@@ -1,0 +1,102 @@
+"""The metrics of one episode, as the environment and its channel measure them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from commenv.channel.ledger import Fate, Ledger, Unit
+
+__all__ = ["Metrics", "Traffic"]
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """One episode's metrics; every array has shape (trials, agents).
+
+    Averaged over agents and trials they are the curves of Gunn (2023), section 3.2.
+    A message belongs to the episode in which it was handed to the channel, and an
+    episode lasts until the next reset.
+
+    Attributes:
+        reward: float64: discounted return of the behaviour policy,
+            sum over t of gamma^t r(t), t from 0.
+        episode_return: float64: the same without discount.
+        episode_length: int64: environment steps.
+        frequency: float64: 1 where the agent sent at least one message, else 0; its
+            mean is the share of agents that sent.
+        messages: int64: uplink messages sent, that is attempted less refused: what a
+            link then loses was paid for.
+        size: int64: uplink payload bytes sent, as really encoded; headers are
+            included where the channel is told to count them.
+        header_size: int64: uplink header bytes sent.
+        downlink_size: int64: payload bytes sent to the agent (headers as in ``size``).
+        downlink_header_size: int64: header bytes sent to the agent.
+        total_size: int64: all bytes sent to and from the agent, payload and headers.
+        refused: int64: uplink messages that a budget refused.
+        refused_bytes: int64: uplink payload bytes that a budget refused or cut off.
+        lost: int64: uplink messages that the link lost.
+        penalty: float64: the price of uplink messages beyond a budget; it is not
+            subtracted from ``reward``.
+    """
+
+    reward: NDArray[np.float64]
+    episode_return: NDArray[np.float64]
+    episode_length: NDArray[np.int64]
+    frequency: NDArray[np.float64]
+    messages: NDArray[np.int64]
+    size: NDArray[np.int64]
+    header_size: NDArray[np.int64]
+    downlink_size: NDArray[np.int64]
+    downlink_header_size: NDArray[np.int64]
+    total_size: NDArray[np.int64]
+    refused: NDArray[np.int64]
+    refused_bytes: NDArray[np.int64]
+    lost: NDArray[np.int64]
+    penalty: NDArray[np.float64]
+
+    def mean_over_agents(self) -> dict[str, NDArray[np.float64]]:
+        """Every metric's mean over a trial's agents: float64, shape (trials,)."""
+        return {
+            field.name: getattr(self, field.name).mean(axis=1) for field in fields(self)
+        }
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What a ledger shows at one moment, so that two moments can be subtracted.
+
+    Attributes are arrays of shape (trials, agents); see :class:`Metrics`.
+    """
+
+    messages: NDArray[np.int64]
+    payload: NDArray[np.int64]
+    header: NDArray[np.int64]
+    refused: NDArray[np.int64]
+    refused_bytes: NDArray[np.int64]
+    lost: NDArray[np.int64]
+    penalty: NDArray[np.float64]
+
+    @classmethod
+    def read(cls, ledger: Ledger) -> Traffic:
+        """The ledger's totals since the channel was opened."""
+        return cls(
+            messages=ledger.sent(Unit.MESSAGES),
+            payload=ledger.sent(Unit.PAYLOAD),
+            header=ledger.sent(Unit.HEADER),
+            refused=ledger.count(Fate.REFUSED, Unit.MESSAGES),
+            refused_bytes=ledger.count(Fate.REFUSED, Unit.PAYLOAD),
+            lost=ledger.count(Fate.LOST, Unit.MESSAGES),
+            penalty=ledger.penalty,
+        )
+
+    def since(self, earlier: Traffic) -> Traffic:
+        """What came between an earlier moment and this one."""
+        return Traffic(
+            **{
+                field.name: getattr(self, field.name) - getattr(earlier, field.name)
+                for field in fields(self)
+            }
+        )
