@@ -1,0 +1,3 @@
+"""Reference algorithms for commenv, one file each."""
+
+__all__ = ["dql"]

@@ -1,0 +1,169 @@
+r"""DQL: distributed tabular Q-learning.
+
+Source: E. Gunn, *Communication Efficient Distributed Reinforcement Learning* (2023),
+chapter 3; its Algorithm 2 are the rounds.
+
+Deviations from the thesis, and readings of what it leaves open:
+
+1. The update averages over the records of a state-action pair, U(s, a). The thesis
+   prints U_s, which would move an action's value by what other actions met.
+2. A step that terminates is not bootstrapped from; one that the time limit cuts is.
+3. Ties between the best actions are broken at random, here and in the policy that is
+   evaluated. With ties broken towards action 0, exploration stalls on sparse rewards.
+4. The learning rate's default is 0.9, the thesis code's, where the environment's
+   tables say that nothing in it is random, and 0.1 elsewhere.
+
+Figure 3.4's DQL curve::
+
+    commenv run --env SimpleGrid-v0 --algorithm dql --agents 5 --trials 100 \
+        --episodes 1000 --gamma 0.9 --seed 0 --out results
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from commenv.channel import Messages, Received
+from commenv.envs import greedy_policy
+from commenv.learning import (
+    Agents,
+    Algorithm,
+    Learner,
+    Problem,
+    Signal,
+    Transition,
+)
+from commenv_baselines.tabular import (
+    PolicyTable,
+    Trajectories,
+    epsilon_greedy,
+    next_state_of,
+    table_shape,
+)
+
+__all__ = ["DQL", "QAgents", "QLearner"]
+
+
+@dataclass(frozen=True)
+class DQL(Algorithm):
+    """Every agent sends its whole trajectory; the learner averages the TD errors.
+
+    Args:
+        alpha: Learning rate, in (0, 1]; None means 0.9 in a deterministic environment
+            and 0.1 elsewhere. Thesis code: 0.9.
+        exploration: Probability of an action drawn from all of them, epsilon in the
+            thesis, in [0, 1]. Thesis code: 0.1, constant.
+        initial_value: Q before the first update, in units of return. Thesis code: 0.
+
+    Raises:
+        ValueError: A setting outside its range.
+    """
+
+    name: ClassVar[str] = "dql"
+
+    alpha: float | None = None
+    exploration: float = 0.1
+    initial_value: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.alpha is not None and not 0 < self.alpha <= 1:
+            raise ValueError(f"alpha {self.alpha} is outside (0, 1]")
+        if not 0 <= self.exploration <= 1:
+            raise ValueError(f"exploration {self.exploration} is outside [0, 1]")
+        if not np.isfinite(self.initial_value):
+            raise ValueError(f"initial_value {self.initial_value} is not finite")
+
+    def agents(self, problem: Problem) -> QAgents:
+        """The agents' half, for discrete spaces."""
+        return QAgents(problem, self)
+
+    def learner(self, problem: Problem) -> QLearner:
+        """The learner's half, for discrete spaces."""
+        return QLearner(problem, self)
+
+
+class QAgents(Agents):
+    """Act epsilon-greedily on the last Q table received, and offer their trajectory."""
+
+    def __init__(self, problem: Problem, settings: DQL) -> None:
+        table = table_shape(
+            problem.observation_space, problem.action_space, settings.name
+        )
+        self._problem = problem
+        self._exploration = settings.exploration
+        self.memory = {"q": np.full((*problem.shape, *table), settings.initial_value)}
+        self._trajectories = Trajectories(problem.shape[0] * problem.shape[1])
+        self._follow(self.memory["q"])
+
+    def begin(self, episode: int) -> None:
+        """Starts an empty trajectory and the episode's exploration draws."""
+        self._trajectories.clear()
+        self._uniforms = self._problem.draws.stream("policy", episode)
+
+    def receive(self, parameters: NDArray[np.void]) -> None:
+        """Takes Q: the field ``q`` of shape (states, actions)."""
+        self._follow(parameters["q"])
+
+    def act(self, observations: NDArray[Any], active: NDArray[np.bool_]) -> NDArray:
+        """Draws from the epsilon-greedy policy."""
+        return self._policy.draw(observations, active, self._uniforms)
+
+    def observe(self, transition: Transition) -> None:
+        """Records the step."""
+        self._trajectories.add(transition)
+
+    def candidates(self) -> tuple[Messages, Mapping[str, Signal]]:
+        """The whole trajectory."""
+        return self._trajectories.messages(self._problem.shape), {}
+
+    def _follow(self, q: NDArray[np.float64]) -> None:
+        self.memory["q"] = q
+        table = q.reshape(-1, *q.shape[2:])
+        self._policy = PolicyTable(epsilon_greedy(table, self._exploration))
+
+
+class QLearner(Learner):
+    """Averages the TD errors of a round, per state and action, into one Q table."""
+
+    def __init__(self, problem: Problem, settings: DQL) -> None:
+        states, actions = table_shape(
+            problem.observation_space, problem.action_space, settings.name
+        )
+        trials = problem.shape[0]
+        self._problem = problem
+        self._dtype = np.dtype([("q", "<f8", (states, actions))])
+        default = 0.9 if problem.deterministic else 0.1
+        self.alpha = default if settings.alpha is None else settings.alpha
+        self.memory = {"q": np.full((trials, states, actions), settings.initial_value)}
+
+    def parameters(self) -> NDArray[np.void]:
+        """Q as one record per trial, 8 |S| |A| bytes."""
+        records = np.empty(len(self.memory["q"]), self._dtype)
+        records["q"] = self.memory["q"]
+        return records
+
+    def update(self, messages: Received) -> None:
+        """Q(s, a) += alpha * mean over U(s, a) of the TD error, with the old Q."""
+        q = self.memory["q"]
+        records, trials = messages.records, messages.trials
+        following, terminated = next_state_of(records)
+        ahead = q.max(axis=-1)[trials, following]
+        now = q[trials, records["state"], records["action"]]
+        gamma = self._problem.gamma
+        delta = records["reward"] + gamma * np.where(terminated, 0.0, ahead) - now
+        pair = np.ravel_multi_index(
+            (trials, records["state"], records["action"]), q.shape
+        )
+        total = np.bincount(pair, weights=delta, minlength=q.size).reshape(q.shape)
+        count = np.bincount(pair, minlength=q.size).reshape(q.shape)
+        self.memory["q"] = q + self.alpha * total / np.maximum(count, 1)
+
+    def evaluate(self, episode: int) -> NDArray[np.float64]:
+        """The value of the greedy policy, ties at random."""
+        greedy = greedy_policy(self.memory["q"])
+        return self._problem.evaluator.table_values(greedy, episode)

@@ -1,0 +1,128 @@
+"""What tabular baselines share: policies from Q tables, and recorded trajectories."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+
+from commenv.channel import Messages
+from commenv.draws import UniformStream
+from commenv.envs import greedy_policy
+from commenv.learning import Transition
+
+__all__ = [
+    "STEP",
+    "PolicyTable",
+    "Trajectories",
+    "epsilon_greedy",
+    "next_state_of",
+    "table_shape",
+]
+
+STEP = np.dtype(
+    [("state", "<i4"), ("action", "<i4"), ("reward", "<f8"), ("next_state", "<i4")]
+)
+"""One step (s, a, r, s') on the wire, 20 bytes; one that terminates stores ``~s'``."""
+
+
+def table_shape(
+    observation_space: gym.Space[Any], action_space: gym.Space[Any], algorithm: str
+) -> tuple[int, int]:
+    """(states, actions) of a table over two discrete spaces.
+
+    Raises:
+        ValueError: A space that is not discrete, or does not count from 0.
+    """
+    for name, space in (("observation", observation_space), ("action", action_space)):
+        if not isinstance(space, gym.spaces.Discrete):
+            raise ValueError(
+                f"{algorithm} keeps a table and needs discrete spaces, but the {name} "
+                f"space is {space}; discretise it, or use an algorithm that "
+                "approximates"
+            )
+        if space.start != 0:
+            raise ValueError(
+                f"{algorithm} needs {name}s that count from 0, not from {space.start}"
+            )
+    assert isinstance(observation_space, gym.spaces.Discrete)
+    assert isinstance(action_space, gym.spaces.Discrete)
+    return int(observation_space.n), int(action_space.n)
+
+
+def epsilon_greedy(q: NDArray[np.float64], exploration: float) -> NDArray[np.float64]:
+    """Action probabilities, shape (..., states, actions): greedy, ties at random.
+
+    Args:
+        q: Action values, shape (..., states, actions).
+        exploration: The probability of an action drawn from all of them, in [0, 1].
+    """
+    return (1 - exploration) * greedy_policy(q) + exploration / q.shape[-1]
+
+
+class PolicyTable:
+    """Draws actions for a flat batch, each row from its own table of probabilities.
+
+    Args:
+        probabilities: float64, shape (rows, states, actions).
+    """
+
+    def __init__(self, probabilities: NDArray[np.float64]) -> None:
+        rows, states, actions = probabilities.shape
+        cumulative = np.cumsum(probabilities, axis=-1)[..., :-1]
+        self._thresholds = cumulative.reshape(rows * states, actions - 1)
+        self._first = np.arange(rows) * states
+
+    def draw(
+        self,
+        states: NDArray[np.integer],
+        active: NDArray[np.bool_],
+        uniforms: UniformStream,
+    ) -> NDArray[np.int64]:
+        """One action for each row; those of inactive rows mean nothing."""
+        thresholds = self._thresholds.take(self._first + states, axis=0)
+        return (uniforms.next(active)[:, None] >= thresholds).sum(axis=1)
+
+
+class Trajectories:
+    """The steps of an episode, as records, for a flat batch of agents."""
+
+    def __init__(self, num_rows: int) -> None:
+        self._steps = np.empty((num_rows, 64), STEP)
+        self._lengths = np.zeros(num_rows, dtype=np.int64)
+        self._longest = 0
+
+    def clear(self) -> None:
+        """Forgets the last episode."""
+        self._lengths[:] = 0
+        self._longest = 0
+
+    def add(self, transition: Transition) -> None:
+        """Records a step of the active agents; all began the episode together."""
+        if self._longest == self._steps.shape[1]:
+            self._steps = np.concatenate([self._steps, self._steps], axis=1)
+        column = self._steps[:, self._longest]
+        following = transition.next_observations
+        column["state"] = transition.observations
+        column["action"] = transition.actions
+        column["reward"] = transition.rewards
+        column["next_state"] = np.where(transition.terminated, ~following, following)
+        self._lengths += transition.active
+        self._longest += 1
+
+    def messages(self, shape: tuple[int, int]) -> Messages:
+        """Every agent's whole trajectory, in time order: ``shape`` (trials, agents)."""
+        taken = np.arange(self._longest) < self._lengths[:, None]
+        records = self._steps[:, : self._longest][taken]
+        return Messages(records, self._lengths.reshape(shape))
+
+
+def next_state_of(
+    records: NDArray[np.void],
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """The next state of each record, and whether its step terminated."""
+    stored = records["next_state"].astype(np.int64)
+    terminated = stored < 0
+    return np.where(terminated, ~stored, stored), terminated

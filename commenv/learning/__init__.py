@@ -1,0 +1,32 @@
+"""What an algorithm is, and the rounds in which its two halves communicate."""
+
+from commenv.learning.algorithm import (
+    Agents,
+    Algorithm,
+    Learner,
+    Problem,
+    Transition,
+)
+from commenv.learning.evaluation import Evaluator, ExactEvaluator, PlayedEvaluator
+from commenv.learning.plugins import make_algorithm, make_scheme, plugin_names
+from commenv.learning.rounds import Rounds
+from commenv.learning.scheme import Always, Scheme, SchemeDraws, Signal
+
+__all__ = [
+    "Agents",
+    "Algorithm",
+    "Always",
+    "Evaluator",
+    "ExactEvaluator",
+    "Learner",
+    "PlayedEvaluator",
+    "Problem",
+    "Rounds",
+    "Scheme",
+    "SchemeDraws",
+    "Signal",
+    "Transition",
+    "make_algorithm",
+    "make_scheme",
+    "plugin_names",
+]

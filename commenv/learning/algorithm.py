@@ -1,0 +1,165 @@
+"""What an algorithm is: an agents' half, a learner's half, and what connects them.
+
+Everything is batched over (trials, agents). A half keeps what it remembers between
+rounds in ``memory``, a dictionary of arrays with those leading axes, so that it can be
+sharded, stored and restored by slicing.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+
+from commenv.channel import Messages, Received
+from commenv.draws import Draws
+from commenv.learning.evaluation import Evaluator
+from commenv.learning.scheme import Signal
+
+__all__ = ["Agents", "Algorithm", "Learner", "Problem", "Transition"]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What an algorithm is told about its task before the first round.
+
+    Attributes:
+        draws: Addressed random draws for the (trials, agents) of the batch.
+        observation_space: Of one agent.
+        action_space: Of one agent.
+        gamma: The discount, in [0, 1].
+        num_episodes: Rounds that are planned, N in the thesis.
+        deterministic: Whether the environment's tables say that nothing in it is
+            random; False where there are no tables.
+        evaluator: Computes the value of a policy that does not explore.
+    """
+
+    draws: Draws
+    observation_space: gym.Space[Any]
+    action_space: gym.Space[Any]
+    gamma: float
+    num_episodes: int
+    deterministic: bool
+    evaluator: Evaluator
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(trials, agents)."""
+        return self.draws.shape
+
+
+class Transition(NamedTuple):
+    """One step of all agents; every array has a flat (trial-major) leading axis.
+
+    Attributes:
+        observations: Before the step.
+        actions: What was done.
+        rewards: float64.
+        next_observations: After the step.
+        terminated: bool: the task ended.
+        truncated: bool: the time limit was reached.
+        active: bool: who took this step; the other rows mean nothing.
+    """
+
+    observations: NDArray[Any]
+    actions: NDArray[Any]
+    rewards: NDArray[np.float64]
+    next_observations: NDArray[Any]
+    terminated: NDArray[np.bool_]
+    truncated: NDArray[np.bool_]
+    active: NDArray[np.bool_]
+
+
+class Agents(ABC):
+    """The agents' half: acts in the world, and proposes what to send.
+
+    Attributes:
+        memory: Arrays of shape (trials, agents, ...).
+    """
+
+    memory: dict[str, NDArray[Any]]
+
+    @abstractmethod
+    def begin(self, episode: int) -> None:
+        """Prepares for an episode; what the last one recorded is forgotten."""
+
+    @abstractmethod
+    def receive(self, parameters: NDArray[np.void]) -> None:
+        """Takes the last parameters that each agent received: (trials, agents)."""
+
+    @abstractmethod
+    def act(self, observations: NDArray[Any], active: NDArray[np.bool_]) -> NDArray:
+        """Actions for the flat batch; those of inactive agents are ignored."""
+
+    @abstractmethod
+    def observe(self, transition: Transition) -> None:
+        """Records a step."""
+
+    @abstractmethod
+    def candidates(self) -> tuple[Messages, Mapping[str, Signal]]:
+        """What each agent could send after its episode, and the signals about it."""
+
+
+class Learner(ABC):
+    """The learner's half: it knows of the agents what the uplink delivered.
+
+    Attributes:
+        memory: Arrays of shape (trials, ...).
+    """
+
+    memory: dict[str, NDArray[Any]]
+
+    @abstractmethod
+    def parameters(self) -> NDArray[np.void]:
+        """What is broadcast in each round: structured array, shape (trials,)."""
+
+    @abstractmethod
+    def update(self, messages: Received) -> None:
+        """Learns from the messages of one round."""
+
+    @abstractmethod
+    def evaluate(self, episode: int) -> NDArray[np.float64]:
+        """The value of the greedy or unperturbed policy: float64, shape (trials,).
+
+        Args:
+            episode: The round, which addresses the draws of evaluations by play.
+        """
+
+
+class Algorithm(ABC):
+    """A reference algorithm's settings, which build its two halves.
+
+    Subclasses are frozen dataclasses: their fields are the settings, checked when the
+    object is made. They plug in through the entry-point group
+    ``commenv.algorithms``, or as ``module:Class``.
+
+    Attributes:
+        name: What results call it.
+        scheme: The name of the scheme that it uses unless told otherwise.
+        signals: The names of the signals that its agents offer to schemes.
+    """
+
+    name: ClassVar[str]
+    scheme: ClassVar[str] = "always"
+    signals: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
+    def agents(self, problem: Problem) -> Agents:
+        """The agents' half.
+
+        Raises:
+            ValueError: The algorithm does not fit the problem's spaces.
+        """
+
+    @abstractmethod
+    def learner(self, problem: Problem) -> Learner:
+        """The learner's half.
+
+        Raises:
+            ValueError: The algorithm does not fit the problem's spaces.
+        """

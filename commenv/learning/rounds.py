@@ -1,0 +1,90 @@
+"""The rounds between a learner and its agents (Gunn 2023, Algorithm 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from commenv.channel import Received
+from commenv.learning.algorithm import Agents, Learner, Transition
+from commenv.learning.scheme import Scheme, SchemeDraws
+from commenv.wrappers import ChannelEnv, Metrics
+
+__all__ = ["Rounds"]
+
+
+class Rounds:
+    """Plays rounds: broadcast, one episode each, select, send, update.
+
+    Args:
+        env: The world and its channel; it is reset with ``seed`` at once.
+        agents: The agents' half of an algorithm.
+        learner: The learner's half.
+        scheme: Decides what is sent.
+        seed: The study's seed.
+    """
+
+    def __init__(
+        self,
+        env: ChannelEnv,
+        agents: Agents,
+        learner: Learner,
+        scheme: Scheme,
+        *,
+        seed: int,
+    ) -> None:
+        self.env = env
+        self.agents = agents
+        self.learner = learner
+        self.scheme = scheme
+        self._seed: int | None = seed
+        self._state = scheme.start(env.shape)
+
+    def play(self, num_rounds: int) -> Iterator[Metrics]:
+        """Plays rounds one by one.
+
+        Yields:
+            Each round's metrics, after the learner's update.
+        """
+        for _ in range(num_rounds):
+            self._act()
+            self._communicate()
+            yield self.env.metrics
+
+    def _act(self) -> None:
+        """The learner broadcasts, and every agent runs one whole episode."""
+        env, agents = self.env, self.agents
+        observations, _ = env.reset(seed=self._seed)
+        self._seed = None
+        agents.begin(env.episode)
+        env.broadcast(self.learner.parameters())
+        parameters = env.receive_broadcast()
+        if parameters is not None:
+            agents.receive(parameters)
+        while env.active.any():
+            active = env.active
+            actions = agents.act(observations, active)
+            following, rewards, terminated, truncated, _ = env.step(actions)
+            agents.observe(
+                Transition(
+                    observations,
+                    actions,
+                    rewards,
+                    following,
+                    terminated,
+                    truncated,
+                    active,
+                )
+            )
+            observations = following
+
+    def _communicate(self) -> None:
+        """The agents send what the scheme selects, and the learner updates."""
+        env = self.env
+        messages, signals = self.agents.candidates()
+        mask, self._state = self.scheme.select(
+            signals, self._state, SchemeDraws(env.draws, env.episode), env.uplink.left
+        )
+        env.send(messages.select(mask))
+        received = env.receive()
+        assert isinstance(received, Received)
+        self.learner.update(received)

@@ -1,0 +1,127 @@
+"""What a communication scheme is: it decides which candidate messages are sent."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from commenv.channel import Left
+from commenv.draws import Draws
+
+__all__ = ["Always", "Scheme", "SchemeDraws", "Signal"]
+
+
+@dataclass(frozen=True)
+class Signal:
+    """A number about every candidate record, or about every candidate message.
+
+    Attributes:
+        level: ``"record"`` or ``"message"``.
+        values: float64. For messages of shape (trials, agents); for records flat,
+            shape (number of records,), trial-major and in time order per agent.
+        counts: Records per agent, shape (trials, agents).
+    """
+
+    level: Literal["record", "message"]
+    values: NDArray[np.float64]
+    counts: NDArray[np.int64]
+
+    def padded(self, fill: float) -> NDArray[np.float64]:
+        """The values as (trials, agents, T), T the most records of any agent.
+
+        Args:
+            fill: What stands behind an agent's last record.
+
+        Raises:
+            ValueError: A signal about messages, which has one value per agent.
+        """
+        if self.level != "record":
+            raise ValueError("a signal about messages has no records to pad")
+        most = int(self.counts.max(initial=0))
+        present = np.arange(most) < self.counts[..., None]
+        out = np.full(present.shape, fill)
+        out[present] = self.values
+        return out
+
+
+@dataclass(frozen=True)
+class SchemeDraws:
+    """Random numbers for one decision of a scheme.
+
+    Attributes:
+        draws: The batch's addressed draws.
+        episode: The round that is decided about.
+    """
+
+    draws: Draws
+    episode: int
+
+    def uniforms(self, count: int = 1, purpose: str = "scheme") -> NDArray[np.float64]:
+        """Uniform on [0, 1): float64, shape (trials, agents, count)."""
+        return self.draws.uniforms(purpose, self.episode, count)
+
+
+class Scheme(ABC):
+    """Decides, after each episode, who sends which of its candidate records.
+
+    A scheme selects and never edits. Its state is a dictionary of arrays of shape
+    (trials, agents, ...). They plug in through the entry-point group
+    ``commenv.schemes``, or as ``module:Class``.
+
+    Attributes:
+        name: What results call it.
+        requires: The names of the signals that it reads.
+        needs_global: Whether an agent's decision looks at other agents' signals, which
+            real agents could not see.
+    """
+
+    name: ClassVar[str]
+    requires: ClassVar[tuple[str, ...]] = ()
+    needs_global: ClassVar[bool] = False
+
+    def start(self, shape: tuple[int, int]) -> dict[str, NDArray[Any]]:
+        """The state before the first round; empty by default."""
+        return {}
+
+    @abstractmethod
+    def select(
+        self,
+        signals: Mapping[str, Signal],
+        state: dict[str, NDArray[Any]],
+        draws: SchemeDraws,
+        left: Left,
+    ) -> tuple[NDArray[np.bool_], dict[str, NDArray[Any]]]:
+        """Chooses what is sent.
+
+        Args:
+            signals: What is known about the candidates, by name.
+            state: As returned from the last round.
+            draws: Random numbers for this round.
+            left: What is left of the uplink's budget.
+
+        Returns:
+            A mask of shape (trials, agents) for messages or (number of records,) for
+            records, and the next state. An agent with no record left is silent.
+        """
+
+
+@dataclass(frozen=True)
+class Always(Scheme):
+    """Everybody sends everything, in every round."""
+
+    name: ClassVar[str] = "always"
+
+    def select(
+        self,
+        signals: Mapping[str, Signal],
+        state: dict[str, NDArray[Any]],
+        draws: SchemeDraws,
+        left: Left,
+    ) -> tuple[NDArray[np.bool_], dict[str, NDArray[Any]]]:
+        """A mask of messages that is true everywhere."""
+        return np.ones(left.messages.shape, dtype=np.bool_), state
