@@ -1,0 +1,257 @@
+"""The command line: ``commenv list | run | show | plot``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import commenv
+from commenv.channel import Budget, Channel
+from commenv.errors import CommenvError, ResultsError
+from commenv.learning.plugins import ALGORITHMS, SCHEMES, find, plugin_names
+from commenv.registration import env_ids
+
+__all__ = ["main"]
+
+_FAILURE, _USAGE, _INTERRUPTED = 1, 2, 130
+
+
+class _UsageError(ValueError):
+    """A value on the command line that cannot be read."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line and returns its exit code.
+
+    0 is success, 1 a failure, 2 a mistake in the usage, 130 an interrupt. What a user
+    can cause is said in one line on standard error.
+    """
+    options = _parser().parse_args(arguments)
+    _show_log()
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))  # so that module:Class finds one's own
+    try:
+        options.command(options)
+    except KeyboardInterrupt:
+        _say(options.interrupted)
+        return _INTERRUPTED
+    except (CommenvError, ValueError, OSError) as error:
+        if options.traceback:
+            raise
+        _say(f"commenv: {error}")
+        failed = isinstance(error, (ResultsError, ImportError, OSError))
+        return _FAILURE if failed else _USAGE
+    return 0
+
+
+def _list(options: argparse.Namespace) -> None:
+    print("environments (and every other Gymnasium id)")
+    for env_id in env_ids():
+        print(f"  {env_id}")
+    for group, title in ((ALGORITHMS, "algorithms"), (SCHEMES, "schemes")):
+        print(f"{title} (and every module:Class)")
+        for name in plugin_names(group):
+            summary = (find(name, group).__doc__ or "").strip().partition("\n")[0]
+            print(f"  {name:<12} {summary}")
+
+
+def _run(options: argparse.Namespace) -> None:
+    options.interrupted = (
+        "stopped; the blocks that were finished are in "
+        f"{options.out}: repeat the same command to go on"
+        if options.out
+        else "stopped; nothing is kept without --out DIR"
+    )
+    results = commenv.run(
+        options.env,
+        options.algorithm,
+        options.scheme,
+        num_agents=options.agents,
+        num_trials=options.trials,
+        num_episodes=options.episodes,
+        gamma=options.gamma,
+        seed=options.seed,
+        settings=dict(_setting(text) for text in options.set),
+        uplink=Channel(budget=Budget.parse(options.uplink_budget)),
+        downlink=Channel(budget=Budget.parse(options.downlink_budget)),
+        stop=dict(_limit(text) for text in options.stop) or None,
+        evaluate_every=options.evaluate_every,
+        evaluation_episodes=options.evaluation_episodes,
+        max_episode_steps=options.max_episode_steps,
+        out=options.out,
+        workers=options.workers,
+        block=options.block,
+        trace=options.trace,
+        progress=not options.quiet,
+    )
+    print(results.table())
+    if options.out:
+        print(f"\nresults: {options.out} (see the curves: commenv plot {options.out})")
+
+
+def _show(options: argparse.Namespace) -> None:
+    print(commenv.load(*options.directories).table())
+
+
+def _plot(options: argparse.Namespace) -> None:
+    path = options.out or Path(options.directories[0]) / "curves.png"
+    commenv.load(*options.directories).plot(x=options.x, y=options.y, path=path)
+    print(f"picture: {path}")
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """``name=value``; the value is JSON, or else a word."""
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise _UsageError(f"--set {text!r} has no value; write --set name=value")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
+def _limit(text: str) -> tuple[str, float]:
+    name, _, value = text.partition("=")
+    try:
+        return name, float(value)
+    except ValueError:
+        raise _UsageError(
+            f"--stop {text!r} has no number; write for example uplink_bytes=1e6"
+        ) from None
+
+
+def _show_log() -> None:
+    """Shows what commenv logs, and no other package's log."""
+    logger = logging.getLogger("commenv")
+    logger.setLevel(logging.INFO)
+    if not logger.handlers:
+        logger.addHandler(logging.StreamHandler())
+
+
+def _say(text: str) -> None:
+    print(" ".join(str(text).split()), file=sys.stderr)
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        _say(f"{self.prog}: {message} (see {self.prog} --help)")
+        sys.exit(_USAGE)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="commenv",
+        description="Communication-efficient reinforcement learning: run studies, "
+        "show their numbers, plot their curves.",
+    )
+    parser.add_argument("--version", action="version", version=commenv.__version__)
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "--traceback", action="store_true", help="show where an error comes from"
+    )
+    common.set_defaults(interrupted="stopped")
+    commands: Any = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, function: Any, text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text, parents=[common])
+        sub.set_defaults(command=function)
+        return sub
+
+    command("list", _list, "list environments, algorithms and schemes")
+    _add_run_options(command("run", _run, "run a study, or go on with one"))
+    show = command("show", _show, "print the numbers of one or more studies")
+    plot = command("plot", _plot, "draw the curves of one or more studies")
+    for sub in (show, plot):
+        sub.add_argument("directories", nargs="+", metavar="DIR", help="results folder")
+    _add_plot_options(plot)
+    return parser
+
+
+def _add_run_options(run: argparse.ArgumentParser) -> None:
+    study = run.add_argument_group("what to run (repeat an option for a product)")
+    for name, default, text in (
+        ("--env", None, "Gymnasium id"),
+        ("--algorithm", None, "name, or module:Class"),
+        ("--scheme", None, "name, or module:Class; default: the algorithm's own"),
+    ):
+        study.add_argument(
+            name,
+            action="append",
+            default=default,
+            metavar="NAME",
+            required=name != "--scheme",
+            help=text,
+        )
+    study.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a setting: alpha=0.5, dql.alpha=0.5, or env.size=7",
+    )
+    numbers: tuple[tuple[str, Any, Any, str], ...] = (
+        ("--agents", int, 5, "agents of each trial"),
+        ("--trials", int, 20, "independent training runs"),
+        ("--episodes", int, 1000, "rounds of each trial"),
+        ("--gamma", float, 0.9, "discount"),
+        ("--seed", int, 0, "of all random draws"),
+        ("--max-episode-steps", int, None, "time limit; default: the environment's"),
+        ("--evaluate-every", int, 1, "rounds from one evaluation to the next"),
+        ("--evaluation-episodes", int, 10, "where there are no tables to be exact"),
+    )
+    for name, kind, default, text in numbers:
+        shown = "" if default is None else f" (default {default})"
+        study.add_argument(
+            name, type=kind, default=default, metavar="N", help=text + shown
+        )
+    channel = run.add_argument_group("the channel")
+    for direction in ("uplink", "downlink"):
+        channel.add_argument(
+            f"--{direction}-budget",
+            default="",
+            metavar="BUDGET",
+            help="for example messages=1,bytes=1000,per=episode,scope=team,"
+            "exceed=refuse",
+        )
+    channel.add_argument(
+        "--stop",
+        action="append",
+        default=[],
+        metavar="TOTAL=N",
+        help="stop a trial once its total per agent reaches N: uplink_bytes=1e6, "
+        "total_bytes, messages or env_steps",
+    )
+    how = run.add_argument_group("how to run it (no number depends on these)")
+    how.add_argument("--out", metavar="DIR", help="results folder, new or to go on in")
+    how.add_argument("--workers", type=int, default=1, metavar="N", help="processes")
+    how.add_argument("--block", type=int, metavar="N", help="trials that run together")
+    how.add_argument(
+        "--trace", action="store_true", help="keep every step and message in DIR/trace"
+    )
+    how.add_argument("--quiet", action="store_true", help="no progress")
+
+
+def _add_plot_options(plot: argparse.ArgumentParser) -> None:
+    plot.add_argument(
+        "--x",
+        default="episode",
+        metavar="AXIS",
+        help="episode, env_steps, messages, uplink_bytes or total_bytes",
+    )
+    plot.add_argument(
+        "--y",
+        action="append",
+        metavar="AXIS",
+        help="evaluation, reward, frequency or size; repeat for several panels "
+        "(default: reward, frequency and size)",
+    )
+    plot.add_argument(
+        "--out", metavar="FILE", help=".png, .svg or .pdf (default: DIR/curves.png)"
+    )

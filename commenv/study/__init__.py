@@ -1,0 +1,7 @@
+"""Studies: what to run, where it is kept, and how it is shown."""
+
+from commenv.study.results import Results, load
+from commenv.study.run import execute, run
+from commenv.study.spec import Cell, Study, cells
+
+__all__ = ["Cell", "Results", "Study", "cells", "execute", "load", "run"]

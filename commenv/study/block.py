@@ -1,0 +1,206 @@
+"""Running one block: some trials of one cell, from the first round to the last."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from commenv.draws import Draws
+from commenv.envs.batched import BatchedEnv
+from commenv.envs.making import make_batched
+from commenv.learning import ExactEvaluator, PlayedEvaluator, Problem, Rounds
+from commenv.learning.evaluation import Evaluator
+from commenv.study.frame import COLUMNS
+from commenv.study.spec import Cell, Study
+from commenv.wrappers import ChannelEnv
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from commenv.study.trace import Trace
+
+__all__ = ["optimum_of", "run_block"]
+
+_COSTS = {
+    "env_steps": "episode_length",
+    "messages": "messages",
+    "uplink_bytes": "size",
+    "total_bytes": "total_size",
+}
+_MEASURED = tuple(column.name for column in COLUMNS if column.dtype == "float64")
+
+
+def optimum_of(study: Study, cell: Cell) -> float | None:
+    """The exact optimal value of the start, time limit ignored; None where not known.
+
+    Raises:
+        ValueError: The algorithm does not fit the environment.
+    """
+    env, _ = _set_up(study, cell, [0], None)
+    env.close()
+    mdp = getattr(env.world, "mdp", None)
+    if mdp is None:
+        return None
+    try:
+        return float(mdp.start_value(mdp.optimal_values(study.gamma)))
+    except ValueError:
+        return None  # without a discount the optimum may be infinite
+
+
+def run_block(
+    study: Study,
+    cell: Cell,
+    trials: Sequence[int],
+    *,
+    report: Callable[[int], None] = lambda count: None,
+    trace: Trace | None = None,
+) -> pa.Table:
+    """Runs some trials of a cell together.
+
+    Args:
+        study: The settings.
+        cell: Which of the study's cells.
+        trials: The trials' numbers; what a trial gives does not depend on the others.
+        report: Called after each round with the number of trials that played it.
+        trace: Told of every step and message, if given.
+
+    Returns:
+        A table of :data:`commenv.study.frame.COLUMNS`, ordered by trial and episode.
+    """
+    env, rounds = _set_up(study, cell, trials, trace)
+    series = _Series(study, len(trials))
+    for episode, metrics in enumerate(rounds.play(study.num_episodes)):
+        running = series.running.copy()
+        series.add(metrics.mean_over_agents())
+        if trace is not None:
+            trace.on_round(env)
+        due = (episode + 1) % study.evaluate_every == 0
+        if due or (running & ~series.running).any():
+            which = running if due else running & ~series.running
+            series.evaluate(which, rounds.learner.evaluate(episode))
+        report(int(running.sum()))
+        if not series.running.any():
+            break
+    env.close()
+    return _table(study, cell, trials, series)
+
+
+class _Series:
+    """What is measured in each round, for every trial of a block."""
+
+    def __init__(self, study: Study, num_trials: int) -> None:
+        self._stop = dict(study.stop or {})
+        self._num_episodes = study.num_episodes
+        self._totals = {name: np.zeros(num_trials) for name in _COSTS}
+        self.running = np.ones(num_trials, dtype=np.bool_)
+        self.rows: list[dict[str, NDArray[np.float64]]] = []
+        self.taken: list[NDArray[np.bool_]] = []
+
+    def add(self, measured: dict[str, NDArray[np.float64]]) -> None:
+        """Takes a round, and finds out who has reached a limit."""
+        for name, source in _COSTS.items():
+            self._totals[name] = self._totals[name] + measured[source]
+        measured["env_steps"] = self._totals["env_steps"]
+        measured["evaluation"] = np.full(len(self.running), np.nan)
+        self.rows.append(measured)
+        self.taken.append(self.running)
+        self.running = self.running & (len(self.rows) < self._num_episodes)
+        for name, limit in self._stop.items():
+            self.running = self.running & (self._totals[name] < limit)
+
+    def evaluate(self, which: NDArray[np.bool_], values: NDArray[np.float64]) -> None:
+        """Enters evaluations of the last round for some of the trials."""
+        self.rows[-1]["evaluation"][which] = values[which]
+
+    def column(self, name: str) -> NDArray[np.float64]:
+        """A measured column, trial by trial, of the rounds that each has played."""
+        stacked = np.stack([row[name] for row in self.rows], axis=1)
+        return stacked[self.mask]
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """bool, shape (trials, episodes): which rounds each trial has played."""
+        return np.stack(self.taken, axis=1)
+
+
+def _world(cell: Cell, num_envs: int) -> Any:
+    return make_batched(
+        cell.environment,
+        num_envs,
+        env_kwargs=cell.env_kwargs,
+        max_episode_steps=cell.time_limit,
+    )
+
+
+def _set_up(
+    study: Study, cell: Cell, trials: Sequence[int], trace: Trace | None
+) -> tuple[ChannelEnv, Rounds]:
+    world = _world(cell, len(trials) * study.num_agents)
+    env = ChannelEnv(
+        world,
+        trials,
+        study.num_agents,
+        uplink=study.uplink,
+        downlink=study.downlink,
+        gamma=study.gamma,
+        journal=trace is not None,
+    )
+    env.observer = trace
+    draws = Draws(study.seed, trials, study.num_agents)
+    problem = Problem(
+        draws=draws,
+        observation_space=world.single_observation_space,
+        action_space=world.single_action_space,
+        gamma=study.gamma,
+        num_episodes=study.num_episodes,
+        deterministic=world.mdp is not None and world.mdp.deterministic,
+        evaluator=_evaluator(study, cell, world, draws),
+    )
+    rounds = Rounds(
+        env,
+        cell.algorithm.agents(problem),
+        cell.algorithm.learner(problem),
+        cell.scheme,
+        seed=study.seed,
+    )
+    return env, rounds
+
+
+def _evaluator(study: Study, cell: Cell, world: Any, draws: Draws) -> Evaluator:
+    if world.mdp is not None:
+        return ExactEvaluator(world.mdp, study.gamma, world.max_episode_steps)
+
+    def make_world(num_envs: int) -> BatchedEnv:
+        return _world(cell, num_envs)
+
+    return PlayedEvaluator(make_world, draws, study.gamma, study.evaluation_episodes)
+
+
+def _table(
+    study: Study, cell: Cell, trials: Sequence[int], series: _Series
+) -> pa.Table:
+    import pyarrow as pa
+
+    played = series.mask
+    position, episode = np.nonzero(played)
+    constant = {
+        "label": cell.label,
+        "environment": cell.environment,
+        "algorithm": cell.algorithm.name,
+        "scheme": cell.scheme.name,
+        "codec": study.uplink.codec.name,
+        "num_agents": study.num_agents,
+    }
+    varying = {"trial": np.asarray(trials)[position], "episode": episode}
+    columns = {
+        column.name: np.full(len(episode), constant[column.name])
+        if column.name in constant
+        else varying[column.name]
+        if column.name in varying
+        else series.column(column.name)
+        for column in COLUMNS
+    }
+    return pa.table(columns)

@@ -1,0 +1,110 @@
+"""The results of a study: its numbers, its curves and its table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from commenv.errors import MissingExtraError, ResultsError
+from commenv.study.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+__all__ = ["Results", "load"]
+
+
+class Results:
+    """What a study measured.
+
+    Attributes:
+        frame: One row per episode and trial; the columns and their units are
+            :data:`commenv.study.frame.COLUMNS`.
+        optimum: The exact optimal value of each label's environment, the time limit
+            ignored; None where there are no tables.
+    """
+
+    def __init__(
+        self, frame: pd.DataFrame, optimum: Mapping[str, float | None]
+    ) -> None:
+        self.frame = frame
+        self.optimum = dict(optimum)
+
+    def __repr__(self) -> str:
+        labels = ", ".join(repr(str(label)) for label in self.frame["label"].unique())
+        return f"<Results of {labels}: {len(self.frame):,} episodes>"
+
+    def __str__(self) -> str:
+        return self.table()
+
+    def table(self) -> str:
+        """A plain-text table: evaluation, optimum, gap, reward, messages, bytes."""
+        from commenv.study.tables import render, summary
+
+        return render(summary(self.frame, self.optimum))
+
+    def plot(
+        self,
+        x: str = "episode",
+        y: str | Sequence[str] | None = None,
+        *,
+        title: str | None = None,
+        path: str | Path | None = None,
+    ) -> Figure:
+        """Curves with their mean and 10th to 90th percentile over trials.
+
+        Args:
+            x: ``"episode"``, ``"env_steps"``, ``"messages"``, ``"uplink_bytes"`` or
+                ``"total_bytes"``; all but the first are totals per agent.
+            y: ``"evaluation"``, ``"reward"``, ``"frequency"`` or ``"size"``, or several
+                for as many panels; reward, frequency and size when left out.
+            title: Above the panels.
+            path: Where to save the picture too: ``.png``, ``.svg`` or ``.pdf``.
+
+        Raises:
+            ValueError: An unknown axis or picture format.
+        """
+        from commenv.study.figures import plot, save
+
+        figure = plot(self.frame, optimum=self.optimum, x=x, y=y, title=title)
+        if path is not None:
+            save(figure, path)
+        return figure
+
+
+def load(*directories: str | Path) -> Results:
+    """Reads the results of one study, or of several together.
+
+    Args:
+        directories: Results folders. A label that occurs in several of them gets its
+            folder's name added.
+
+    Raises:
+        ResultsError: A folder that is not ours, is damaged, or is still empty.
+        MissingExtraError: The extra ``study`` is not installed.
+    """
+    try:
+        import pandas as pd
+    except ImportError as error:
+        raise MissingExtraError("reading results", "study") from error
+    if not directories:
+        raise ResultsError("no results folder given; name at least one")
+    found = [_read(directory) for directory in directories]
+    counts = pd.Series([label for one in found for label in one.optimum]).value_counts()
+    frames: list[pd.DataFrame] = []
+    optimum: dict[str, float | None] = {}
+    for directory, one in zip(directories, found, strict=True):
+        new: dict[Any, str] = {
+            label: label if counts[label] == 1 else f"{label}, {directory}"
+            for label in one.optimum
+        }
+        frames.append(one.frame.assign(label=one.frame["label"].map(new)))
+        optimum |= {new[label]: value for label, value in one.optimum.items()}
+    return Results(pd.concat(frames, ignore_index=True), optimum)
+
+
+def _read(directory: str | Path) -> Results:
+    store = Store(directory)
+    return Results(store.frame(), store.manifest().optima)

@@ -1,0 +1,215 @@
+"""Running a study: its blocks one after the other, or in worker processes."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from commenv.channel import Channel
+from commenv.errors import MissingExtraError
+from commenv.learning import Algorithm, Scheme
+from commenv.study.block import optimum_of, run_block
+from commenv.study.progress import Progress
+from commenv.study.results import Results
+from commenv.study.spec import Study, cells
+from commenv.study.store import Store
+from commenv.study.trace import Trace, expected_size
+from commenv.study.workers import in_workers
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["execute", "run"]
+
+DEFAULT_BLOCK = 100
+_logger = logging.getLogger("commenv")
+
+
+class _Block(NamedTuple):
+    """Some consecutive trials of a cell, to be run together."""
+
+    cell: int
+    trials: tuple[int, ...]
+
+
+def run(
+    environments: str | Sequence[str],
+    algorithms: str | Algorithm | Sequence[str | Algorithm] = "dql",
+    schemes: str | Scheme | Sequence[str | Scheme] | None = None,
+    *,
+    num_agents: int = 5,
+    num_trials: int = 20,
+    num_episodes: int = 1000,
+    gamma: float = 0.9,
+    seed: int = 0,
+    settings: Mapping[str, Any] | None = None,
+    uplink: Channel | None = None,
+    downlink: Channel | None = None,
+    stop: Mapping[str, float] | None = None,
+    evaluate_every: int = 1,
+    evaluation_episodes: int = 10,
+    max_episode_steps: int | None = None,
+    out: str | Path | None = None,
+    workers: int = 1,
+    block: int | None = None,
+    trace: bool = False,
+    progress: bool = True,
+) -> Results:
+    """Runs a study: every environment with every algorithm and every scheme.
+
+    Args:
+        environments: Gymnasium ids.
+        algorithms: Short names (``commenv list`` shows them), ``module:Class``, or
+            objects with their settings.
+        schemes: The same; each algorithm's own scheme when left out.
+        num_agents: Agents of each trial.
+        num_trials: Independent training runs of each combination.
+        num_episodes: Rounds of each trial.
+        gamma: The discount of the metric and of every algorithm.
+        seed: Of all draws. Equal seeds and settings give equal numbers, whatever
+            ``workers`` and ``block`` are.
+        settings: ``{"alpha": 0.5}`` for every algorithm or scheme that has such a
+            setting, ``{"dql.alpha": 0.5}`` for one, ``{"env.size": 7}`` for the
+            environments.
+        uplink: The channel from the agents to the learner.
+        downlink: The channel from the learner to the agents.
+        stop: ``{"uplink_bytes": 1e6}``: a trial stops after the round in which its
+            total per agent (a mean over agents) reaches the limit; ``env_steps``,
+            ``messages``, ``uplink_bytes`` or ``total_bytes``.
+        evaluate_every: Rounds from one evaluation to the next.
+        evaluation_episodes: Episodes of an evaluation, where the environment has no
+            tables to evaluate exactly from.
+        max_episode_steps: The time limit; the environment's own when left out.
+        out: A folder for the results. One that holds an unfinished study with the same
+            settings is continued.
+        workers: Processes.
+        block: Trials that run together.
+        trace: Keep every step and message under ``out`` too.
+        progress: Say on standard error how far the study has come.
+
+    Returns:
+        The results, complete.
+
+    Raises:
+        ValueError: An unknown name, or a value that is not allowed.
+        ResultsError: ``out`` holds something else, or cannot be written to.
+        MissingExtraError: The extra ``study`` is not installed.
+    """
+    study = Study(
+        cells=cells(environments, algorithms, schemes, settings, max_episode_steps),
+        num_agents=num_agents,
+        num_trials=num_trials,
+        num_episodes=num_episodes,
+        gamma=gamma,
+        seed=seed,
+        uplink=uplink or Channel(),
+        downlink=downlink or Channel(),
+        stop=stop,
+        evaluate_every=evaluate_every,
+        evaluation_episodes=evaluation_episodes,
+        trace=trace,
+    )
+    return execute(study, out=out, workers=workers, block=block, progress=progress)
+
+
+def execute(
+    study: Study,
+    *,
+    out: str | Path | None = None,
+    workers: int = 1,
+    block: int | None = None,
+    progress: bool = True,
+) -> Results:
+    """Runs what is missing of a study; the arguments are those of :func:`run`."""
+    _check_extra()
+    size = DEFAULT_BLOCK if block is None else block
+    for name, value in (("workers", workers), ("block", size)):
+        if value < 1:
+            raise ValueError(f"{name} is {value}; at least 1 is needed")
+    if study.trace and out is None:
+        raise ValueError("a trace needs a folder to go to; give out=")
+    optima = {cell.label: optimum_of(study, cell) for cell in study.cells}
+    store = None if out is None else Store(out)
+    if store is not None:
+        store.begin(study, optima)
+        _announce_trace(study, store)
+    blocks = _missing(study, store, size)
+    total = len(study.cells) * study.num_trials * study.num_episodes
+    left = sum(len(one.trials) for one in blocks) * study.num_episodes
+    with Progress(
+        total, unit="trial-episodes", enabled=progress, done=total - left
+    ) as bar:
+        tables = list(_tables(study, store, blocks, workers, bar.advance))
+    if store is not None:
+        return Results(store.frame(), optima)
+    import pyarrow as pa
+
+    return Results(pa.concat_tables(tables).to_pandas(), optima)
+
+
+def _announce_trace(study: Study, store: Store) -> None:
+    if study.trace:
+        folder = store.directory / "trace"
+        _logger.warning("the trace in %s: %s", folder, expected_size(study))
+
+
+def _missing(study: Study, store: Store | None, size: int) -> list[_Block]:
+    """The blocks that are still to be run: runs of consecutive missing trials."""
+    blocks = []
+    for cell in range(len(study.cells)):
+        done = set() if store is None else store.finished(cell)
+        pending: list[int] = []
+        for trial in range(study.num_trials + 1):
+            missing = trial < study.num_trials and trial not in done
+            if pending and (not missing or len(pending) == size):
+                blocks.append(_Block(cell, tuple(pending)))
+                pending = []
+            if missing:
+                pending.append(trial)
+    return blocks
+
+
+def _tables(
+    study: Study,
+    store: Store | None,
+    blocks: Sequence[_Block],
+    workers: int,
+    report: Callable[[int], None],
+) -> Iterator[pa.Table | None]:
+    """Each block's table, or None where it went to the store."""
+    jobs = [(study, store, block) for block in blocks]
+    if workers == 1 or len(blocks) <= 1:
+        return (_run(*job, report) for job in jobs)
+    return in_workers(_run, jobs, min(workers, len(jobs)), report)
+
+
+def _run(
+    study: Study, store: Store | None, block: _Block, report: Callable[[int], None]
+) -> pa.Table | None:
+    cell = study.cells[block.cell]
+    trials = list(block.trials)
+    trace = None
+    if study.trace and store is not None:
+        folder = store.trace_folder(block.cell, cell.label, block.trials)
+        trace = Trace(folder, trials, study.num_agents)
+    try:
+        table = run_block(study, cell, trials, report=report, trace=trace)
+        if trace is not None:
+            trace.finish()
+    except BaseException:
+        if trace is not None:
+            trace.abandon()
+        raise
+    if store is None:
+        return table
+    store.write_block(block.cell, cell.label, table)
+    return None
+
+
+def _check_extra() -> None:
+    for module in ("pandas", "pyarrow"):
+        if importlib.util.find_spec(module) is None:
+            raise MissingExtraError("running a study", "study")

@@ -1,0 +1,292 @@
+"""The folder that a study is kept in: a manifest, and one file per block of trials.
+
+    DIR/manifest.json                          what the study is, and what ran it
+    DIR/blocks/00-dql/trials-00000-00024.parquet   one row per episode and trial
+    DIR/trace/...                              with --trace: every step and message
+
+A file is either whole or not there, so a study that was stopped at any moment goes on
+from the blocks that it has.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import platform
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from commenv.errors import MissingExtraError, ResultsError
+from commenv.study.files import write_atomically
+from commenv.study.frame import COLUMNS
+from commenv.study.spec import Study
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+__all__ = ["Manifest", "Store", "differences"]
+
+FORMAT = "commenv study"
+FORMAT_VERSION = 1
+_BLOCK = re.compile(r"trials-(\d{1,9})-(\d{1,9})\.parquet")
+_MOST_MANIFEST_BYTES = 16 * 2**20
+_PACKAGES = ("commenv", "numpy", "gymnasium", "pettingzoo", "pyarrow", "torch")
+
+
+class Manifest(msgspec.Struct, forbid_unknown_fields=True):
+    """What ``manifest.json`` holds.
+
+    Attributes:
+        format: Always ``"commenv study"``.
+        version: Of the folder's layout.
+        study: The settings, as :meth:`commenv.study.spec.Study.describe` gives them.
+        optima: The exact optimal value of each label's environment, where known.
+        software: Versions of Python and of the packages that matter, and the CPU.
+    """
+
+    format: str
+    version: int
+    study: dict[str, Any]
+    optima: dict[str, float | None]
+    software: dict[str, str]
+
+
+class Store:
+    """A results folder.
+
+    Args:
+        directory: The folder; made by :meth:`begin` if need be.
+    """
+
+    def __init__(self, directory: str | Path) -> None:
+        self.directory = Path(directory)
+
+    @property
+    def manifest_path(self) -> Path:
+        """Where the settings stand."""
+        return self.directory / "manifest.json"
+
+    def begin(self, study: Study, optima: dict[str, float | None]) -> Manifest:
+        """Makes the folder for a study, or finds it begun with the same settings.
+
+        Raises:
+            ResultsError: The folder holds something else, or cannot be written to.
+        """
+        described = study.describe()
+        try:
+            if self.manifest_path.exists():
+                manifest = self.manifest()
+                _check_same(self.directory, manifest.study, described)
+                self._check_writable()
+                return manifest
+            if self.directory.is_dir() and any(self.directory.iterdir()):
+                raise ResultsError(
+                    f"{self.directory} holds other files and no manifest.json; choose "
+                    "a new or empty folder"
+                )
+            manifest = Manifest(FORMAT, FORMAT_VERSION, described, optima, _software())
+            self.directory.mkdir(parents=True, exist_ok=True)
+            text = json.dumps(msgspec.to_builtins(manifest), indent=1)
+            write_atomically(self.manifest_path, text.encode())
+        except OSError as error:
+            raise self._unusable(error) from error
+        return manifest
+
+    def manifest(self) -> Manifest:
+        """The manifest, checked.
+
+        Raises:
+            ResultsError: There is none, or it is not ours or damaged.
+        """
+        path = self.manifest_path
+        try:
+            if path.stat().st_size > _MOST_MANIFEST_BYTES:
+                raise ResultsError(f"{path} is too large for a manifest of ours")
+            manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
+        except FileNotFoundError:
+            raise ResultsError(
+                f"{self.directory} is no results folder: it has no manifest.json"
+            ) from None
+        except OSError as error:
+            raise self._unusable(error) from error
+        except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+            raise ResultsError(
+                f"{path} is damaged or not ours ({error}); run the study into a new "
+                "folder"
+            ) from None
+        if manifest.format != FORMAT or manifest.version != FORMAT_VERSION:
+            raise ResultsError(
+                f"{path} is {manifest.format!r}, version {manifest.version}; this "
+                f"commenv reads {FORMAT!r}, version {FORMAT_VERSION}"
+            )
+        return manifest
+
+    def finished(self, cell: int) -> set[int]:
+        """The trials of a cell whose blocks are there and whole."""
+        return {
+            trial for path in self._blocks(cell) for trial in self._check_block(path)
+        }
+
+    def write_block(self, cell: int, label: str, table: pa.Table) -> Path:
+        """Keeps a block of trials, which are consecutive.
+
+        Raises:
+            ResultsError: The folder cannot be written to.
+        """
+        import pyarrow.parquet as pq
+
+        trials = table.column("trial").to_numpy()
+        folder = self.directory / "blocks" / _cell_name(cell, label)
+        path = folder / f"{_block_name(trials.min(), trials.max())}.parquet"
+        buffer = io.BytesIO()
+        pq.write_table(table, buffer, compression="zstd")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, buffer.getvalue())
+        except OSError as error:
+            raise self._unusable(error) from error
+        return path
+
+    def trace_folder(self, cell: int, label: str, trials: Sequence[int]) -> Path:
+        """Where the trace of a block of consecutive trials goes."""
+        name = _block_name(trials[0], trials[-1])
+        return self.directory / "trace" / _cell_name(cell, label) / name
+
+    def frame(self) -> pd.DataFrame:
+        """All rows that are there, ordered by cell, trial and episode.
+
+        Raises:
+            ResultsError: No block is there yet, or one is damaged.
+            MissingExtraError: The extra ``study`` is not installed.
+        """
+        try:
+            import pandas as pd
+            import pyarrow.parquet as pq
+        except ImportError as error:
+            raise MissingExtraError("reading results", "study") from error
+        parts = []
+        for cell in range(len(self.manifest().study["cells"])):
+            blocks = [
+                pq.read_table(path).to_pandas()
+                for path in self._blocks(cell)
+                if self._check_block(path)
+            ]
+            if blocks:
+                joined = pd.concat(blocks, ignore_index=True)
+                parts.append(joined.sort_values(["trial", "episode"], kind="stable"))
+        if not parts:
+            raise ResultsError(
+                f"{self.directory} holds no finished block yet; run the study again "
+                "to go on with it"
+            )
+        return pd.concat(parts, ignore_index=True)
+
+    def _blocks(self, cell: int) -> list[Path]:
+        return sorted(self.directory.glob(f"blocks/{cell:02d}-*/trials-*.parquet"))
+
+    def _check_block(self, path: Path) -> range:
+        """The trials that a block holds, after a look at its metadata."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        match = _BLOCK.fullmatch(path.name)
+        try:
+            schema = pq.read_schema(path)
+        except (pa.ArrowException, OSError) as error:
+            raise ResultsError(
+                f"{path} is damaged ({error}); delete it and run the study again"
+            ) from None
+        missing = [one.name for one in COLUMNS if one.name not in schema.names]
+        if match is None or missing:
+            raise ResultsError(
+                f"{path} is not a block of ours (it lacks {', '.join(missing)}); "
+                "delete it and run the study again"
+            )
+        return range(int(match[1]), int(match[2]) + 1)
+
+    def _check_writable(self) -> None:
+        probe = self.directory / ".writable"
+        write_atomically(probe, b"")
+        probe.unlink()
+
+    def _unusable(self, error: OSError) -> ResultsError:
+        reason = error.strerror or str(error)
+        return ResultsError(
+            f"cannot use {self.directory} ({reason}); choose a folder that you may "
+            "write to"
+        )
+
+
+def differences(old: Any, new: Any, path: str = "") -> list[str]:
+    """Where two plain structures differ, as ``"gamma: 0.9, not 0.5"``."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        return [
+            line
+            for name in sorted(old.keys() | new.keys())
+            for line in differences(
+                old.get(name), new.get(name), f"{path}.{name}" if path else name
+            )
+        ]
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        return [
+            line
+            for position, (one, other) in enumerate(zip(old, new, strict=True))
+            for line in differences(one, other, f"{path}[{position}]")
+        ]
+    if old == new:
+        return []
+    if isinstance(old, list) and isinstance(new, list):
+        return [f"{path}: {len(old)} there, {len(new)} asked for"]
+    return [f"{path}: {old!r} there, {new!r} asked for"]
+
+
+def _check_same(directory: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
+    # What JSON makes of the new settings is what the old ones went through.
+    different = differences(old, json.loads(json.dumps(new)))
+    if different:
+        raise ResultsError(
+            f"{directory} holds a study with other settings ({'; '.join(different)}); "
+            "repeat those settings to continue it, or choose another folder"
+        )
+
+
+def _cell_name(cell: int, label: str) -> str:
+    words = re.sub(r"[^A-Za-z0-9]+", "-", label).strip("-")
+    return f"{cell:02d}-{words[:60]}"
+
+
+def _block_name(first: int, last: int) -> str:
+    return f"trials-{first:05d}-{last:05d}"
+
+
+def _software() -> dict[str, str]:
+    return {
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "cpu": _cpu(),
+        **dict(_versions(_PACKAGES)),
+    }
+
+
+def _versions(packages: Iterable[str]) -> Iterable[tuple[str, str]]:
+    for package in packages:
+        try:
+            yield package, version(package)
+        except PackageNotFoundError:
+            continue
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2] for line in lines if line.startswith("model name")]
+    return names[0].strip() if names else platform.machine()

@@ -1,0 +1,210 @@
+"""A study in a few numbers: one row for each label, and how to print them."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from commenv.errors import ResultsError
+from commenv.study.curves import labels
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["render", "summary"]
+
+REWARD_WINDOW = 100
+EXACT = 1e-9  # a gap below this is rounding, not learning
+DEFAULT_WIDTH = 100
+
+_SETTINGS = ("environment", "algorithm", "scheme", "agents", "trials", "episodes")
+_NUMBERS = {
+    "evaluation": "last",
+    "optimum": "exact",
+    "gap": "to optimum",
+    "reward": "last {window}",
+    "messages": "per ep.",
+    "bytes": "B/ep.",
+    "header": "B/ep.",
+    "downlink": "B/ep.",
+}
+_FOOTNOTE = """\
+evaluation: discounted return of the greedy (unperturbed) policy, each trial's last one.
+optimum: the exact value where it is known (- where not); gap: optimum less evaluation.
+reward: discounted return of the behaviour policy, last {window} episodes of each trial.
+messages, bytes (uplink payload), header (uplink headers), downlink (payload): sent per
+agent and episode, mean over all episodes. All are means over agents and trials."""
+
+
+def summary(
+    frame: pd.DataFrame, optimum: Mapping[str, float | None] | None = None
+) -> list[dict[str, Any]]:
+    """What each label of a study came to.
+
+    Args:
+        frame: A study's frame.
+        optimum: The exact optimum of each label, where it is known.
+
+    Returns:
+        One row for each label, in order of appearance, with the keys ``label``,
+        ``environment``, ``algorithm``, ``scheme`` (str); ``agents``, ``trials``,
+        ``episodes`` (the longest trial's), ``episodes_least`` (the shortest trial's),
+        ``reward_window`` (episodes, int); ``evaluation`` (mean over trials of each
+        trial's last one, NaN if there is none), ``optimum`` and ``gap`` (float or
+        None), ``reward`` (mean over trials of the mean over the window) and, per agent
+        and episode, ``messages``, ``bytes``, ``header``, ``downlink`` (float).
+
+    Raises:
+        ResultsError: The frame is empty.
+    """
+    if frame.empty:
+        raise ResultsError("the frame has no rows to sum up: run a study first")
+    ordered = frame.sort_values(["trial", "episode"])
+    groups = dict(iter(ordered.groupby("label", sort=False, observed=True)))
+    known = optimum or {}
+    return [_row(name, groups[name], known.get(name)) for name in labels(frame)]
+
+
+def _row(label: str, rows: pd.DataFrame, optimum: float | None) -> dict[str, Any]:
+    """The summary of one label's rows, which are in order of trial and episode."""
+    by_trial, first = rows.groupby("trial"), rows.iloc[0]
+    lengths = by_trial.size()
+    # `last` passes over missing values: the latest evaluation that was made.
+    evaluation = float(by_trial["evaluation"].last().mean())
+    recent = by_trial.tail(REWARD_WINDOW).groupby("trial")["reward"].mean()
+    return {
+        "label": label,
+        **{name: str(first[name]) for name in ("environment", "algorithm", "scheme")},
+        "agents": int(first["num_agents"]),
+        "trials": len(lengths),
+        "episodes": int(lengths.max()),
+        "episodes_least": int(lengths.min()),
+        "reward_window": min(REWARD_WINDOW, int(lengths.max())),
+        "evaluation": evaluation,
+        "optimum": optimum,
+        "gap": None if optimum is None else optimum - evaluation,
+        "reward": float(recent.mean()),
+        "messages": float(rows["messages"].mean()),
+        "bytes": float(rows["size"].mean()),
+        "header": float(rows["header_size"].mean()),
+        "downlink": float(rows["downlink_size"].mean()),
+    }
+
+
+def render(rows: Sequence[Mapping[str, Any]], width: int | None = None) -> str:
+    """A plain-text table of `summary`'s rows.
+
+    Settings that all rows share stand in one line above it. A table that is too wide
+    goes on below itself, with the labels repeated; nothing is ever cut off.
+
+    Args:
+        rows: What `summary` returned.
+        width: How many characters a line may have, 100 if None; a label and one
+            column are always kept on a line.
+
+    Returns:
+        Lines without a newline at the end; empty without rows.
+    """
+    if not rows:
+        return ""
+    window = _window(rows)
+    shared = [name for name in _SETTINGS if len(_distinct(rows, name)) == 1]
+    own = [n for n in _SETTINGS if n not in shared and not _is_in_labels(rows, n)]
+    columns = [_column("label", "", [str(row["label"]) for row in rows])]
+    columns += [_column(name, "", [_setting(r, name) for r in rows]) for name in own]
+    for name, unit in _NUMBERS.items():
+        cells = _cells(name, [row[name] for row in rows])
+        columns.append(_column(name, unit.format(window=window), cells))
+    parts = [", ".join(_phrase(rows[0], name) for name in shared)] if shared else []
+    parts += _blocks(columns, width or DEFAULT_WIDTH)
+    return "\n\n".join([*parts, _FOOTNOTE.format(window=window)])
+
+
+def _distinct(rows: Sequence[Mapping[str, Any]], name: str) -> set[str]:
+    """The different values that a setting has."""
+    return {_setting(row, name) for row in rows}
+
+
+def _is_in_labels(rows: Sequence[Mapping[str, Any]], name: str) -> bool:
+    """Whether every label already says, as a word of its own, what the setting is."""
+    return all(
+        str(row[name]) in {row["label"], *re.split(r"[\s,;:/+|]+", row["label"])}
+        for row in rows
+    )
+
+
+def _setting(row: Mapping[str, Any], name: str) -> str:
+    """A setting as text; a range where trials differ in length."""
+    if name == "episodes" and row["episodes_least"] != row["episodes"]:
+        return f"{row['episodes_least']:,}-{row['episodes']:,}"
+    return f"{row[name]:,}" if isinstance(row[name], int) else str(row[name])
+
+
+def _phrase(row: Mapping[str, Any], name: str) -> str:
+    """A setting as it stands in the line above the table."""
+    text = _setting(row, name)
+    if not isinstance(row[name], int):
+        return f"{name} {text}"
+    return f"{text} {name.removesuffix('s') if text == '1' else name}"
+
+
+def _window(rows: Iterable[Mapping[str, Any]]) -> str:
+    """How many last episodes the reward is a mean of."""
+    windows = {row["reward_window"] for row in rows}
+    windows |= {min(REWARD_WINDOW, row["episodes_least"]) for row in rows}
+    least, most = min(windows), max(windows)
+    return f"{most}" if least == most else f"{least}-{most}"
+
+
+def _cells(name: str, values: Sequence[float | None]) -> list[str]:
+    """A column of numbers, all with as many decimals as the largest one has."""
+    present = [v for v in values if v is not None and math.isfinite(v)]
+    largest = max(map(abs, present), default=0.0)
+    decimals = next(
+        (d for d, most in ((4, 10), (3, 100), (2, 1e3), (1, 1e5)) if largest < most), 0
+    )
+    return [_cell(name, value, decimals) for value in values]
+
+
+def _cell(name: str, value: float | None, decimals: int) -> str:
+    """One number; a small gap is never rounded to an exact zero, nor the reverse."""
+    if value is None or math.isnan(value):
+        return "-"
+    if name == "gap" and abs(value) < EXACT:
+        return "0"
+    if value and abs(value) < 0.5 * 10**-decimals:
+        return f"{value:.1e}"
+    return f"{value:,.{decimals}f}"
+
+
+def _column(name: str, unit: str, cells: Sequence[str]) -> list[str]:
+    """A column, padded to one width: name, unit, cells; numbers to the right."""
+    texts = [name, unit, *cells]
+    width = max(map(len, texts))
+    if name in ("label", "environment", "algorithm", "scheme"):
+        return [text.ljust(width) for text in texts]
+    return [text.rjust(width) for text in texts]
+
+
+def _blocks(columns: Sequence[Sequence[str]], width: int) -> list[str]:
+    """The table, cut between columns into as many parts as the width asks for."""
+    label, *others = columns
+    blocks, current = [], [label]
+    for column in others:
+        if (
+            len(current) > 1
+            and sum(len(c[0]) + 2 for c in [*current, column]) - 2 > width
+        ):
+            blocks.append(current)
+            current = [label]
+        current.append(column)
+    return [_lines(block) for block in [*blocks, current]]
+
+
+def _lines(columns: Sequence[Sequence[str]]) -> str:
+    """Columns side by side, with a rule below the two header lines."""
+    lines = ["  ".join(cells).rstrip() for cells in zip(*columns, strict=True)]
+    rule = "  ".join("-" * len(column[0]) for column in columns)
+    return "\n".join([*lines[:2], rule, *lines[2:]])

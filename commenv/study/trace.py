@@ -1,0 +1,150 @@
+"""The trace of a block: every step and every message, as Parquet files.
+
+    DIR/trace/00-dql/trials-00000-00024/steps-0000.parquet
+    DIR/trace/00-dql/trials-00000-00024/messages-0000.parquet
+
+A block's folder appears when the block is whole.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from commenv.channel import HEADER_SIZE, LiveChannel
+from commenv.envs.batched import BatchedStep
+from commenv.study.spec import Study
+from commenv.wrappers import ChannelEnv
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["Trace", "expected_size"]
+
+_ROWS_PER_FILE = 1_000_000
+_BYTES_PER_STEP = 40
+_BYTES_PER_MESSAGE = 50
+
+
+def expected_size(study: Study) -> str:
+    """The most that a study's trace can come to, in words."""
+    episodes = study.num_trials * study.num_agents * study.num_episodes
+    steps = episodes * sum(cell.time_limit for cell in study.cells)
+    messages = 2 * episodes * len(study.cells)
+    gigabytes = (steps * _BYTES_PER_STEP + messages * _BYTES_PER_MESSAGE) / 1e9
+    return (
+        f"at most {steps:,} steps and about {messages:,} messages, "
+        f"{gigabytes:.3g} GB before compression"
+    )
+
+
+class Trace:
+    """Writes what one block does; give it to the environment as its observer.
+
+    Args:
+        folder: Where the files go, once :meth:`finish` is called.
+        trials: The trials' numbers.
+        num_agents: Agents of each.
+    """
+
+    def __init__(self, folder: Path, trials: list[int], num_agents: int) -> None:
+        self._folder = folder
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        self._draft = Path(tempfile.mkdtemp(prefix=".draft.", dir=folder.parent))
+        self._trial = np.repeat(np.asarray(trials), num_agents)
+        self._agent = np.tile(np.arange(num_agents), len(trials))
+        self._steps: list[dict[str, Any]] = []
+        self._messages: list[dict[str, Any]] = []
+        self._files = 0
+
+    def on_step(
+        self,
+        episode: int,
+        index: int,
+        active: NDArray[np.bool_],
+        observations: NDArray[Any],
+        actions: NDArray[Any],
+        step: BatchedStep,
+    ) -> None:
+        """Takes a step of the active agents."""
+        rows = np.flatnonzero(active)
+        self._steps.append(
+            {
+                "trial": self._trial[rows],
+                "agent": self._agent[rows],
+                "episode": np.full(len(rows), episode),
+                "step": np.full(len(rows), index),
+                "observation": _cells(np.asarray(observations)[rows]),
+                "action": _cells(np.asarray(actions)[rows]),
+                "reward": step.rewards[rows],
+                "terminated": step.terminated[rows],
+                "truncated": step.truncated[rows],
+            }
+        )
+
+    def on_round(self, env: ChannelEnv) -> None:
+        """Takes the messages of a round out of the ledgers' journals."""
+        for direction, channel in (("uplink", env.uplink), ("downlink", env.downlink)):
+            self._take_journal(direction, channel)
+        if sum(len(part["trial"]) for part in self._steps) > _ROWS_PER_FILE:
+            self._write()
+
+    def finish(self) -> None:
+        """Writes the rest, and lets the folder appear under its name."""
+        self._write()
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._draft.chmod(0o755)
+        self._draft.rename(self._folder)
+
+    def abandon(self) -> None:
+        """Removes what was written."""
+        shutil.rmtree(self._draft, ignore_errors=True)
+
+    def _take_journal(self, direction: str, channel: LiveChannel) -> None:
+        for entry in channel.ledger.journal or ():
+            count = len(entry.links)
+            self._messages.append(
+                {
+                    "direction": np.full(count, direction),
+                    "trial": self._trial[entry.links],
+                    "agent": self._agent[entry.links],
+                    "episode": entry.headers["episode"].astype(np.int64),
+                    "sequence": entry.headers["sequence"].astype(np.int64),
+                    "fate": np.full(count, entry.fate.name.lower()),
+                    "payload": entry.payload,
+                    "header": np.full(count, HEADER_SIZE),
+                    "clock": np.full(count, channel.clock),
+                }
+            )
+        if channel.ledger.journal is not None:
+            channel.ledger.journal.clear()
+
+    def _write(self) -> None:
+        import pyarrow.parquet as pq
+
+        for name, parts in (("steps", self._steps), ("messages", self._messages)):
+            if parts:
+                path = self._draft / f"{name}-{self._files:04d}.parquet"
+                pq.write_table(_joined(parts), path, compression="zstd")
+            parts.clear()
+        self._files += 1
+
+
+def _cells(values: NDArray[Any]) -> Any:
+    """One cell for each row: a number, or a list of numbers."""
+    return values if values.ndim == 1 else values.reshape(len(values), -1)
+
+
+def _joined(parts: list[dict[str, Any]]) -> pa.Table:
+    import pyarrow as pa
+
+    columns = {}
+    for name in parts[0]:
+        values = np.concatenate([part[name] for part in parts])
+        columns[name] = pa.array(values if values.ndim == 1 else list(values))
+    return pa.table(columns)

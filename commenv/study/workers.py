@@ -1,0 +1,120 @@
+"""Jobs in worker processes, with progress, and without anything left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import queue
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from multiprocessing.connection import wait
+from typing import Any
+
+__all__ = ["in_workers"]
+
+_THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_SECONDS_BETWEEN_LOOKS = 0.2
+
+_reports: Any = None
+_stop: Any = None
+
+
+def in_workers(
+    job: Callable[..., Any],
+    arguments: Sequence[tuple[Any, ...]],
+    num_workers: int,
+    report: Callable[[int], None],
+) -> Iterator[Any]:
+    """Runs ``job(*arguments[i], report)`` for every i, in processes of their own.
+
+    A job that fails, or an interrupt here, ends the others at their next report.
+
+    Args:
+        job: A function that can be imported by name.
+        arguments: One tuple for each job; they and the results are pickled.
+        num_workers: Processes.
+        report: Called here with what the jobs report.
+
+    Yields:
+        The jobs' results, in order, once all are done.
+    """
+    context = multiprocessing.get_context("spawn")
+    reports, stop = context.Queue(), context.Event()
+    with (
+        _one_thread_each(),
+        ProcessPoolExecutor(
+            num_workers,
+            mp_context=context,
+            initializer=_start,
+            initargs=(reports, stop),
+        ) as pool,
+    ):
+        futures = [pool.submit(_run, job, one) for one in arguments]
+        try:
+            _watch(futures, reports, report)
+        except BaseException:
+            stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    yield from [future.result() for future in futures]
+
+
+def _watch(
+    futures: list[Future[Any]], reports: Any, report: Callable[[int], None]
+) -> None:
+    """Hands reports on until every job is done; raises what a job has raised."""
+    while not all(future.done() for future in futures):
+        with contextlib.suppress(queue.Empty):
+            report(reports.get(timeout=_SECONDS_BETWEEN_LOOKS))
+        for future in futures:
+            if future.done():
+                future.result()
+    with contextlib.suppress(queue.Empty):
+        while True:
+            report(reports.get(timeout=_SECONDS_BETWEEN_LOOKS))
+
+
+def _start(reports: Any, stop: Any) -> None:
+    global _reports, _stop
+    _reports, _stop = reports, stop
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what to do
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os._exit(1)
+
+
+def _run(job: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    return job(*arguments, _report)
+
+
+def _report(count: int) -> None:
+    if _stop.is_set():
+        raise InterruptedError("the study was stopped")
+    _reports.put(count)
+
+
+@contextlib.contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Starts worker processes whose linear algebra keeps to one thread.
+
+    The number of threads must not change the order in which a sum is taken, and so
+    its bits.
+    """
+    before = {name: os.environ.get(name) for name in _THREAD_LIMITS}
+    os.environ.update(dict.fromkeys(_THREAD_LIMITS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
