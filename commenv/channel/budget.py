@@ -277,13 +277,15 @@ class Accounts:
     ) -> BudgetExceededError:
         budget = self.budget
         limits = [
-            f"{limit} {unit}"
-            for limit, unit in ((budget.messages, "messages"), (budget.bytes, "bytes"))
-            if limit is not None
+            f"{limit:.0f} {unit} per {budget.per} and {budget.scope} "
+            f"({max(left, 0):.0f} left)"
+            for limit, left, unit in zip(
+                self._limits, room, ("messages", "bytes"), strict=True
+            )
+            if np.isfinite(limit)
         ]
         return BudgetExceededError(
             f"a message of {cost[1]:.0f} bytes exceeds the budget of "
-            f"{' and '.join(limits)} per {budget.per} and {budget.scope}: left are "
-            f"{max(room[0], 0):.0f} messages and {max(room[1], 0):.0f} bytes; send "
-            "less, raise the limit, or choose another exceed policy"
+            f"{' and '.join(limits)}; send less, raise the limit, or choose another "
+            "exceed policy"
         )

@@ -204,14 +204,16 @@ def _walk(shape: tuple[int, int], cell: Cell, moves: Sequence[tuple[int, int]]) 
 
 def _pushes(wind: Mapping[str, float]) -> list[tuple[float, list[tuple[int, int]]]]:
     """The combinations of pushes that can happen, with their probabilities."""
+    if not isinstance(wind, Mapping):
+        raise ValueError(f'wind {wind!r} is no mapping; give one, as {{"up": 0.3}}')
     for direction, chance in wind.items():
         if direction not in DIRECTIONS:
             raise ValueError(
                 f"unknown wind direction {direction!r}; choose from {list(DIRECTIONS)}"
             )
-        if not 0 <= chance <= 1:
+        if not isinstance(chance, int | float) or not 0 <= chance <= 1:
             raise ValueError(
-                f"wind {direction!r} has probability {chance}; it must lie in [0, 1]"
+                f"wind {direction!r} has probability {chance!r}; it must lie in [0, 1]"
             )
     combinations = []
     for blows in itertools.product((False, True), repeat=len(wind)):
@@ -227,21 +229,27 @@ def _place(
     size: Size, goal: Cell | None, start: Cell
 ) -> tuple[tuple[int, int], tuple[int, int]]:
     """The shape of the grid and the cell of the goal, after checking all three."""
-    rows, columns = (size, size) if isinstance(size, int) else size
+    rows, columns = _pair("size", (size, size) if isinstance(size, int) else size)
     if rows < 1 or columns < 1:
         raise ValueError(f"size {size} has no cells; give at least 1 row and 1 column")
-    goal = (rows - 1, columns - 1) if goal is None else goal
-    for name, cell in (("goal", goal), ("start", start)):
+    home = (rows - 1, columns - 1) if goal is None else _pair("goal", goal)
+    for name, cell in (("goal", home), ("start", _pair("start", start))):
         if not (0 <= cell[0] < rows and 0 <= cell[1] < columns):
             raise ValueError(
                 f"{name} {cell} is outside the grid; rows are 0 ... {rows - 1}, "
                 f"columns 0 ... {columns - 1}"
             )
-    if tuple(goal) == tuple(start):
+    if home == tuple(start):
+        raise ValueError(f"goal and start are both {home}; choose different cells")
+    return (rows, columns), home
+
+
+def _pair(name: str, value: Sequence[int]) -> tuple[int, int]:
+    if not isinstance(value, Sequence) or [type(n) for n in value] != [int, int]:
         raise ValueError(
-            f"goal and start are both {tuple(goal)}; choose different cells"
+            f"{name} {value!r} is no pair of integers; give two, as (4, 4)"
         )
-    return (rows, columns), (goal[0], goal[1])
+    return value[0], value[1]
 
 
 def _scene(

@@ -94,6 +94,8 @@ class TabularMDP:
         Raises:
             ValueError: A state that lacks an action, or an action without an outcome.
         """
+        if not transitions:
+            raise ValueError("no states; give at least one, with at least one action")
         num_states, num_actions = len(transitions), len(transitions[0])
         for state in range(num_states):
             if sorted(transitions.get(state, ())) != list(range(num_actions)):

@@ -76,7 +76,11 @@ def _import(reference: str, kind: str) -> type[Any]:
         ) from error
     found = getattr(module, class_name, None)
     if not isinstance(found, type):
-        known = [name for name, value in vars(module).items() if type(value) is type]
+        known = [
+            name
+            for name, value in vars(module).items()
+            if isinstance(value, type) and value.__module__ == module_name
+        ]
         raise UnknownNameError(f"class in {module_name!r}", class_name, known)
     return found
 

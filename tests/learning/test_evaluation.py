@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+
+from commenv.draws import Draws
+from commenv.envs import greedy_policy, make_batched
+from commenv.learning import ExactEvaluator, PlayedEvaluator
+
+
+def make_windy(num_envs):
+    return make_batched("WindyGrid-v0", num_envs)
+
+
+def played(trials, episodes=2000):
+    return PlayedEvaluator(make_windy, Draws(3, trials, 2), 0.9, episodes)
+
+
+def random_policies(count):
+    weights = np.random.default_rng(0).random((count, 25, 5))
+    return weights / weights.sum(axis=-1, keepdims=True)
+
+
+def test_the_exact_value_of_the_best_policy_is_the_optimum():
+    world = make_batched("SimpleGrid-v0", 1)
+    values = world.mdp.optimal_values(0.9)
+    ahead = np.where(world.mdp.terminated, 0.0, values[world.mdp.next_state])
+    q = (world.mdp.probability * (world.mdp.reward + 0.9 * ahead)).sum(axis=-1)
+    evaluator = ExactEvaluator(world.mdp, 0.9, 200)
+    value = evaluator.table_values(greedy_policy(np.round(q, 9))[None], episode=0)
+    np.testing.assert_allclose(value, [-5.2170310], atol=1e-7)
+
+
+def test_the_horizon_is_the_time_limit():
+    world = make_batched("SimpleGrid-v0", 1, max_episode_steps=3)
+    stay = np.zeros((1, 25, 5))
+    stay[..., 4] = 1
+    value = ExactEvaluator(world.mdp, 0.9, 3).table_values(stay, episode=0)
+    np.testing.assert_allclose(value, [-(1 + 0.9 + 0.81)], rtol=1e-15)
+
+
+def test_play_meets_the_exact_values_within_sampling_error():
+    policies = random_policies(3)
+    exact = ExactEvaluator(make_windy(1).mdp, 0.9, 200).table_values(policies, 0)
+    sample = played([0, 1, 2]).table_values(policies, 0)
+    # A return lies in [-10, 0], so its standard deviation is at most 5.
+    np.testing.assert_allclose(sample, exact, atol=4 * 5 / np.sqrt(2000))
+
+
+def test_a_played_value_depends_on_trial_and_round_alone():
+    policies = random_policies(3)
+    together = played([0, 1, 2], 5).table_values(policies, 7)
+    alone = played([1], 5).table_values(policies[1:2], 7)
+    assert together[1] == alone[0]
+    assert played([1], 5).table_values(policies[1:2], 8)[0] != alone[0]
+
+
+def test_no_evaluation_episodes_are_too_few():
+    with pytest.raises(ValueError, match="0 evaluation episodes; at least 1"):
+        played([0], 0)

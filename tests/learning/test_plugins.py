@@ -1,0 +1,47 @@
+import pytest
+from commenv_baselines.dql import DQL
+
+from commenv.errors import UnknownNameError
+from commenv.learning import Always, make_algorithm, make_scheme, plugin_names
+from commenv.learning.plugins import ALGORITHMS, SCHEMES, find, reference_of
+
+
+def test_the_installed_plugins_are_found_by_their_short_names():
+    assert "dql" in plugin_names(ALGORITHMS)
+    assert "always" in plugin_names(SCHEMES)
+    assert make_algorithm("dql", {}) == DQL()
+    assert make_scheme("always", {}) == Always()
+
+
+def test_a_class_is_found_by_module_and_name():
+    made = make_algorithm("commenv_baselines.dql:DQL", {"alpha": 0.5})
+    assert made == DQL(alpha=0.5)
+    assert find(reference_of(made), ALGORITHMS) is DQL
+
+
+def test_whole_numbers_stand_for_reals():
+    assert make_algorithm("dql", {"alpha": 1}) == DQL(alpha=1.0)
+
+
+@pytest.mark.parametrize(
+    ("reference", "settings", "message"),
+    [
+        ("dqn", {}, "unknown algorithm 'dqn'; did you mean 'dql'"),
+        ("dql", {"alhpa": 1}, "unknown setting of dql 'alhpa'; did you mean 'alpha'"),
+        ("dql", {"alpha": "high"}, r"setting of dql: Expected `float \| null`"),
+        ("dql", {"alpha": 0}, r"alpha 0.* is outside \(0, 1\]"),
+        ("dql", {"exploration": 1.5}, r"exploration 1.5 is outside \[0, 1\]"),
+        ("dql", {"initial_value": float("inf")}, "initial_value inf is not finite"),
+        ("no_such_module:X", {}, "cannot import 'no_such_module'"),
+        ("commenv_baselines.dql:DQI", {}, "did you mean 'DQL'"),
+        ("commenv.learning.scheme:Always", {}, "is no Algorithm: derive it from"),
+    ],
+)
+def test_what_cannot_be_made_is_explained(reference, settings, message):
+    with pytest.raises(ValueError, match=message):
+        make_algorithm(reference, settings)
+
+
+def test_an_unknown_scheme_is_called_a_scheme():
+    with pytest.raises(UnknownNameError, match="unknown scheme 'alway'; did you mean"):
+        make_scheme("alway", {})

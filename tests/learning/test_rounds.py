@@ -1,0 +1,131 @@
+"""One round, watched from outside: who is called, and what passes the channel."""
+
+import numpy as np
+
+from commenv.channel import Channel, Identity, Messages
+from commenv.envs import make_batched
+from commenv.learning import Agents, Always, Learner, Rounds, Scheme
+from commenv.wrappers import ChannelEnv
+
+RECORD = np.dtype([("agent", "<i4")])
+PARAMETERS = np.dtype([("version", "<f8")])
+STAY = 4
+
+
+class Log(list):
+    def __call__(self, name, *details):
+        self.append((name, *details))
+
+
+class LoggedAgents(Agents):
+    def __init__(self, log, shape):
+        self.memory = {}
+        self.log, self.shape = log, shape
+
+    def begin(self, episode):
+        self.log("begin", episode)
+        self.steps = 0
+
+    def receive(self, parameters):
+        self.log("receive", parameters["version"].tolist())
+
+    def act(self, observations, active):
+        return np.full(len(observations), STAY)
+
+    def observe(self, transition):
+        self.steps += int(transition.active.sum())
+
+    def candidates(self):
+        self.log("candidates", self.steps)
+        counts = np.ones(self.shape, dtype=int)
+        records = np.zeros(counts.size, RECORD)
+        records["agent"] = np.arange(counts.size)
+        return Messages(records, counts), {}
+
+
+class LoggedLearner(Learner):
+    def __init__(self, log, trials):
+        self.memory = {"version": np.zeros(trials)}
+        self.log = log
+
+    def parameters(self):
+        self.log("parameters")
+        records = np.zeros(len(self.memory["version"]), PARAMETERS)
+        records["version"] = self.memory["version"]
+        return records
+
+    def update(self, messages):
+        self.log("update", messages.records["agent"].tolist())
+        self.memory["version"] += 1
+
+    def evaluate(self, episode):
+        return np.zeros(len(self.memory["version"]))
+
+
+class OddRounds(Scheme):
+    """Only the first agent sends, and only in odd rounds, which it counts itself."""
+
+    name = "odd"
+
+    def start(self, shape):
+        return {"rounds": np.zeros(shape, dtype=int)}
+
+    def select(self, signals, state, draws, left):
+        mask = np.zeros(left.messages.shape, dtype=bool)
+        mask[:, 0] = state["rounds"][:, 0] % 2 == 1
+        return mask, {"rounds": state["rounds"] + 1}
+
+
+def rounds_of(log, scheme, **channels):
+    world = make_batched("SimpleGrid-v0", 2, max_episode_steps=3)
+    env = ChannelEnv(world, [0], 2, **channels)
+    return Rounds(env, LoggedAgents(log, (1, 2)), LoggedLearner(log, 1), scheme, seed=0)
+
+
+def test_a_round_broadcasts_acts_selects_sends_and_updates_in_this_order():
+    log = Log()
+    metrics = list(rounds_of(log, Always()).play(2))
+    assert log == [
+        ("begin", 0),
+        ("parameters",),
+        ("receive", [[0.0, 0.0]]),
+        ("candidates", 6),
+        ("update", [0, 1]),
+        ("begin", 1),
+        ("parameters",),
+        ("receive", [[1.0, 1.0]]),
+        ("candidates", 6),
+        ("update", [0, 1]),
+    ]
+    assert [one.downlink_size.tolist() for one in metrics] == [[[8, 8]], [[8, 8]]]
+    assert [one.size.tolist() for one in metrics] == [[[4, 4]], [[4, 4]]]
+
+
+def test_a_schemes_state_is_handed_from_round_to_round():
+    log = Log()
+    metrics = list(rounds_of(log, OddRounds()).play(4))
+    assert [one.frequency.tolist() for one in metrics] == [
+        [[0.0, 0.0]],
+        [[1.0, 0.0]],
+        [[0.0, 0.0]],
+        [[1.0, 0.0]],
+    ]
+    assert [entry for entry in log if entry[0] == "update"] == [
+        ("update", []),
+        ("update", [0]),
+        ("update", []),
+        ("update", [0]),
+    ]
+
+
+def test_size_is_the_length_of_what_was_encoded():
+    lengths = []
+
+    class Spy(Identity):
+        def encode(self, messages, memory):
+            encoded, pending = super().encode(messages, memory)
+            lengths.append(len(encoded.data.tobytes()))
+            return encoded, pending
+
+    metrics = list(rounds_of(Log(), Always(), uplink=Channel(codec=Spy())).play(3))
+    assert [int(one.size.sum()) for one in metrics] == lengths == [8, 8, 8]

@@ -1,0 +1,189 @@
+import pickle
+
+import numpy as np
+import pytest
+
+from commenv.draws import Draws, GeneratorUniforms
+
+
+def philox(seed, trial, agent, purpose, episode, block=0):
+    """NumPy's generator at one address, made from scratch."""
+    number = int.from_bytes(purpose.encode(), "little")
+    key = np.random.SeedSequence(seed, spawn_key=(trial, agent, number))
+    bits = np.random.Philox(
+        key=key.generate_state(2, np.uint64), counter=[block, 0, episode, 0]
+    )
+    return np.random.Generator(bits)
+
+
+@pytest.fixture
+def draws():
+    return Draws(seed=5, trials=[2, 9], agents=3)
+
+
+def test_uniforms_are_numpys_at_the_address(draws):
+    numbers = draws.uniforms("policy", episode=4, count=10)
+    assert numbers.shape == (2, 3, 10)
+    for row, trial in enumerate([2, 9]):
+        for agent in range(3):
+            expected = philox(5, trial, agent, "policy", 4).random(10)
+            assert numbers[row, agent].tolist() == expected.tolist()
+
+
+def test_normals_are_numpys_at_the_address(draws):
+    numbers = draws.normals("noise", episode=3, count=11)
+    expected = philox(5, 9, 2, "noise", 3).standard_normal(11)
+    assert numbers.shape == (2, 3, 11)
+    assert numbers[1, 2].tolist() == expected.tolist()
+
+
+def test_a_later_start_gives_the_later_part_of_the_sequence(draws):
+    whole = draws.uniforms("policy", 1, 20)
+    assert (draws.uniforms("policy", 1, 12, start=8) == whole[..., 8:]).all()
+    expected = philox(5, 2, 0, "policy", 1, block=2).random(12)
+    assert whole[0, 0, 8:].tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("start", [1, 2, 3, 7])
+def test_a_start_within_a_block_is_refused(draws, start):
+    with pytest.raises(ValueError, match=f"start {start} is not a multiple of 4"):
+        draws.uniforms("policy", 0, 4, start=start)
+
+
+def test_rows_draw_for_some_agents_alone(draws):
+    whole = draws.uniforms("policy", 1, 5).reshape(6, 5)
+    some = draws.uniforms("policy", 1, 5, rows=np.array([4, 1]))
+    assert (some == whole[[4, 1]]).all()
+
+
+def test_nobody_feels_who_else_is_in_the_batch(draws):
+    alone = Draws(seed=5, trials=[9], agents=[1])
+    for method in ("uniforms", "normals"):
+        together = getattr(draws, method)("policy", 7, 6)
+        assert (getattr(alone, method)("policy", 7, 6)[0, 0] == together[1, 1]).all()
+    assert alone.seeds("policy", 7)[0, 0] == draws.seeds("policy", 7)[1, 1]
+
+
+def test_draws_do_not_depend_on_what_was_drawn_before(draws):
+    fresh = Draws(seed=5, trials=[2, 9], agents=3)
+    draws.normals("noise", 0, 3)  # leaves a buffer half used
+    draws.uniforms("policy", 8, 1)
+    assert (draws.uniforms("policy", 3, 9) == fresh.uniforms("policy", 3, 9)).all()
+
+
+def test_every_part_of_the_address_matters():
+    def numbers(seed=0, trial=0, agent=0, purpose="policy", episode=0):
+        drawn = Draws(seed, [trial], [agent]).uniforms(purpose, episode, 4)
+        return tuple(drawn[0, 0].tolist())
+
+    addresses = [
+        numbers(),
+        numbers(seed=1),
+        numbers(trial=1),
+        numbers(agent=1),
+        numbers(purpose="noise"),
+        numbers(episode=1),
+    ]
+    assert len(set(addresses)) == len(addresses)
+
+
+def test_uniforms_and_normals_have_their_distributions():
+    draws = Draws(seed=0, trials=range(50), agents=2)
+    uniforms = np.sort(draws.uniforms("policy", 0, 400).ravel())
+    size = len(uniforms)
+    assert uniforms[0] >= 0
+    assert uniforms[-1] < 1
+    # Kolmogorov and Smirnov's distance; 1.95 is exceeded with probability 0.001.
+    distance = np.abs(uniforms - (np.arange(size) + 0.5) / size).max()
+    assert distance * np.sqrt(size) < 1.95
+    normals = draws.normals("noise", 0, 400).ravel()
+    assert abs(normals.mean()) < 4 / np.sqrt(size)
+    assert abs(normals.var() - 1) < 4 * np.sqrt(2 / size)
+
+
+def test_neighbouring_addresses_are_not_correlated():
+    draws = Draws(seed=0, trials=range(3), agents=3)
+    episodes = [draws.uniforms("policy", k, 500).reshape(9, 500) for k in range(3)]
+    correlation = np.corrcoef(np.concatenate(episodes))
+    off_diagonal = correlation[~np.eye(27, dtype=bool)]
+    assert np.abs(off_diagonal).max() < 5 / np.sqrt(500)
+
+
+def test_seeds_fit_31_bits_and_differ(draws):
+    many = Draws(0, range(100), 10).seeds("environment", 0)
+    assert many.shape == (100, 10)
+    assert many.dtype == np.int64
+    assert many.min() >= 0
+    assert many.max() < 2**31
+    assert len(np.unique(many)) == 1000
+    expected = int(philox(5, 2, 1, "environment", 6).random() * 2**31)
+    assert draws.seeds("environment", 6)[0, 1] == expected
+
+
+def test_a_stream_hands_out_the_numbers_of_the_block_draw(draws):
+    stream = draws.stream("environment", episode=2)
+    block = draws.uniforms("environment", 2, 100).reshape(6, 100)
+    drawn = np.array([stream.next() for _ in range(100)]).T
+    assert (drawn == block).all()
+
+
+@pytest.mark.parametrize("kind", ["addressed", "generators"])
+def test_in_a_stream_everybody_has_a_position_of_ones_own(draws, kind):
+    block = draws.uniforms("environment", 2, 500).reshape(6, 500)
+    stream = draws.stream("environment", episode=2)
+    if kind == "generators":
+        agents = [(trial, agent) for trial in (2, 9) for agent in range(3)]
+        stream = GeneratorUniforms(
+            [philox(5, trial, agent, "environment", 2) for trial, agent in agents]
+        )
+    rng = np.random.default_rng(0)
+    position = np.zeros(6, dtype=int)
+    speed = np.array([1.0, 0.9, 0.5, 0.3, 0.05, 0.0])
+    for _ in range(499):
+        active = rng.random(6) < speed
+        numbers = stream.next(active)
+        assert (numbers[active] == block[active, position[active]]).all()
+        position += active
+    assert position[0] == 499
+    assert position[5] == 0
+
+
+def test_a_replaced_generator_starts_at_once_and_alone():
+    def make(seed):
+        return np.random.default_rng(seed)
+
+    stream = GeneratorUniforms([make(1), make(2)])
+    used = [stream.next() for _ in range(3)]
+    stream.replace(0, make(3))
+    after = [stream.next() for _ in range(300)]
+    assert [row[0] for row in after] == make(3).random(300).tolist()
+    assert [row[1] for row in used + after] == make(2).random(303).tolist()
+
+
+def test_a_world_draws_its_stream_and_its_seeds_from_the_environment_purpose(draws):
+    world = draws.world(episode=3)
+    numbers = draws.uniforms("environment", 3, 2).reshape(6, 2)
+    stream = world.uniforms()
+    assert (stream.next() == numbers[:, 0]).all()
+    assert (world.uniforms().next() == numbers[:, 0]).all()  # a stream of its own
+    assert (world.seeds() == draws.seeds("environment", 3).ravel()).all()
+    other = draws.world(3, purpose="evaluation").uniforms().next()
+    assert (other == draws.uniforms("evaluation", 3, 1).ravel()).all()
+
+
+def test_a_copy_draws_the_same(draws):
+    other = pickle.loads(pickle.dumps(draws))
+    assert (other.uniforms("a", 1, 5) == draws.uniforms("a", 1, 5)).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((-1, [0], 1), "seed -1 is negative"),
+        ((0, [], 1), "0 trials and 1 agents"),
+        ((0, [0], 0), "1 trials and 0 agents"),
+    ],
+)
+def test_impossible_draws_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Draws(*arguments)

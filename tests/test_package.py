@@ -1,0 +1,88 @@
+"""What importing costs, what is public, and which way imports point."""
+
+import ast
+import importlib
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import commenv_baselines
+import pytest
+
+import commenv
+
+HEAVY = [
+    "torch",
+    "numba",
+    "scipy",
+    "matplotlib",
+    "pandas",
+    "mujoco",
+    "pygame",
+    "stable_baselines3",
+    "ray",
+]
+# A room may import from those behind it.
+ROOMS = ["cli", "study", "learning", "wrappers", "channel", "envs"]
+MODULES = [
+    name
+    for package in (commenv, commenv_baselines)
+    for _, name, _ in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+]
+
+
+def run(code):
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
+
+
+def test_importing_commenv_imports_nothing_heavy():
+    loaded = run("import sys, commenv, commenv.cli; print(*sys.modules)").split()
+    assert sorted(set(HEAVY) & set(loaded)) == []
+
+
+def test_importing_commenv_leaves_the_global_generator_alone():
+    code = """
+import numpy, random
+numpy.random.seed(1); random.seed(1)
+before = numpy.random.get_state()[1].tolist(), random.getstate()
+import commenv, gymnasium
+env = gymnasium.make("WindyGrid-v0"); env.reset(seed=0); env.step(0)
+batch = commenv.batched_env("WindyGrid-v0", 2, 2); batch.reset(seed=0)
+assert before == (numpy.random.get_state()[1].tolist(), random.getstate())
+print("same")
+"""
+    assert run(code).strip() == "same"
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_module_lists_its_public_names_sorted(name):
+    module = importlib.import_module(name)
+    listed = module.__all__
+    key = lambda word: (not word.isupper(), not word[0].isupper(), word)  # noqa: E731
+    assert list(listed) == sorted(listed, key=key)
+    assert all(hasattr(module, one) for one in listed if name in MODULES)
+
+
+def test_the_packages_public_names_exist():
+    for name in commenv.__all__:
+        assert hasattr(commenv, name)
+
+
+def test_imports_point_one_way():
+    root = Path(commenv.__file__).parent
+    wrong = []
+    for path in root.rglob("*.py"):
+        room = path.relative_to(root).parts[0].removesuffix(".py")
+        if room not in ROOMS:
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                package, _, rest = node.module.partition(".")
+                target = rest.partition(".")[0]
+                upwards = target in ROOMS and ROOMS.index(target) < ROOMS.index(room)
+                if package == "commenv_baselines" or upwards:
+                    wrong.append(f"{path.name} imports {node.module}")
+    assert wrong == []
