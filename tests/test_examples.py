@@ -1,0 +1,35 @@
+"""Every example runs, and shows what it promises."""
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_metered_channel_never_exceeds_the_teams_budget():
+    printed = subprocess.run(
+        [sys.executable, EXAMPLES / "metered_channel.py"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    lines = [line for line in printed.splitlines() if "bytes sent" in line]
+    totals = [
+        sum(int(word) for word in line.split("[")[1].strip("]").split())
+        for line in lines
+    ]
+    assert totals == [2000, 2000, 2000]
+
+
+def test_budgets_are_compared_in_one_picture(tmp_path):
+    path = load("budgets_compared").main(tmp_path, num_trials=3, num_episodes=40)
+    assert path.read_bytes().startswith(b"\x89PNG")
