@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
+from numbers import Integral, Real
 from types import MappingProxyType
 
 import numpy as np
@@ -211,7 +212,7 @@ def _pushes(wind: Mapping[str, float]) -> list[tuple[float, list[tuple[int, int]
             raise ValueError(
                 f"unknown wind direction {direction!r}; choose from {list(DIRECTIONS)}"
             )
-        if not isinstance(chance, int | float) or not 0 <= chance <= 1:
+        if not isinstance(chance, Real) or not 0 <= chance <= 1:
             raise ValueError(
                 f"wind {direction!r} has probability {chance!r}; it must lie in [0, 1]"
             )
@@ -245,11 +246,12 @@ def _place(
 
 
 def _pair(name: str, value: Sequence[int]) -> tuple[int, int]:
-    if not isinstance(value, Sequence) or [type(n) for n in value] != [int, int]:
+    numbers = value if isinstance(value, Sequence) else ()
+    if len(numbers) != 2 or not all(isinstance(n, Integral) for n in numbers):
         raise ValueError(
             f"{name} {value!r} is no pair of integers; give two, as (4, 4)"
         )
-    return value[0], value[1]
+    return int(numbers[0]), int(numbers[1])
 
 
 def _scene(

@@ -70,10 +70,16 @@ def test_optimal_total_is_minus_infinity_where_every_policy_pays_for_ever():
                 0: [(0.001, 1, 0.0, False), (0.999, 3, 0.0, True)],
                 1: [(0.5, 3, -1.0, False), (0.5, 3, -1.0, True)],
             },
+            # Staying costs for ever, and the only way out may lead into the trap.
+            4: {
+                0: [(0.5, 1, 0.0, False), (0.5, 4, 0.0, True)],
+                1: [(1.0, 4, -1.0, False)],
+            },
         },
-        [0, 0, 0, 1],
+        [0, 0, 0, 1, 0],
     )
-    assert mdp.optimal_values(1) == pytest.approx([-5, -np.inf, -np.inf, -2])
+    never = -np.inf
+    assert mdp.optimal_values(1) == pytest.approx([-5, never, never, -2, never])
 
 
 def test_optimal_total_prefers_to_rest_without_rewards_to_ending_at_a_cost():
@@ -201,16 +207,17 @@ def test_a_policys_finite_horizon_values_do_not_depend_on_its_batch(env_id, hori
 
 
 def test_stopping_early_changes_no_bit():
-    # The first policy settles after 8 sweeps, the second never within 200.
+    # The first policy settles after 8 sweeps, the second never; discounting would hide
+    # an error made when the first one leaves the batch.
     mdp = mdp_of("commenv/SimpleGrid-v0")
     policies = np.stack([np.where(np.arange(25) % 5 < 4, 1, 3), np.full(25, 4)])
-    short = mdp.finite_horizon_values(policies, 0.9, 200)
+    short = mdp.finite_horizon_values(policies, 1, 200)
     by_hand = np.zeros((2, 25))
     states = np.arange(25)
     for _ in range(200):
         for row, policy in enumerate(policies):
             outcome = mdp.next_state[states, policy, 0]
-            weight = np.where(mdp.terminated[states, policy, 0], 0.0, 0.9)
+            weight = np.where(mdp.terminated[states, policy, 0], 0.0, 1.0)
             reward = mdp.reward[states, policy, 0]
             by_hand[row] = reward + weight * by_hand[row][outcome]
     assert (short == by_hand).all()

@@ -27,9 +27,7 @@ def trial_rows(label, trial, **columns):
         **dict.fromkeys(
             ["env_steps", "reward", "evaluation", "frequency", "messages"], 0.0
         ),
-        **dict.fromkeys(
-            ["size", "header_size", "downlink_size", "downlink_header_size"], 0.0
-        ),
+        **dict.fromkeys(["size", "total_size"], 0.0),
     }
     return pd.DataFrame(base | columns)
 
@@ -66,9 +64,7 @@ def test_cost_adds_up_within_each_trial(x, expected):
         env_steps=[7.0, 9, 12],
         messages=[1.0, 0.5, 0],
         size=[20.0, 10, 0],
-        header_size=[16.0, 8, 0],
-        downlink_size=[885.0, 809, 800],
-        downlink_header_size=16.0,
+        total_size=[937.0, 843, 816],
     )
     second = trial_rows(
         "a",
@@ -76,9 +72,7 @@ def test_cost_adds_up_within_each_trial(x, expected):
         env_steps=[4.0, 8],
         messages=[0.0, 1],
         size=[0.0, 40],
-        header_size=[0.0, 17],
-        downlink_size=800.0,
-        downlink_header_size=16.0,
+        total_size=[816.0, 873],
     )
     assert_array_equal(progress_along(pd.concat([first, second]), x), expected)
 

@@ -28,9 +28,7 @@ def rows(label, trial, **columns):
         "frequency": 1.0,
         "messages": 1.0,
         "size": 10.0,
-        "header_size": 16.0,
-        "downlink_size": 800.0,
-        "downlink_header_size": 16.0,
+        "total_size": 842.0,
     }
     return pd.DataFrame(base | columns)
 

@@ -41,6 +41,7 @@ def test_the_columns_are_the_promised_ones_in_order():
         "header_size",
         "downlink_size",
         "downlink_header_size",
+        "total_size",
         "refused",
         "refused_bytes",
         "lost",
@@ -56,6 +57,7 @@ def test_every_byte_column_says_its_unit():
         "header_size",
         "downlink_size",
         "downlink_header_size",
+        "total_size",
         "refused_bytes",
     }
     assert all(c.definition and "\n" not in c.definition for c in COLUMNS)
