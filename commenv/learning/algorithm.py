@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from commenv.channel import Messages, Received
 from commenv.draws import Draws
+from commenv.envs import TabularMDP
 from commenv.learning.evaluation import Evaluator
 from commenv.learning.scheme import Signal
 
@@ -34,8 +35,10 @@ class Problem:
         action_space: Of one agent.
         gamma: The discount, in [0, 1].
         num_episodes: Rounds that are planned, N in the thesis.
-        deterministic: Whether the environment's tables say that nothing in it is
-            random; False where there are no tables.
+        signals: The names of the signals that the scheme reads; agents need not
+            compute others.
+        mdp: The environment's tables, where it has some; what an algorithm learns from
+            them is knowledge that others lack, so say so in its name.
         evaluator: Computes the value of a policy that does not explore.
     """
 
@@ -44,13 +47,19 @@ class Problem:
     action_space: gym.Space[Any]
     gamma: float
     num_episodes: int
-    deterministic: bool
     evaluator: Evaluator
+    signals: frozenset[str] = frozenset()
+    mdp: TabularMDP | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
         """(trials, agents)."""
         return self.draws.shape
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether the tables say that nothing is random; False where there are none."""
+        return self.mdp is not None and self.mdp.deterministic
 
 
 class Transition(NamedTuple):

@@ -4,55 +4,69 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from commenv.draws import Draws
-from commenv.envs.batched import BatchedEnv
-from commenv.envs.tabular import TabularMDP
+from commenv.draws import Draws, UniformStream
+from commenv.envs import BatchedEnv, TabularMDP
 
-__all__ = ["Evaluator", "ExactEvaluator", "PlayedEvaluator"]
+__all__ = ["Act", "Evaluator", "ExactEvaluator", "PlayedEvaluator"]
+
+Act = Callable[[NDArray[Any]], NDArray[Any]]
+"""A deterministic policy for all trials: observations with a flat, trial-major leading
+axis, the same number of rows for each trial, to as many actions."""
 
 
 class Evaluator(ABC):
-    """Values policies outside of training: it costs neither messages nor steps."""
+    """Values policies outside of training: it costs neither messages nor steps.
+
+    Values are expected discounted returns from the start: float64, shape (trials,).
+    The episode is the round that is evaluated; it addresses the draws of play.
+    """
 
     @abstractmethod
     def table_values(
         self, policy: NDArray[np.float64], episode: int
     ) -> NDArray[np.float64]:
-        """The expected discounted return of tabular policies from the start.
+        """Values of tables of action probabilities: (trials, states, actions)."""
 
-        Args:
-            policy: Action probabilities, shape (trials, states, actions).
-            episode: The round, which addresses the draws of an evaluation by play.
-
-        Returns:
-            float64, shape (trials,).
-        """
+    @abstractmethod
+    def values(self, act: Act, episode: int) -> NDArray[np.float64]:
+        """Values of policies that are functions of the observation."""
 
 
 class ExactEvaluator(Evaluator):
-    """Values from the tables, with the time limit as the horizon.
+    """Values from the tables, with the time limit as the horizon; nothing is drawn.
 
     Args:
         mdp: The environment's tables.
         gamma: The discount.
         horizon: The time limit in steps.
+        num_trials: Trials of the batch.
     """
 
-    def __init__(self, mdp: TabularMDP, gamma: float, horizon: int) -> None:
+    def __init__(
+        self, mdp: TabularMDP, gamma: float, horizon: int, num_trials: int
+    ) -> None:
         self.mdp = mdp
         self.gamma = gamma
         self.horizon = horizon
+        self.num_trials = num_trials
 
     def table_values(
         self, policy: NDArray[np.float64], episode: int
     ) -> NDArray[np.float64]:
-        """Backward induction over the horizon; nothing is drawn."""
+        """Backward induction over the horizon."""
         values = self.mdp.finite_horizon_values(policy, self.gamma, self.horizon)
         return self.mdp.start_value(values)
+
+    def values(self, act: Act, episode: int) -> NDArray[np.float64]:
+        """Asks the policy for its action in every state, and values that table."""
+        states = np.tile(np.arange(self.mdp.num_states), self.num_trials)
+        actions = np.asarray(act(states)).reshape(self.num_trials, -1)
+        return self.table_values(np.eye(self.mdp.num_actions)[actions], episode)
 
 
 class PlayedEvaluator(Evaluator):
@@ -63,6 +77,9 @@ class PlayedEvaluator(Evaluator):
         draws: The training's draws, for their seed and trials.
         gamma: The discount.
         num_episodes: Episodes for each trial and evaluation.
+
+    Raises:
+        ValueError: Fewer than 1 episode.
     """
 
     def __init__(
@@ -86,19 +103,26 @@ class PlayedEvaluator(Evaluator):
         """Plays with actions drawn from the policy."""
         trials, episodes = self.draws.shape
         rows = np.repeat(np.arange(trials), episodes)
-        cumulative = np.cumsum(policy, axis=-1)
-        choices = self.draws.stream("evaluation policy", episode)
+        thresholds = np.cumsum(policy, axis=-1)[..., :-1]
+        choices: UniformStream = self.draws.stream("evaluation policy", episode)
+
+        def act(states: NDArray[Any]) -> NDArray[Any]:
+            uniforms = choices.next()[:, None]
+            return (uniforms >= thresholds[rows, states]).sum(axis=1)
+
+        return self.values(act, episode)
+
+    def values(self, act: Act, episode: int) -> NDArray[np.float64]:
+        """Plays with the policy's actions."""
         observations = self.world.reset(
             self.draws.world(episode, purpose="evaluation environment")
         )
-        active = np.ones(len(rows), dtype=np.bool_)
-        returns, discount = np.zeros(len(rows)), 1.0
+        active = np.ones(self.world.num_envs, dtype=np.bool_)
+        returns, discount = np.zeros(self.world.num_envs), 1.0
         while active.any():
-            thresholds = cumulative[rows, observations, :-1]
-            actions = (choices.next(active)[:, None] >= thresholds).sum(axis=1)
-            step = self.world.step(actions, active)
+            step = self.world.step(act(observations), active)
             returns += discount * step.rewards
             discount *= self.gamma
             active &= ~(step.terminated | step.truncated)
             observations = step.observations
-        return returns.reshape(trials, episodes).mean(axis=1)
+        return returns.reshape(self.draws.shape).mean(axis=1)

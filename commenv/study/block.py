@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -45,9 +46,10 @@ def optimum_of(study: Study, cell: Cell) -> float | None:
     if mdp is None:
         return None
     try:
-        return float(mdp.start_value(mdp.optimal_values(study.gamma)))
+        optimum = float(mdp.start_value(mdp.optimal_values(study.gamma)))
     except ValueError:
         return None  # without a discount the optimum may be infinite
+    return optimum if math.isfinite(optimum) else None
 
 
 def run_block(
@@ -77,6 +79,7 @@ def run_block(
         series.add(metrics.mean_over_agents())
         if trace is not None:
             trace.on_round(env)
+            trace.follow(series.running)
         due = (episode + 1) % study.evaluate_every == 0
         if due or (running & ~series.running).any():
             which = running if due else running & ~series.running
@@ -156,8 +159,9 @@ def _set_up(
         action_space=world.single_action_space,
         gamma=study.gamma,
         num_episodes=study.num_episodes,
-        deterministic=world.mdp is not None and world.mdp.deterministic,
         evaluator=_evaluator(study, cell, world, draws),
+        signals=frozenset(cell.scheme.requires),
+        mdp=world.mdp,
     )
     rounds = Rounds(
         env,
@@ -171,7 +175,9 @@ def _set_up(
 
 def _evaluator(study: Study, cell: Cell, world: Any, draws: Draws) -> Evaluator:
     if world.mdp is not None:
-        return ExactEvaluator(world.mdp, study.gamma, world.max_episode_steps)
+        return ExactEvaluator(
+            world.mdp, study.gamma, world.max_episode_steps, len(draws.trials)
+        )
 
     def make_world(num_envs: int) -> BatchedEnv:
         return _world(cell, num_envs)

@@ -22,8 +22,8 @@ def problem(env_id="SimpleGrid-v0", trials=3, agents=2, gamma=0.9):
         action_space=world.single_action_space,
         gamma=gamma,
         num_episodes=10,
-        deterministic=world.mdp.deterministic,
-        evaluator=ExactEvaluator(world.mdp, gamma, 200),
+        evaluator=ExactEvaluator(world.mdp, gamma, 200, trials),
+        mdp=world.mdp,
     )
 
 

@@ -24,7 +24,7 @@ def test_the_exact_value_of_the_best_policy_is_the_optimum():
     values = world.mdp.optimal_values(0.9)
     ahead = np.where(world.mdp.terminated, 0.0, values[world.mdp.next_state])
     q = (world.mdp.probability * (world.mdp.reward + 0.9 * ahead)).sum(axis=-1)
-    evaluator = ExactEvaluator(world.mdp, 0.9, 200)
+    evaluator = ExactEvaluator(world.mdp, 0.9, 200, 1)
     value = evaluator.table_values(greedy_policy(np.round(q, 9))[None], episode=0)
     np.testing.assert_allclose(value, [-5.2170310], atol=1e-7)
 
@@ -33,13 +33,13 @@ def test_the_horizon_is_the_time_limit():
     world = make_batched("SimpleGrid-v0", 1, max_episode_steps=3)
     stay = np.zeros((1, 25, 5))
     stay[..., 4] = 1
-    value = ExactEvaluator(world.mdp, 0.9, 3).table_values(stay, episode=0)
+    value = ExactEvaluator(world.mdp, 0.9, 3, 1).table_values(stay, episode=0)
     np.testing.assert_allclose(value, [-(1 + 0.9 + 0.81)], rtol=1e-15)
 
 
 def test_play_meets_the_exact_values_within_sampling_error():
     policies = random_policies(3)
-    exact = ExactEvaluator(make_windy(1).mdp, 0.9, 200).table_values(policies, 0)
+    exact = ExactEvaluator(make_windy(1).mdp, 0.9, 200, 3).table_values(policies, 0)
     sample = played([0, 1, 2]).table_values(policies, 0)
     # A return lies in [-10, 0], so its standard deviation is at most 5.
     np.testing.assert_allclose(sample, exact, atol=4 * 5 / np.sqrt(2000))
@@ -51,6 +51,23 @@ def test_a_played_value_depends_on_trial_and_round_alone():
     alone = played([1], 5).table_values(policies[1:2], 7)
     assert together[1] == alone[0]
     assert played([1], 5).table_values(policies[1:2], 8)[0] != alone[0]
+
+
+def test_a_function_is_valued_as_the_table_it_amounts_to():
+    """One trial walks right and then down, the other stays."""
+    mdp = make_batched("SimpleGrid-v0", 1).mdp
+
+    def act(states):
+        walk, stay = states.reshape(2, -1)
+        return np.concatenate([np.where(walk % 5 == 4, 3, 1), np.full_like(stay, 4)])
+
+    exact = ExactEvaluator(mdp, 0.9, 200, 2).values(act, 0)
+    np.testing.assert_allclose(exact, [-5.2170310, -(1 - 0.9**200) / 0.1], atol=1e-6)
+    draws = Draws(0, [0, 1], 1)
+    make = lambda n: make_batched("SimpleGrid-v0", n, max_episode_steps=200)  # noqa: E731
+    np.testing.assert_allclose(
+        PlayedEvaluator(make, draws, 0.9, 3).values(act, 0), exact, rtol=1e-12
+    )
 
 
 def test_no_evaluation_episodes_are_too_few():
