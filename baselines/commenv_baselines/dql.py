@@ -42,8 +42,8 @@ from commenv_baselines.tabular import (
     PolicyTable,
     Trajectories,
     epsilon_greedy,
-    next_state_of,
     table_shape,
+    td_errors,
 )
 
 __all__ = ["DQL", "QAgents", "QLearner"]
@@ -65,6 +65,7 @@ class DQL(Algorithm):
     """
 
     name: ClassVar[str] = "dql"
+    signals: ClassVar[tuple[str, ...]] = ("td_error",)
 
     alpha: float | None = None
     exploration: float = 0.1
@@ -88,7 +89,10 @@ class DQL(Algorithm):
 
 
 class QAgents(Agents):
-    """Act epsilon-greedily on the last Q table received, and offer their trajectory."""
+    """Act epsilon-greedily on the last Q table received, and offer their trajectory.
+
+    Signals: ``td_error``, about records: the TD error of each step under that table.
+    """
 
     def __init__(self, problem: Problem, settings: DQL) -> None:
         table = table_shape(
@@ -118,8 +122,13 @@ class QAgents(Agents):
         self._trajectories.add(transition)
 
     def candidates(self) -> tuple[Messages, Mapping[str, Signal]]:
-        """The whole trajectory."""
-        return self._trajectories.messages(self._problem.shape), {}
+        """The whole trajectory, and the TD errors if the scheme reads them."""
+        messages = self._trajectories.messages(self._problem.shape)
+        if "td_error" not in self._problem.signals:
+            return messages, {}
+        q = self.memory["q"].reshape(-1, *self.memory["q"].shape[2:])
+        delta = td_errors(q, messages.senders, messages.records, self._problem.gamma)
+        return messages, {"td_error": Signal("record", delta, messages.counts)}
 
     def _follow(self, q: NDArray[np.float64]) -> None:
         self.memory["q"] = q
@@ -151,11 +160,7 @@ class QLearner(Learner):
         """Q(s, a) += alpha * mean over U(s, a) of the TD error, with the old Q."""
         q = self.memory["q"]
         records, trials = messages.records, messages.trials
-        following, terminated = next_state_of(records)
-        ahead = q.max(axis=-1)[trials, following]
-        now = q[trials, records["state"], records["action"]]
-        gamma = self._problem.gamma
-        delta = records["reward"] + gamma * np.where(terminated, 0.0, ahead) - now
+        delta = td_errors(q, trials, records, self._problem.gamma)
         pair = np.ravel_multi_index(
             (trials, records["state"], records["action"]), q.shape
         )

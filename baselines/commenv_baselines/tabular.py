@@ -20,6 +20,7 @@ __all__ = [
     "epsilon_greedy",
     "next_state_of",
     "table_shape",
+    "td_errors",
 ]
 
 STEP = np.dtype(
@@ -126,3 +127,26 @@ def next_state_of(
     stored = records["next_state"].astype(np.int64)
     terminated = stored < 0
     return np.where(terminated, ~stored, stored), terminated
+
+
+def td_errors(
+    q: NDArray[np.float64],
+    table: NDArray[np.intp],
+    records: NDArray[np.void],
+    gamma: float,
+) -> NDArray[np.float64]:
+    """delta(u) = r + gamma (1 - terminated) max_b Q(s', b) - Q(s, a) of each record.
+
+    Args:
+        q: Tables, shape (tables, states, actions).
+        table: Which table each record is judged by, shape (records,).
+        records: Of dtype ``STEP``, shape (records,).
+        gamma: The discount.
+
+    Returns:
+        float64, shape (records,).
+    """
+    following, terminated = next_state_of(records)
+    ahead = np.where(terminated, 0.0, q.max(axis=-1)[table, following])
+    now = q[table, records["state"], records["action"]]
+    return records["reward"] + gamma * ahead - now

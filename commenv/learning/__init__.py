@@ -10,7 +10,8 @@ from commenv.learning.algorithm import (
 from commenv.learning.evaluation import Evaluator, ExactEvaluator, PlayedEvaluator
 from commenv.learning.plugins import make_algorithm, make_scheme, plugin_names
 from commenv.learning.rounds import Rounds
-from commenv.learning.scheme import Always, Scheme, SchemeDraws, Signal
+from commenv.learning.scheme import Scheme, SchemeDraws, Signal
+from commenv.learning.schemes import Always
 
 __all__ = [
     "Agents",

@@ -47,7 +47,7 @@ class Rounds:
         """
         for _ in range(num_rounds):
             self._act()
-            self._communicate()
+            self._communicate(num_rounds)
             yield self.env.metrics
 
     def _act(self) -> None:
@@ -77,12 +77,13 @@ class Rounds:
             )
             observations = following
 
-    def _communicate(self) -> None:
+    def _communicate(self, num_rounds: int) -> None:
         """The agents send what the scheme selects, and the learner updates."""
         env = self.env
         messages, signals = self.agents.candidates()
+        draws = SchemeDraws(env.draws, env.episode, num_rounds)
         mask, self._state = self.scheme.select(
-            signals, self._state, SchemeDraws(env.draws, env.episode), env.uplink.left
+            signals, self._state, draws, env.uplink.left
         )
         env.send(messages.select(mask))
         received = env.receive()

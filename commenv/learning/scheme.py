@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from commenv.channel import Left
 from commenv.draws import Draws
 
-__all__ = ["Always", "Scheme", "SchemeDraws", "Signal"]
+__all__ = ["Decision", "Scheme", "SchemeDraws", "Signal", "Signals", "State"]
 
 
 @dataclass(frozen=True)
@@ -49,17 +49,27 @@ class Signal:
         return out
 
 
+Signals = Mapping[str, Signal]
+"""What is known about the candidates, by name."""
+State = dict[str, NDArray[Any]]
+"""What a scheme remembers: arrays of shape (trials, agents, ...)."""
+Decision = tuple[NDArray[np.bool_], State]
+"""A mask of messages or of records, and the next state."""
+
+
 @dataclass(frozen=True)
 class SchemeDraws:
     """Random numbers for one decision of a scheme.
 
     Attributes:
         draws: The batch's addressed draws.
-        episode: The round that is decided about.
+        episode: The round that is decided about, counted from 0.
+        num_episodes: How many rounds are planned.
     """
 
     draws: Draws
     episode: int
+    num_episodes: int
 
     def uniforms(self, count: int = 1, purpose: str = "scheme") -> NDArray[np.float64]:
         """Uniform on [0, 1): float64, shape (trials, agents, count)."""
@@ -84,18 +94,14 @@ class Scheme(ABC):
     requires: ClassVar[tuple[str, ...]] = ()
     needs_global: ClassVar[bool] = False
 
-    def start(self, shape: tuple[int, int]) -> dict[str, NDArray[Any]]:
+    def start(self, shape: tuple[int, int]) -> State:
         """The state before the first round; empty by default."""
         return {}
 
     @abstractmethod
     def select(
-        self,
-        signals: Mapping[str, Signal],
-        state: dict[str, NDArray[Any]],
-        draws: SchemeDraws,
-        left: Left,
-    ) -> tuple[NDArray[np.bool_], dict[str, NDArray[Any]]]:
+        self, signals: Signals, state: State, draws: SchemeDraws, left: Left
+    ) -> Decision:
         """Chooses what is sent.
 
         Args:
@@ -108,20 +114,3 @@ class Scheme(ABC):
             A mask of shape (trials, agents) for messages or (number of records,) for
             records, and the next state. An agent with no record left is silent.
         """
-
-
-@dataclass(frozen=True)
-class Always(Scheme):
-    """Everybody sends everything, in every round."""
-
-    name: ClassVar[str] = "always"
-
-    def select(
-        self,
-        signals: Mapping[str, Signal],
-        state: dict[str, NDArray[Any]],
-        draws: SchemeDraws,
-        left: Left,
-    ) -> tuple[NDArray[np.bool_], dict[str, NDArray[Any]]]:
-        """A mask of messages that is true everywhere."""
-        return np.ones(left.messages.shape, dtype=np.bool_), state

@@ -34,7 +34,7 @@ def test_whole_numbers_stand_for_reals():
         ("dql", {"initial_value": float("inf")}, "initial_value inf is not finite"),
         ("no_such_module:X", {}, "cannot import 'no_such_module'"),
         ("commenv_baselines.dql:DQI", {}, "did you mean 'DQL'"),
-        ("commenv.learning.scheme:Always", {}, "is no Algorithm: derive it from"),
+        ("commenv.learning.schemes:Always", {}, "is no Algorithm: derive it from"),
     ],
 )
 def test_what_cannot_be_made_is_explained(reference, settings, message):

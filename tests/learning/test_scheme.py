@@ -8,7 +8,7 @@ from commenv.learning import Always, SchemeDraws, Signal
 
 def test_always_sends_every_message():
     left = Left(np.full((2, 3), np.inf), np.full((2, 3), np.inf))
-    draws = SchemeDraws(Draws(0, range(2), 3), episode=0)
+    draws = SchemeDraws(Draws(0, range(2), 3), episode=0, num_episodes=9)
     scheme = Always()
     mask, state = scheme.select({}, scheme.start((2, 3)), draws, left)
     assert mask.tolist() == [[True] * 3] * 2
@@ -28,7 +28,7 @@ def test_a_message_signal_has_nothing_to_pad():
 
 def test_a_schemes_draws_belong_to_the_round():
     draws = Draws(0, range(2), 3)
-    first = SchemeDraws(draws, episode=4).uniforms(2)
+    first = SchemeDraws(draws, episode=4, num_episodes=9).uniforms(2)
     assert first.shape == (2, 3, 2)
     np.testing.assert_array_equal(first, draws.uniforms("scheme", 4, 2))
-    assert (first != SchemeDraws(draws, episode=5).uniforms(2)).all()
+    assert (first != SchemeDraws(draws, episode=5, num_episodes=9).uniforms(2)).all()

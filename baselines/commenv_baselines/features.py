@@ -1,0 +1,147 @@
+"""Features of state-action pairs for linear value functions."""
+
+from __future__ import annotations
+
+import importlib
+from abc import ABC, abstractmethod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from commenv.errors import UnknownNameError
+from commenv.learning import Problem
+from commenv_baselines.tabular import table_shape
+
+__all__ = ["DenseFeatures", "FeatureTable", "OneHotFeatures", "find_features"]
+
+Array = NDArray[np.float64]
+Index = NDArray[np.integer]
+
+
+class FeatureTable(ABC):
+    """phi(s, a) for every pair; d features each.
+
+    Attributes:
+        size: d.
+    """
+
+    size: int
+
+    @abstractmethod
+    def values(self, weights: Array) -> Array:
+        """w'phi(s, a) for weights of shape (rows, d): (rows, states, actions)."""
+
+    @abstractmethod
+    def sums(
+        self, row: Index, state: Index, action: Index, factor: Array, num_rows: int
+    ) -> Array:
+        """The sum of factor * phi(s, a) over the records of each row: (num_rows, d)."""
+
+
+class OneHotFeatures(FeatureTable):
+    """Features of which exactly one is 1 for each pair.
+
+    Args:
+        hot: Integers, shape (states, actions): which one.
+        size: How many features there are.
+    """
+
+    def __init__(self, hot: Index, size: int) -> None:
+        self.size = size
+        self._hot = hot
+
+    def values(self, weights: Array) -> Array:
+        """A gather: each pair has the weight of its feature."""
+        return weights[:, self._hot]
+
+    def sums(
+        self, row: Index, state: Index, action: Index, factor: Array, num_rows: int
+    ) -> Array:
+        """Adds each factor to its record's feature, in the order of the records."""
+        place = row * self.size + self._hot[state, action]
+        total: Array = np.bincount(place, factor, minlength=num_rows * self.size)
+        return total.reshape(num_rows, self.size)
+
+
+class DenseFeatures(FeatureTable):
+    """Any features.
+
+    Args:
+        table: float64, shape (states, actions, d).
+
+    Raises:
+        ValueError: Not of that shape, or not finite.
+    """
+
+    def __init__(self, table: Array) -> None:
+        if table.ndim != 3 or not np.isfinite(table).all():
+            raise ValueError(
+                f"features of shape {table.shape}; give finite numbers of shape "
+                "(states, actions, d)"
+            )
+        self.size = table.shape[2]
+        self._table = table
+
+    def values(self, weights: Array) -> Array:
+        """One product per feature, added in order: the same bits in any batch."""
+        total = np.zeros((len(weights), *self._table.shape[:2]))
+        for feature in range(self.size):
+            total += weights[:, feature, None, None] * self._table[..., feature]
+        return total
+
+    def sums(
+        self, row: Index, state: Index, action: Index, factor: Array, num_rows: int
+    ) -> Array:
+        """Adds record by record, in their order."""
+        total = np.zeros((num_rows, self.size))
+        np.add.at(total, row, factor[:, None] * self._table[state, action])
+        return total
+
+
+def find_features(name: str, problem: Problem) -> FeatureTable:
+    """The features of a name, for a problem with discrete spaces.
+
+    Args:
+        name: ``"state_action"``, ``"afterstate"``, or ``"module:function"``.
+        problem: What they are features of.
+
+    Raises:
+        ValueError: An unknown name, spaces that are not discrete, or afterstates of an
+            environment without tables.
+    """
+    states, actions = table_shape(
+        problem.observation_space, problem.action_space, "davia"
+    )
+    if name == "state_action":
+        pairs = np.arange(states * actions).reshape(states, actions)
+        return OneHotFeatures(pairs, states * actions)
+    if name == "afterstate":
+        return _afterstates(problem)
+    module, colon, function = name.partition(":")
+    if not colon:
+        known = ("state_action", "afterstate")
+        raise UnknownNameError("features", name, known, "or name module:function")
+    try:
+        make = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"features {name!r} cannot be imported: {error}") from error
+    table = np.asarray(make(problem), dtype=np.float64)
+    if table.shape[:2] != (states, actions):
+        raise ValueError(
+            f"features {name!r} have shape {table.shape}; the first axes must be the "
+            f"{states} states and {actions} actions"
+        )
+    return DenseFeatures(table)
+
+
+def _afterstates(problem: Problem) -> FeatureTable:
+    """One-hot in the most probable next state: in a windy grid, that without wind."""
+    mdp = problem.mdp
+    if mdp is None:
+        raise ValueError(
+            "features 'afterstate' need the environment's tables, and it publishes "
+            "none; use 'state_action'"
+        )
+    likeliest = mdp.probability.argmax(axis=-1)[..., None]
+    hot = np.take_along_axis(mdp.next_state, likeliest, axis=-1)[..., 0]
+    return OneHotFeatures(hot, mdp.num_states)

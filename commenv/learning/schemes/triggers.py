@@ -1,0 +1,191 @@
+"""Schemes that send where a signal says that it is worth it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from commenv.channel import Left
+from commenv.learning.scheme import Decision, Scheme, SchemeDraws, Signals, State
+from commenv.learning.schemes.simple import check_m, how_many
+
+__all__ = ["Gain", "TDError", "TopUtility"]
+
+_LARGEST_EXPONENT = 700.0
+
+
+@dataclass(frozen=True)
+class TDError(Scheme):
+    """Sends a record whose TD error stands out from the agent's recent ones.
+
+    A record is sent iff ``|delta| >= max(rho * L, threshold)``, where L follows the
+    agent's errors: ``L = (1 - beta) L + beta |delta|`` after every step, sent or not; L
+    starts at 0 and is kept across episodes.
+
+    Source: Jarne Ornia and Mazo (2021), there "EBd-Q".
+
+    Args:
+        beta: How fast L follows, in (0, 1].
+        rho: The share of L that an error must reach, above 0.
+        threshold: The least error that is sent, in units of return, 0 or more. Silence
+            leaves an error of Q of up to about threshold / (1 - gamma) in a
+            deterministic environment.
+        order: ``"test_first"``, or ``"update_first"``, which moves L before the test
+            and never fires where rho * beta >= 1.
+
+    Raises:
+        ValueError: A setting outside its range.
+    """
+
+    name: ClassVar[str] = "td_error"
+    requires: ClassVar[tuple[str, ...]] = ("td_error",)
+
+    beta: float = 0.05
+    rho: float = 0.9
+    threshold: float = 0.01
+    order: Literal["test_first", "update_first"] = "test_first"
+
+    def __post_init__(self) -> None:
+        if not 0 < self.beta <= 1:
+            raise ValueError(f"beta {self.beta} is outside (0, 1]")
+        if not 0 < self.rho < math.inf:
+            raise ValueError(f"rho {self.rho} is not above 0")
+        if not 0 <= self.threshold < math.inf:
+            raise ValueError(f"threshold {self.threshold} is negative or not finite")
+        if self.order not in ("test_first", "update_first"):
+            raise ValueError(
+                f"order {self.order!r} is neither 'test_first' nor 'update_first'"
+            )
+
+    def start(self, shape: tuple[int, int]) -> State:
+        """L = 0 for everybody."""
+        return {"level": np.zeros(shape)}
+
+    def select(
+        self,
+        signals: Signals,
+        state: State,
+        draws: SchemeDraws,
+        left: Left,
+    ) -> Decision:
+        """A mask of records."""
+        signal = signals["td_error"]
+        errors = np.abs(signal.padded(np.nan))
+        level = state["level"]
+        sent = np.zeros(errors.shape, dtype=np.bool_)
+        for step in range(errors.shape[-1]):
+            error = errors[..., step]
+            follows = (1 - self.beta) * level + self.beta * error
+            reference = level if self.order == "test_first" else follows
+            sent[..., step] = error >= np.maximum(self.rho * reference, self.threshold)
+            level = np.where(np.isnan(error), level, follows)
+        return sent[~np.isnan(errors)], {"level": level}
+
+
+@dataclass(frozen=True)
+class Gain(Scheme):
+    """Sends where the learner's objective is predicted to fall enough.
+
+    A message is sent iff ``gain <= -lambda / rho^(N - 1 - k)``, gain the predicted
+    change of the objective, k the round and N the number of rounds: a threshold whose
+    magnitude is large early and falls to lambda at the end.
+
+    Source: Gatsis (2021). The thesis prints the test without its minus sign, which
+    would send at convergence.
+
+    Args:
+        least: lambda, the least fall that is sent in the last round, in units of the
+            objective, 0 or more.
+        rho: How much the threshold falls from round to round, in (0, 1].
+
+    Raises:
+        ValueError: A setting outside its range.
+    """
+
+    name: ClassVar[str] = "gain"
+    requires: ClassVar[tuple[str, ...]] = ("gain",)
+
+    least: float = 1e-4
+    rho: float = 0.999
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.least < math.inf:
+            raise ValueError(f"least {self.least} is negative or not finite")
+        if not 0 < self.rho <= 1:
+            raise ValueError(f"rho {self.rho} is outside (0, 1]")
+
+    def threshold(self, episode: int, num_episodes: int) -> float:
+        """The gain at or below which is sent, at most 0.
+
+        rho^-(N - 1 - k) overflows in long studies, so it is taken in logarithms and
+        stops growing at e^700.
+        """
+        if self.least == 0:
+            return 0.0
+        exponent = math.log(self.least) - (num_episodes - 1 - episode) * math.log(
+            self.rho
+        )
+        return -math.exp(min(exponent, _LARGEST_EXPONENT))
+
+    def select(
+        self,
+        signals: Signals,
+        state: State,
+        draws: SchemeDraws,
+        left: Left,
+    ) -> Decision:
+        """A mask of messages."""
+        limit = self.threshold(draws.episode, draws.num_episodes)
+        return signals["gain"].values <= limit, state
+
+
+@dataclass(frozen=True)
+class TopUtility(Scheme):
+    """The m agents of a trial with the largest utility send: an oracle.
+
+    Agents would have to know each other's utilities, so it needs global knowledge: it
+    bounds what a decentralised scheme with the same utility can reach. Among equal
+    utilities the lower agent number comes first.
+
+    Args:
+        m: How many send, 0 to n; None means half of them, rounded down.
+        signal: The signal about messages that ranks them.
+
+    Raises:
+        ValueError: m negative, or above the number of agents.
+    """
+
+    name: ClassVar[str] = "top"
+    needs_global: ClassVar[bool] = True
+
+    m: int | None = None
+    signal: str = "utility"
+
+    def __post_init__(self) -> None:
+        check_m(self.m)
+
+    @property
+    def requires(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The signal that ranks the messages."""
+        return (self.signal,)
+
+    def start(self, shape: tuple[int, int]) -> State:
+        """No state; checks m against the number of agents."""
+        how_many(self.m, shape)
+        return {}
+
+    def select(
+        self,
+        signals: Signals,
+        state: State,
+        draws: SchemeDraws,
+        left: Left,
+    ) -> Decision:
+        """A mask of messages with m true in each trial."""
+        values: NDArray[Any] = signals[self.signal].values
+        ranks = np.argsort(np.argsort(-values, axis=1, kind="stable"), axis=1)
+        return ranks < how_many(self.m, ranks.shape), state

@@ -1,0 +1,159 @@
+"""Conformance checks for other people's plug-ins; call them in your own tests.
+
+Each check raises AssertionError with what is wrong, and passes silently.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from commenv.channel import Left
+from commenv.draws import Draws
+from commenv.learning import Scheme, SchemeDraws, Signal
+
+__all__ = ["check_scheme"]
+
+Level = Literal["record", "message"]
+_TRIALS, _AGENTS, _ROUNDS = 3, 4, 6
+_RECORD_SIGNALS = frozenset({"td_error"})
+
+
+def check_scheme(scheme: Scheme, levels: Mapping[str, Level] | None = None) -> None:
+    """Checks that a scheme keeps the promises that studies rely on.
+
+    It must return masks and states of the right shapes, leave its inputs alone, draw
+    only from what it is given, decide for a trial as if it were alone, survive
+    pickling, and, unless it declares ``needs_global``, decide for an agent without
+    regard to the others' signals. With a setting ``m``, 0 silences everybody and the
+    number of agents lets everybody speak.
+
+    Args:
+        scheme: The scheme, with the settings to check it under.
+        levels: The level of each signal that it requires; ``td_error`` is about
+            records and all others about messages unless told otherwise.
+
+    Raises:
+        AssertionError: A promise that is broken.
+    """
+    play = _Play(scheme, levels or {})
+    decisions = play.rounds(scheme)
+    _same(decisions, play.rounds(scheme), "decides differently when asked again")
+    copied = pickle.loads(pickle.dumps(scheme))
+    _same(decisions, play.rounds(copied), "decides differently after pickling")
+    for trial in range(_TRIALS):
+        alone = play.rounds(scheme, trials=[trial])
+        mine = [mask[trial : trial + 1] for mask in decisions]
+        _same(mine, alone, f"decides differently for trial {trial} alone")
+    if not scheme.needs_global:
+        disturbed = play.rounds(scheme, disturb=True)
+        mine = [mask[:, 0] for mask in decisions]
+        _same(
+            mine,
+            [mask[:, 0] for mask in disturbed],
+            "looks at other agents' signals; declare needs_global = True",
+        )
+    if hasattr(scheme, "m"):
+        _check_extremes(scheme, play)
+
+
+class _Play:
+    """Rounds of random signals, the same ones in every call."""
+
+    def __init__(self, scheme: Scheme, levels: Mapping[str, Level]) -> None:
+        self._levels = {
+            name: levels.get(name, "record" if name in _RECORD_SIGNALS else "message")
+            for name in scheme.requires
+        }
+
+    def rounds(
+        self, scheme: Scheme, trials: list[int] | None = None, disturb: bool = False
+    ) -> list[NDArray[np.bool_]]:
+        """Each round's decision, padded to one row of records for each agent."""
+        chosen = list(range(_TRIALS)) if trials is None else trials
+        shape = (len(chosen), _AGENTS)
+        state = scheme.start(shape)
+        left = Left(np.full(shape, np.inf), np.full(shape, np.inf))
+        before = np.random.get_state()[1].tolist()  # noqa: NPY002 - must stay as it is
+        masks = []
+        for episode in range(_ROUNDS):
+            counts, signals = self._signals(episode, chosen, disturb)
+            draws = SchemeDraws(Draws(7, chosen, _AGENTS), episode, _ROUNDS)
+            mask, new = scheme.select(signals, state, draws, left)
+            _check_state(state, new, shape)
+            masks.append(_padded(mask, counts))
+            state = new
+        after = np.random.get_state()[1].tolist()  # noqa: NPY002
+        assert before == after, "draws from NumPy's global generator; use draws"
+        return masks
+
+    def _signals(
+        self, episode: int, trials: list[int], disturb: bool
+    ) -> tuple[NDArray[np.int64], dict[str, Signal]]:
+        """Read-only signals; disturbing changes all agents' but the first's."""
+        random = np.random.default_rng(episode)
+        every = random.integers(0, 5, size=(_TRIALS, _AGENTS))
+        counts = every[trials]
+        signals = {}
+        for name, level in self._levels.items():
+            values = random.normal(size=(_TRIALS, _AGENTS, 5))
+            if disturb:
+                values[:, 1:] = 10 * values[:, 1:] + 3
+            values = np.abs(values) if name == "noise_norm" else values
+            values = values[trials]
+            flat = (
+                values[np.arange(5) < counts[..., None]]
+                if level == "record"
+                else values[..., 0].copy()
+            )
+            flat.flags.writeable = False
+            signals[name] = Signal(level, flat, counts)
+        return counts, signals
+
+
+def _padded(mask: NDArray[np.bool_], counts: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """A mask of either level as (trials, agents, most records)."""
+    assert mask.dtype == np.bool_, f"returns a mask of dtype {mask.dtype}, not bool"
+    present = np.arange(5) < counts[..., None]
+    if mask.shape == counts.shape:
+        return mask[..., None] & np.ones(5, dtype=np.bool_)
+    total = int(counts.sum())
+    assert mask.shape == (total,), (
+        f"returns a mask of shape {mask.shape}; it must be {counts.shape} for messages "
+        f"or ({total},) for records"
+    )
+    out = np.zeros(present.shape, dtype=np.bool_)
+    out[present] = mask
+    return out
+
+
+def _check_state(
+    old: dict[str, Any], new: dict[str, Any], shape: tuple[int, int]
+) -> None:
+    for name, value in new.items():
+        assert value.shape[:2] == shape, (
+            f"state {name!r} has shape {value.shape}; its first axes must be "
+            f"(trials, agents) = {shape}"
+        )
+    assert old.keys() == new.keys(), (
+        f"state has {sorted(new)} after a round and {sorted(old)} before it"
+    )
+
+
+def _same(one: list[Any], other: list[Any], wrong: str) -> None:
+    for episode, (left, right) in enumerate(zip(one, other, strict=True)):
+        assert np.array_equal(left, right), f"{wrong} (round {episode})"
+
+
+def _check_extremes(scheme: Any, play: _Play) -> None:
+    nobody = play.rounds(replace(scheme, m=0))
+    assert not any(mask.any() for mask in nobody), "sends although m is 0"
+    everybody = play.rounds(replace(scheme, m=_AGENTS))
+    assert all(mask.all() for mask in everybody), (
+        f"is silent although m is {_AGENTS}, the number of agents"
+    )

@@ -1,0 +1,126 @@
+"""check_scheme passes our schemes, and catches each kind of broken one."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from commenv.learning import Scheme, plugin_names
+from commenv.learning.plugins import SCHEMES, find
+from commenv.learning.schemes import ProbabilisticUtility, TDError
+from commenv.testing import check_scheme
+
+
+@pytest.mark.parametrize("name", plugin_names(SCHEMES))
+def test_every_installed_scheme_conforms(name):
+    check_scheme(find(name, SCHEMES)())
+
+
+@pytest.mark.parametrize("mode", ["literal", "calibrated", "centered"])
+def test_every_mode_of_the_probabilistic_scheme_conforms(mode):
+    check_scheme(ProbabilisticUtility(m=1, k=3, mode=mode))
+
+
+def test_the_other_order_of_the_td_error_scheme_conforms():
+    check_scheme(TDError(order="update_first", threshold=0.1))
+
+
+class Base(Scheme):
+    name = "broken"
+    requires = ("utility",)
+
+    def shape(self, left):
+        return left.messages.shape
+
+
+class Numbers(Base):
+    def select(self, signals, state, draws, left):
+        return np.ones(self.shape(left)), state
+
+
+class WrongShape(Base):
+    def select(self, signals, state, draws, left):
+        return np.ones(7, dtype=bool), state
+
+
+class Forgetful(Base):
+    def start(self, shape):
+        return {"seen": np.zeros(shape)}
+
+    def select(self, signals, state, draws, left):
+        return np.ones(self.shape(left), dtype=bool), {}
+
+
+class FlatState(Base):
+    def start(self, shape):
+        return {"seen": np.zeros(3)}
+
+    def select(self, signals, state, draws, left):
+        return np.ones(self.shape(left), dtype=bool), state
+
+
+class GlobalDraws(Base):
+    def select(self, signals, state, draws, left):
+        return np.random.random(self.shape(left)) < 0.5, state  # noqa: NPY002
+
+
+class Stateful(Base):
+    def __init__(self):
+        self.rounds = 0
+
+    def select(self, signals, state, draws, left):
+        self.rounds += 1
+        return np.full(self.shape(left), self.rounds % 5 == 0), state
+
+
+class BatchMean(Base):
+    needs_global = True
+
+    def select(self, signals, state, draws, left):
+        values = signals["utility"].values
+        return values > values.mean(), state
+
+
+class PeeksAtOthers(Base):
+    def select(self, signals, state, draws, left):
+        values = signals["utility"].values
+        return values > values.mean(axis=1, keepdims=True), state
+
+
+class EditsSignals(Base):
+    def select(self, signals, state, draws, left):
+        signals["utility"].values[:] = 0
+        return np.ones(self.shape(left), dtype=bool), state
+
+
+@dataclass(frozen=True)
+class IgnoresM(Base):
+    m: int = 2
+
+    def select(self, signals, state, draws, left):
+        return np.ones(self.shape(left), dtype=bool), state
+
+
+@pytest.mark.parametrize(
+    ("scheme", "message"),
+    [
+        (Numbers(), "mask of dtype float64"),
+        (WrongShape(), r"mask of shape \(7,\)"),
+        (Forgetful(), r"state has \[\] after a round"),
+        (FlatState(), r"state 'seen' has shape \(3,\)"),
+        (GlobalDraws(), "global generator"),
+        (Stateful(), "when asked again"),
+        (BatchMean(), "for trial 0 alone"),
+        (PeeksAtOthers(), "other agents' signals"),
+        (IgnoresM(), "although m is 0"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_broken_scheme_is_caught(scheme, message):
+    with pytest.raises(AssertionError, match=message):
+        check_scheme(scheme)
+
+
+def test_editing_a_signal_is_caught():
+    with pytest.raises(ValueError, match="read-only"):
+        check_scheme(EditsSignals())
