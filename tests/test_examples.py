@@ -11,6 +11,7 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 def load(name):
     spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # where pickle looks for its classes
     spec.loader.exec_module(module)
     return module
 
@@ -33,3 +34,14 @@ def test_the_metered_channel_never_exceeds_the_teams_budget():
 def test_budgets_are_compared_in_one_picture(tmp_path):
     path = load("budgets_compared").main(tmp_path, num_trials=3, num_episodes=40)
     assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_new_scheme_takes_at_most_fifteen_lines_and_saves_bytes(tmp_path, capsys):
+    source = (EXAMPLES / "new_scheme.py").read_text()
+    scheme = source.split("@dataclass")[1].split("def main")[0].strip()
+    assert len(scheme.splitlines()) <= 15
+    path = load("new_scheme").main(tmp_path, num_trials=3, num_episodes=60)
+    assert path.read_bytes().startswith(b"\x89PNG")
+    printed = capsys.readouterr().out
+    assert "back_off" in printed
+    assert "davia" in printed
