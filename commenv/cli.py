@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import logging
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 import commenv
 from commenv.channel import Budget, Channel
-from commenv.errors import CommenvError, ResultsError
+from commenv.errors import CommenvError
 from commenv.learning.plugins import ALGORITHMS, SCHEMES, find, plugin_names
 from commenv.registration import env_ids
 
@@ -32,20 +34,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     can cause is said in one line on standard error.
     """
     options = _parser().parse_args(arguments)
-    _show_log()
-    if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))  # so that module:Class finds one's own
     try:
-        options.command(options)
+        if str(Path.cwd()) not in sys.path:
+            sys.path.insert(0, str(Path.cwd()))  # so that module:Class finds one's own
+        with _log_shown():
+            options.command(options)
+        sys.stdout.flush()
     except KeyboardInterrupt:
         _say(options.interrupted)
         return _INTERRUPTED
-    except (CommenvError, ValueError, OSError) as error:
+    except BrokenPipeError:  # who reads our output has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _FAILURE
+    except (CommenvError, ValueError, OSError, ImportError, MemoryError) as error:
         if options.traceback:
             raise
         _say(f"commenv: {error}")
-        failed = isinstance(error, (ResultsError, ImportError, OSError))
-        return _FAILURE if failed else _USAGE
+        return _USAGE if isinstance(error, ValueError) else _FAILURE
     return 0
 
 
@@ -125,12 +130,25 @@ def _limit(text: str) -> tuple[str, float]:
         ) from None
 
 
-def _show_log() -> None:
-    """Shows what commenv logs, and no other package's log."""
-    logger = logging.getLogger("commenv")
+@contextlib.contextmanager
+def _log_shown() -> Iterator[None]:
+    """Shows what commenv logs, each line once, and no other package's log."""
+    logger, handler = logging.getLogger("commenv"), logging.StreamHandler()
+    before, said = logger.level, set[str]()
+
+    def is_new(record: logging.LogRecord) -> bool:
+        known = record.getMessage() in said
+        said.add(record.getMessage())
+        return not known
+
+    handler.addFilter(is_new)
     logger.setLevel(logging.INFO)
-    if not logger.handlers:
-        logger.addHandler(logging.StreamHandler())
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
 
 
 def _say(text: str) -> None:

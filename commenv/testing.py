@@ -79,7 +79,7 @@ class _Play:
         shape = (len(chosen), _AGENTS)
         state = scheme.start(shape)
         left = Left(np.full(shape, np.inf), np.full(shape, np.inf))
-        before = np.random.get_state()[1].tolist()  # noqa: NPY002 - must stay as it is
+        before = _global_state()
         masks = []
         for episode in range(_ROUNDS):
             counts, signals = self._signals(episode, chosen, disturb)
@@ -88,8 +88,9 @@ class _Play:
             _check_state(state, new, shape)
             masks.append(_padded(mask, counts))
             state = new
-        after = np.random.get_state()[1].tolist()  # noqa: NPY002
-        assert before == after, "draws from NumPy's global generator; use draws"
+        assert _global_state() == before, (
+            "draws from NumPy's global generator; use draws"
+        )
         return masks
 
     def _signals(
@@ -114,6 +115,11 @@ class _Play:
             flat.flags.writeable = False
             signals[name] = Signal(level, flat, counts)
         return counts, signals
+
+
+def _global_state() -> list[int]:
+    state: Any = np.random.get_state()  # noqa: NPY002 - it must stay as it is
+    return [int(word) for word in state[1]]
 
 
 def _padded(mask: NDArray[np.bool_], counts: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -59,8 +59,8 @@ class OneHotFeatures(FeatureTable):
     ) -> Array:
         """Adds each factor to its record's feature, in the order of the records."""
         place = row * self.size + self._hot[state, action]
-        total: Array = np.bincount(place, factor, minlength=num_rows * self.size)
-        return total.reshape(num_rows, self.size)
+        total = np.bincount(place, factor, minlength=num_rows * self.size)
+        return np.asarray(total.reshape(num_rows, self.size), dtype=np.float64)
 
 
 class DenseFeatures(FeatureTable):

@@ -157,6 +157,10 @@ class Algorithm(ABC):
     scheme: ClassVar[str] = "always"
     signals: ClassVar[tuple[str, ...]] = ()
 
+    def scheme_settings(self) -> dict[str, Any]:
+        """How its own scheme is set, where a study does not say otherwise."""
+        return {}
+
     @abstractmethod
     def agents(self, problem: Problem) -> Agents:
         """The agents' half.

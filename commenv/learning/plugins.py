@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import fields, is_dataclass
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -69,7 +70,7 @@ def _import(reference: str, kind: str) -> type[Any]:
     module_name, _, class_name = reference.partition(":")
     try:
         module = importlib.import_module(module_name)
-    except ImportError as error:
+    except (ImportError, TypeError, ValueError) as error:
         raise ValueError(
             f"{kind} {reference!r}: cannot import {module_name!r} ({error}); is its "
             "folder on the Python path?"
@@ -92,7 +93,7 @@ def _make(reference: str, group: str, base: type[Any], settings: dict[str, Any])
             f"{reference!r} is no {base.__name__}: derive it from "
             f"{base.__module__}.{base.__name__}"
         )
-    known = getattr(cls, "__dataclass_fields__", {})
+    known = [field.name for field in fields(cls)] if is_dataclass(cls) else []
     for name in settings:
         if name not in known:
             raise UnknownNameError(f"setting of {reference}", name, known)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,13 +41,16 @@ def optimum_of(study: Study, cell: Cell) -> float | None:
     Raises:
         ValueError: The algorithm does not fit the environment.
     """
-    env, _ = _set_up(study, cell, [0], None)
-    env.close()
-    mdp = getattr(env.world, "mdp", None)
-    if mdp is None:
+    world = _world(cell, 1)  # the least that tells whether the algorithm fits
+    problem = _problem(replace(study, evaluation_episodes=1), cell, [0], world)
+    cell.algorithm.agents(problem)
+    cell.algorithm.learner(problem)
+    world.close()
+    if world.mdp is None:
         return None
     try:
-        optimum = float(mdp.start_value(mdp.optimal_values(study.gamma)))
+        values = world.mdp.optimal_values(study.gamma)
+        optimum = float(world.mdp.start_value(values))
     except ValueError:
         return None  # without a discount the optimum may be infinite
     return optimum if math.isfinite(optimum) else None
@@ -152,8 +156,20 @@ def _set_up(
         journal=trace is not None,
     )
     env.observer = trace
+    problem = _problem(study, cell, trials, world)
+    rounds = Rounds(
+        env,
+        cell.algorithm.agents(problem),
+        cell.algorithm.learner(problem),
+        cell.scheme,
+        seed=study.seed,
+    )
+    return env, rounds
+
+
+def _problem(study: Study, cell: Cell, trials: Sequence[int], world: Any) -> Problem:
     draws = Draws(study.seed, trials, study.num_agents)
-    problem = Problem(
+    return Problem(
         draws=draws,
         observation_space=world.single_observation_space,
         action_space=world.single_action_space,
@@ -163,14 +179,6 @@ def _set_up(
         signals=frozenset(cell.scheme.requires),
         mdp=world.mdp,
     )
-    rounds = Rounds(
-        env,
-        cell.algorithm.agents(problem),
-        cell.algorithm.learner(problem),
-        cell.scheme,
-        seed=study.seed,
-    )
-    return env, rounds
 
 
 def _evaluator(study: Study, cell: Cell, world: Any, draws: Draws) -> Evaluator:

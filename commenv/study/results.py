@@ -82,7 +82,8 @@ def load(*directories: str | Path) -> Results:
             folder's name added.
 
     Raises:
-        ResultsError: A folder that is not ours, is damaged, or is still empty.
+        ResultsError: A folder that is not ours, is damaged, is still empty, or is
+            given twice.
         MissingExtraError: The extra ``study`` is not installed.
     """
     try:
@@ -91,6 +92,10 @@ def load(*directories: str | Path) -> Results:
         raise MissingExtraError("reading results", "study") from error
     if not directories:
         raise ResultsError("no results folder given; name at least one")
+    places = [Path(directory).resolve() for directory in directories]
+    for directory, place in zip(directories, places, strict=True):
+        if places.count(place) > 1:
+            raise ResultsError(f"{directory} is given twice; name each folder once")
     found = [_read(directory) for directory in directories]
     counts = pd.Series([label for one in found for label in one.optimum]).value_counts()
     frames: list[pd.DataFrame] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -125,10 +126,11 @@ def execute(
 ) -> Results:
     """Runs what is missing of a study; the arguments are those of :func:`run`."""
     _check_extra()
-    size = DEFAULT_BLOCK if block is None else block
-    for name, value in (("workers", workers), ("block", size)):
-        if value < 1:
+    for name, value in (("workers", workers), ("block", block)):
+        if value is not None and value < 1:
             raise ValueError(f"{name} is {value}; at least 1 is needed")
+    share = math.ceil(study.num_trials / workers)  # so that every worker has some
+    size = min(share, DEFAULT_BLOCK) if block is None else block
     if study.trace and out is None:
         raise ValueError("a trace needs a folder to go to; give out=")
     optima = {cell.label: optimum_of(study, cell) for cell in study.cells}

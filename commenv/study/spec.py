@@ -7,13 +7,15 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+from gymnasium.error import DependencyNotInstalled
 
 from commenv.channel import Channel
 from commenv.envs.making import make_batched
-from commenv.errors import UnknownNameError
+from commenv.errors import CommenvError, UnknownNameError
 from commenv.learning import (
     Algorithm,
     Scheme,
@@ -21,9 +23,16 @@ from commenv.learning import (
     make_scheme,
     plugin_names,
 )
-from commenv.learning.plugins import ALGORITHMS, find, reference_of
+from commenv.learning.plugins import ALGORITHMS, SCHEMES, find, reference_of
 
-__all__ = ["DEFAULT_TIME_LIMIT", "STOP_QUANTITIES", "Cell", "Study", "cells"]
+__all__ = [
+    "DEFAULT_TIME_LIMIT",
+    "STOP_QUANTITIES",
+    "Cell",
+    "Study",
+    "cells",
+    "time_limit",
+]
 
 DEFAULT_TIME_LIMIT = 200
 """Steps after which an episode is cut where the environment sets no limit."""
@@ -31,6 +40,14 @@ DEFAULT_TIME_LIMIT = 200
 STOP_QUANTITIES = ("env_steps", "messages", "uplink_bytes", "total_bytes")
 """What ``stop`` can limit: totals since the start, per agent (means over agents)."""
 
+_COUNTS = (
+    "num_agents",
+    "num_trials",
+    "num_episodes",
+    "evaluate_every",
+    "evaluation_episodes",
+)
+_MOST = 10_000_000
 _logger = logging.getLogger("commenv")
 
 
@@ -105,16 +122,12 @@ class Study:
     def __post_init__(self) -> None:
         if not self.cells:
             raise ValueError("a study of nothing; name an environment and an algorithm")
-        for name in (
-            "num_agents",
-            "num_trials",
-            "num_episodes",
-            "evaluate_every",
-            "evaluation_episodes",
-        ):
+        for name in _COUNTS:
             value = getattr(self, name)
             if value < 1:
                 raise ValueError(f"{name} is {value}; at least 1 is needed")
+            if value > _MOST:
+                raise ValueError(f"{name} is {value}; at most {_MOST:,} are handled")
         if not 0 <= self.gamma <= 1:
             raise ValueError(f"gamma {self.gamma} is outside [0, 1]")
         if self.seed < 0:
@@ -168,18 +181,12 @@ def cells(
         if name.startswith("env.")
     }
     unused = set(asked)
-    found_algorithms = [
-        _configure(one, make_algorithm, asked, unused) for one in _listed(algorithms)
-    ]
-    found_schemes: list[Scheme | None] = [None]
-    if schemes is not None:
-        found_schemes = [
-            _configure(one, make_scheme, asked, unused) for one in _listed(schemes)
-        ]
     pairs = [
-        (algorithm, scheme or make_scheme(algorithm.scheme, {}))
-        for algorithm in found_algorithms
-        for scheme in found_schemes
+        (algorithm, scheme)
+        for algorithm in [
+            _configure(one, ALGORITHMS, asked, unused) for one in _listed(algorithms)
+        ]
+        for scheme in _schemes(algorithm, schemes, asked, unused)
     ]
     _check_used(unused, [plugin for pair in pairs for plugin in pair])
     for algorithm, scheme in pairs:
@@ -190,7 +197,7 @@ def cells(
         for algorithm, scheme in pairs
     ]
     limits = {
-        environment: _time_limit(environment, env_kwargs, max_episode_steps)
+        environment: time_limit(environment, env_kwargs, max_episode_steps)
         for environment in _listed(environments)
     }
     return tuple(
@@ -201,8 +208,28 @@ def cells(
     )
 
 
-def _time_limit(environment: str, env_kwargs: dict[str, Any], asked: int | None) -> int:
-    world = make_batched(environment, 1, env_kwargs=env_kwargs, max_episode_steps=asked)
+def time_limit(
+    environment: str, env_kwargs: dict[str, Any], asked: int | None = None
+) -> int:
+    """Steps after which an episode is cut: as asked, the environment's own, or 200.
+
+    Raises:
+        ValueError: An environment that cannot be made.
+        ImportError: It lacks a package.
+    """
+    try:
+        world = make_batched(
+            environment, 1, env_kwargs=env_kwargs, max_episode_steps=asked
+        )
+    except (CommenvError, ValueError):
+        raise
+    except (DependencyNotInstalled, ImportError) as error:
+        raise ImportError(f"{environment} lacks a package: {error}") from error
+    except Exception as error:  # whatever a foreign constructor may raise
+        reason = f"{type(error).__name__}: {error}"
+        raise ValueError(
+            f"{environment} cannot be made with {env_kwargs} ({reason})"
+        ) from error
     world.close()
     if world.max_episode_steps is None:
         _logger.info(
@@ -219,14 +246,29 @@ def _listed(one_or_many: Any) -> list[Any]:
     return list(one_or_many)
 
 
+def _schemes(
+    algorithm: Algorithm, schemes: Any, asked: Mapping[str, Any], unused: set[str]
+) -> list[Scheme]:
+    """The schemes asked for, or the algorithm's own as the algorithm sets it."""
+    if schemes is None:
+        own = algorithm.scheme_settings()
+        return [_configure(algorithm.scheme, SCHEMES, asked, unused, own)]
+    return [_configure(one, SCHEMES, asked, unused) for one in _listed(schemes)]
+
+
 def _configure(
-    plugin: Any, make: Any, asked: Mapping[str, Any], unused: set[str]
+    plugin: Any,
+    group: str,
+    asked: Mapping[str, Any],
+    unused: set[str],
+    default: Mapping[str, Any] = MappingProxyType({}),
 ) -> Any:
     """The plug-in itself, or one made by name with the settings meant for it."""
     if not isinstance(plugin, str):
         return plugin
-    known = _settings_of(make(plugin, {}))
-    chosen = {name: value for name, value in asked.items() if name in known}
+    known = _setting_names(find(plugin, group))
+    chosen = dict(default)
+    chosen |= {name: value for name, value in asked.items() if name in known}
     specific = f"{plugin}."
     chosen |= {
         name.removeprefix(specific): value
@@ -234,12 +276,13 @@ def _configure(
         if name.startswith(specific)
     }
     unused -= {name for name in asked if name in known or name.startswith(specific)}
+    make: Any = make_algorithm if group == ALGORITHMS else make_scheme
     return make(plugin, chosen)
 
 
 def _check_used(unused: set[str], plugins: list[Any]) -> None:
     for name in sorted(unused):
-        known = {setting for plugin in plugins for setting in _settings_of(plugin)}
+        known = {setting for plugin in plugins for setting in _setting_names(plugin)}
         raise UnknownNameError(
             "setting", name, known, "prefix it with env. to mean the environment"
         )
@@ -295,10 +338,13 @@ def _changed(*plugins: Any) -> str:
     return ", ".join(parts) or "defaults"
 
 
+def _setting_names(plugin: Any) -> list[str]:
+    """The fields of a plug-in, which may be a class or an object."""
+    return [field.name for field in fields(plugin)] if is_dataclass(plugin) else []
+
+
 def _settings_of(plugin: Any) -> dict[str, Any]:
-    if not is_dataclass(plugin):
-        return {}
-    return {field.name: getattr(plugin, field.name) for field in fields(plugin)}
+    return {name: getattr(plugin, name) for name in _setting_names(plugin)}
 
 
 def _describe(thing: Any) -> dict[str, Any]:
@@ -313,8 +359,10 @@ def _plain(value: Any) -> Any:
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
-    if isinstance(value, np.generic):
-        return value.item()
+    if isinstance(value, (np.generic, np.ndarray)):
+        return _plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return repr(value)  # JSON has no such number
     if value is None or isinstance(value, (str, int, float, bool)):
         return value
     return _describe(value)

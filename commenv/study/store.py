@@ -14,7 +14,10 @@ import io
 import json
 import platform
 import re
+import reprlib
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -24,7 +27,7 @@ import msgspec
 
 from commenv.errors import MissingExtraError, ResultsError
 from commenv.study.files import write_atomically
-from commenv.study.frame import COLUMNS
+from commenv.study.frame import COLUMNS, NAMES, validate
 from commenv.study.spec import Study
 
 if TYPE_CHECKING:
@@ -58,6 +61,14 @@ class Manifest(msgspec.Struct, forbid_unknown_fields=True):
     software: dict[str, str]
 
 
+class _Cell(msgspec.Struct):
+    label: str
+
+
+class _Cells(msgspec.Struct):
+    cells: list[_Cell]
+
+
 class Store:
     """A results folder.
 
@@ -84,9 +95,12 @@ class Store:
             if self.manifest_path.exists():
                 manifest = self.manifest()
                 _check_same(self.directory, manifest.study, described)
-                self._check_writable()
+                self._tidy()
                 return manifest
-            if self.directory.is_dir() and any(self.directory.iterdir()):
+            if self.directory.is_dir() and any(
+                not path.name.startswith(f".{self.manifest_path.name}.")
+                for path in self.directory.iterdir()
+            ):
                 raise ResultsError(
                     f"{self.directory} holds other files and no manifest.json; choose "
                     "a new or empty folder"
@@ -110,6 +124,9 @@ class Store:
             if path.stat().st_size > _MOST_MANIFEST_BYTES:
                 raise ResultsError(f"{path} is too large for a manifest of ours")
             manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
+            cells = msgspec.convert(manifest.study, _Cells).cells
+            if {cell.label for cell in cells} != manifest.optima.keys():
+                raise msgspec.ValidationError("its labels and optima differ")
         except FileNotFoundError:
             raise ResultsError(
                 f"{self.directory} is no results folder: it has no manifest.json"
@@ -168,25 +185,24 @@ class Store:
         """
         try:
             import pandas as pd
-            import pyarrow.parquet as pq
+            import pyarrow.parquet  # noqa: F401
         except ImportError as error:
             raise MissingExtraError("reading results", "study") from error
         parts = []
         for cell in range(len(self.manifest().study["cells"])):
-            blocks = [
-                pq.read_table(path).to_pandas()
-                for path in self._blocks(cell)
-                if self._check_block(path)
-            ]
+            blocks = [self._read_block(path) for path in self._blocks(cell)]
             if blocks:
-                joined = pd.concat(blocks, ignore_index=True)
-                parts.append(joined.sort_values(["trial", "episode"], kind="stable"))
+                key = ["trial", "episode"]
+                joined = pd.concat(blocks, ignore_index=True).drop_duplicates(key)
+                parts.append(joined.sort_values(key, kind="stable"))
         if not parts:
             raise ResultsError(
                 f"{self.directory} holds no finished block yet; run the study again "
                 "to go on with it"
             )
-        return pd.concat(parts, ignore_index=True)
+        frame = pd.concat(parts, ignore_index=True)
+        validate(frame)
+        return frame
 
     def _blocks(self, cell: int) -> list[Path]:
         return sorted(self.directory.glob(f"blocks/{cell:02d}-*/trials-*.parquet"))
@@ -200,21 +216,37 @@ class Store:
         try:
             schema = pq.read_schema(path)
         except (pa.ArrowException, OSError) as error:
-            raise ResultsError(
-                f"{path} is damaged ({error}); delete it and run the study again"
-            ) from None
+            raise _damaged(path, error) from None
         missing = [one.name for one in COLUMNS if one.name not in schema.names]
         if match is None or missing:
+            lack = f"it lacks {', '.join(missing)}" if missing else "see its name"
             raise ResultsError(
-                f"{path} is not a block of ours (it lacks {', '.join(missing)}); "
-                "delete it and run the study again"
+                f"{path} is not a block of ours ({lack}); delete it and run the study "
+                "again"
             )
         return range(int(match[1]), int(match[2]) + 1)
 
-    def _check_writable(self) -> None:
-        probe = self.directory / ".writable"
-        write_atomically(probe, b"")
-        probe.unlink()
+    def _read_block(self, path: Path) -> pd.DataFrame:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        self._check_block(path)
+        try:
+            return pq.read_table(path, columns=list(NAMES)).to_pandas()
+        except (pa.ArrowException, OSError) as error:
+            raise _damaged(path, error) from None
+
+    def _tidy(self) -> None:
+        """Removes what a killed run left half done; fails where nothing may change."""
+        with tempfile.TemporaryFile(dir=self.directory):
+            pass
+        for pattern in (f".{self.manifest_path.name}.*", "blocks/*/.trials-*"):
+            for path in self.directory.glob(pattern):
+                path.unlink(missing_ok=True)
+        for trace in self.directory.glob("trace/*/*"):
+            block = self.directory / "blocks" / trace.parent.name / trace.name
+            if not block.with_suffix(".parquet").exists():
+                shutil.rmtree(trace, ignore_errors=True)
 
     def _unusable(self, error: OSError) -> ResultsError:
         reason = error.strerror or str(error)
@@ -222,6 +254,10 @@ class Store:
             f"cannot use {self.directory} ({reason}); choose a folder that you may "
             "write to"
         )
+
+
+_brief = reprlib.Repr()
+_brief.maxstring = _brief.maxother = 60
 
 
 def differences(old: Any, new: Any, path: str = "") -> list[str]:
@@ -244,7 +280,7 @@ def differences(old: Any, new: Any, path: str = "") -> list[str]:
         return []
     if isinstance(old, list) and isinstance(new, list):
         return [f"{path}: {len(old)} there, {len(new)} asked for"]
-    return [f"{path}: {old!r} there, {new!r} asked for"]
+    return [f"{path}: {_brief.repr(old)} there, {_brief.repr(new)} asked for"]
 
 
 def _check_same(directory: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
@@ -255,6 +291,12 @@ def _check_same(directory: Path, old: dict[str, Any], new: dict[str, Any]) -> No
             f"{directory} holds a study with other settings ({'; '.join(different)}); "
             "repeat those settings to continue it, or choose another folder"
         )
+
+
+def _damaged(path: Path, error: Exception) -> ResultsError:
+    return ResultsError(
+        f"{path} is damaged ({error}); delete it and run the study again"
+    )
 
 
 def _cell_name(cell: int, label: str) -> str:

@@ -58,9 +58,15 @@ class Trace:
         self._draft = Path(tempfile.mkdtemp(prefix=".draft.", dir=folder.parent))
         self._trial = np.repeat(np.asarray(trials), num_agents)
         self._agent = np.tile(np.arange(num_agents), len(trials))
+        self._num_agents = num_agents
+        self.follow(np.ones(len(trials), dtype=np.bool_))
         self._steps: list[dict[str, Any]] = []
         self._messages: list[dict[str, Any]] = []
         self._files = 0
+
+    def follow(self, running: NDArray[np.bool_]) -> None:
+        """Leaves out, from the next round on, the trials that have stopped."""
+        self._followed = np.repeat(running, self._num_agents)
 
     def on_step(
         self,
@@ -72,7 +78,7 @@ class Trace:
         step: BatchedStep,
     ) -> None:
         """Takes a step of the active agents."""
-        rows = np.flatnonzero(active)
+        rows = np.flatnonzero(active & self._followed)
         self._steps.append(
             {
                 "trial": self._trial[rows],
@@ -107,16 +113,18 @@ class Trace:
 
     def _take_journal(self, direction: str, channel: LiveChannel) -> None:
         for entry in channel.ledger.journal or ():
-            count = len(entry.links)
+            kept = self._followed[entry.links]
+            links, headers = entry.links[kept], entry.headers[kept]
+            count = len(links)
             self._messages.append(
                 {
                     "direction": np.full(count, direction),
-                    "trial": self._trial[entry.links],
-                    "agent": self._agent[entry.links],
-                    "episode": entry.headers["episode"].astype(np.int64),
-                    "sequence": entry.headers["sequence"].astype(np.int64),
+                    "trial": self._trial[links],
+                    "agent": self._agent[links],
+                    "episode": headers["episode"].astype(np.int64),
+                    "sequence": headers["sequence"].astype(np.int64),
                     "fate": np.full(count, entry.fate.name.lower()),
-                    "payload": entry.payload,
+                    "payload": entry.payload[kept],
                     "header": np.full(count, HEADER_SIZE),
                     "clock": np.full(count, channel.clock),
                 }

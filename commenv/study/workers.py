@@ -10,8 +10,11 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
 from typing import Any
+
+from commenv.errors import ResultsError
 
 __all__ = ["in_workers"]
 
@@ -52,12 +55,19 @@ def in_workers(
             initargs=(reports, stop),
         ) as pool,
     ):
-        futures = [pool.submit(_run, job, one) for one in arguments]
         try:
+            with _interrupts_held():
+                futures = [pool.submit(_run, job, one) for one in arguments]
             _watch(futures, reports, report)
+        except BrokenProcessPool as error:
+            raise ResultsError(
+                "a worker process has died, perhaps for lack of memory (in a script, "
+                'run the study under `if __name__ == "__main__":`); finished blocks '
+                "are kept: run the study again, with fewer workers or smaller blocks"
+            ) from error
         except BaseException:
             stop.set()
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)
             raise
     yield from [future.result() for future in futures]
 
@@ -80,6 +90,7 @@ def _watch(
 def _start(reports: Any, stop: Any) -> None:
     global _reports, _stop
     _reports, _stop = reports, stop
+    reports.cancel_join_thread()  # reports that nobody reads any more hold nobody up
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what to do
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
@@ -99,6 +110,19 @@ def _report(count: int) -> None:
     if _stop.is_set():
         raise InterruptedError("the study was stopped")
     _reports.put(count)
+
+
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Keeps Ctrl-C for later, and from processes that are started meanwhile."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield  # on Windows
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+import commenv
+from commenv.errors import ResultsError
+
+pd = pytest.importorskip("pandas")
+pytest.importorskip("pyarrow")
+
+
+def small(out, environments="SimpleGrid-v0", **changes):
+    settings = {"num_agents": 2, "num_trials": 2, "num_episodes": 3} | changes
+    return commenv.run(environments, "dql", out=out, progress=False, **settings)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """Three studies: two with the same label, one with two labels."""
+    root = tmp_path_factory.mktemp("results")
+    small(root / "a")
+    small(root / "b", gamma=0.5)
+    small(root / "c", ["SimpleGrid-v0", "FrozenLake-v1"])
+    return root
+
+
+def test_one_study_comes_back_as_it_was_run(folders):
+    loaded, ran = commenv.load(folders / "a"), small(None)
+    pd.testing.assert_frame_equal(loaded.frame, ran.frame, check_exact=True)
+    assert loaded.optimum == ran.optimum
+    assert loaded.optimum["dql"] == pytest.approx(-5.217031, abs=1e-6)
+
+
+def test_equal_labels_get_their_folders_name_and_others_stay(folders):
+    a, b, c = (folders / name for name in "abc")
+    loaded = commenv.load(a, str(b), c)
+    expected = [f"dql, {a}", f"dql, {b}", "dql, SimpleGrid-v0", "dql, FrozenLake-v1"]
+    assert list(loaded.frame["label"].unique()) == expected
+    assert list(loaded.optimum) == expected
+    assert (loaded.frame.groupby("label").size() == 6).all()
+    assert loaded.optimum[f"dql, {a}"] != loaded.optimum[f"dql, {b}"]
+    alone = commenv.load(b).frame.drop(columns="label")
+    together = loaded.frame[loaded.frame["label"] == f"dql, {b}"].drop(columns="label")
+    pd.testing.assert_frame_equal(together.reset_index(drop=True), alone)
+
+
+def test_the_same_folder_twice_is_refused(folders, monkeypatch):
+    monkeypatch.chdir(folders)
+    for again in ("a", "./a/", folders / "a", "b/../a"):
+        with pytest.raises(ResultsError, match="given twice; name each folder once"):
+            commenv.load("a", again)
+    assert len(commenv.load("a", shutil.copytree("a", "a2")).optimum) == 2
+
+
+def test_no_folder_and_one_bad_folder_are_refused(folders, tmp_path):
+    with pytest.raises(ResultsError, match="name at least one"):
+        commenv.load()
+    with pytest.raises(ResultsError, match=f"{tmp_path} is no results folder"):
+        commenv.load(folders / "a", tmp_path)
+
+
+def test_a_table_says_what_was_measured(folders):
+    results = commenv.load(folders / "a", folders / "b")
+    text = results.table()
+    assert str(results) == text
+    for words in ("2 agents", "2 trials", "3 episodes", "SimpleGrid-v0", "-5.2170"):
+        assert words in text
+    assert repr(commenv.load(folders / "a")) == "<Results of 'dql': 6 episodes>"
+
+
+def test_a_plot_has_its_panels_and_goes_to_a_file(folders, tmp_path):
+    pytest.importorskip("matplotlib")
+    results = commenv.load(folders / "a")
+    figure = results.plot(path=tmp_path / "new" / "curves.svg")
+    assert len(figure.axes) == 3
+    assert (tmp_path / "new" / "curves.svg").read_text().startswith("<?xml")
+    assert len(results.plot(x="uplink_bytes", y="evaluation").axes) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"x": "episodes"}, "unknown x axis 'episodes'; did you mean 'episode'"),
+        ({"y": "rewrd"}, "unknown y axis 'rewrd'; did you mean 'reward'"),
+        ({"path": "curves.pngg"}, "unknown figure format 'pngg'"),
+    ],
+)
+def test_a_wrong_axis_or_ending_is_refused(folders, arguments, words, monkeypatch):
+    pytest.importorskip("matplotlib")
+    monkeypatch.chdir(folders)
+    with pytest.raises(ValueError, match=words):
+        commenv.load("a").plot(**arguments)
+    assert not list(folders.glob("curves*"))

@@ -1,0 +1,331 @@
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from commenv_baselines.dql import DQL
+
+import commenv
+from commenv import BernoulliLoss, Budget, Channel
+from commenv.errors import BudgetExceededError, MissingExtraError, ResultsError
+from commenv.learning import Always, Scheme
+from commenv.study.block import run_block
+
+pd = pytest.importorskip("pandas")
+pytest.importorskip("pyarrow")
+
+CHANNELS = {
+    "perfect": {},
+    "lossy": {
+        "uplink": Channel(link=BernoulliLoss(0.3)),
+        "downlink": Channel(link=BernoulliLoss(0.2)),
+    },
+    "team": {"uplink": Channel(budget=Budget(messages=2, scope="team"))},
+    "truncate": {
+        "uplink": Channel(
+            budget=Budget(bytes=1500, exceed="truncate"), link=BernoulliLoss(0.2)
+        )
+    },
+    "queue": {
+        "uplink": Channel(budget=Budget(messages=1, scope="team", exceed="queue"))
+    },
+    "penalize": {
+        "uplink": Channel(
+            budget=Budget(bytes=3000, scope="team", exceed="penalize"), headers=True
+        ),
+        "downlink": Channel(medium="broadcast", link=BernoulliLoss(0.2)),
+    },
+    "lifetime": {
+        "uplink": Channel(budget=Budget(messages=6, per="lifetime")),
+        "downlink": Channel(budget=Budget(messages=9, per="lifetime")),
+    },
+}
+
+
+def study(environment="WindyGrid-v0", algorithm=None, **changes):
+    settings = {
+        "num_agents": 3,
+        "num_trials": 10,
+        "num_episodes": 10,
+        "settings": {"env.size": 4} if environment == "WindyGrid-v0" else None,
+        "progress": False,
+    }
+    return commenv.run(environment, algorithm or DQL(alpha=0.9), **settings | changes)
+
+
+def same_bits(one, other):
+    one, other = one.reset_index(drop=True), other.reset_index(drop=True)
+    assert list(one.columns) == list(other.columns)
+    assert len(one) == len(other)
+    for name in one.columns:
+        assert one[name].dtype == other[name].dtype
+        if one[name].dtype == np.float64:
+            bits = [frame[name].to_numpy().view(np.int64) for frame in (one, other)]
+            assert (bits[0] == bits[1]).all(), name
+        else:
+            assert one[name].equals(other[name]), name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CHANNELS)
+def test_no_number_depends_on_blocks_workers_or_the_folder(name, tmp_path):
+    channels = CHANNELS[name]
+    expected = study(**channels, block=10, out=tmp_path / "10").frame
+    assert expected["episode_length"].nunique() > 10
+    for how in (
+        {"block": 1},
+        {"block": 3},
+        {"block": 3, "workers": 2, "out": tmp_path / "workers"},
+    ):
+        same_bits(study(**channels, **how).frame, expected)
+    alone = study(**channels, num_trials=1).frame
+    same_bits(alone, expected[expected["trial"] == 0])
+
+
+@pytest.mark.parametrize("environment", ["FrozenLake8x8-v1", "Taxi-v4"])
+def test_nor_in_gymnasiums_environments(environment):
+    sizes = {"num_trials": 4, "num_episodes": 4}
+    expected = study(environment, **sizes).frame
+    for block in (1, 3):
+        same_bits(study(environment, **sizes, block=block).frame, expected)
+
+
+def test_a_stop_does_not_depend_on_blocks_either(tmp_path):
+    stop = {"env_steps": 1000, "uplink_bytes": 25_000}
+    expected = study(stop=stop, evaluate_every=4).frame
+    assert expected.groupby("trial").size().nunique() > 1
+    for how in ({"block": 1}, {"block": 4}, {"block": 3, "workers": 2}):
+        again = study(stop=stop, evaluate_every=4, out=tmp_path / str(how), **how)
+        same_bits(again.frame, expected)
+    last = expected.groupby("trial").tail(1)
+    assert last["evaluation"].notna().all()
+
+
+def test_other_seeds_give_other_numbers_and_equal_ones_the_same():
+    one, other = study(num_trials=1), study(num_trials=1, seed=1)
+    assert not one.frame["reward"].equals(other.frame["reward"])
+    same_bits(one.frame, study(num_trials=1).frame)
+    np.random.seed(5)  # noqa: NPY002 - the global generator has no say
+    same_bits(one.frame, study(num_trials=1).frame)
+
+
+def test_compared_algorithms_meet_the_same_worlds():
+    frame = study(algorithm=[DQL(alpha=0.9), DQL(alpha=0.9, exploration=1.0)]).frame
+    alone = study(algorithm=DQL(alpha=0.9, exploration=1.0)).frame
+    both = frame[frame["label"] == "dql (alpha=0.9, exploration=1.0)"]
+    same_bits(both.drop(columns="label"), alone.drop(columns="label"))
+
+
+def test_a_second_run_does_nothing_and_returns_the_same(tmp_path, monkeypatch):
+    first = study(out=tmp_path, block=4)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.*")}
+
+    def refuse(*args, **kwargs):
+        raise AssertionError("nothing was missing")
+
+    monkeypatch.setattr(sys.modules["commenv.study.run"], "run_block", refuse)
+    for how in ({}, {"block": 1}, {"workers": 2}, {"block": 100, "workers": 3}):
+        again = study(out=tmp_path, **how)
+        same_bits(again.frame, first.frame)
+        assert again.optimum == first.optimum
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.*")} == before
+
+
+def test_only_what_is_missing_is_run(tmp_path, monkeypatch):
+    first = study(out=tmp_path, block=2)
+    blocks = tmp_path / "blocks" / "00-dql"
+    for missing in ("00002-00003", "00004-00005", "00008-00009"):
+        (blocks / f"trials-{missing}.parquet").unlink()
+    ran = []
+
+    def note(study, cell, trials, **how):
+        ran.append(trials)
+        return run_block(study, cell, trials, **how)
+
+    monkeypatch.setattr(sys.modules["commenv.study.run"], "run_block", note)
+    same_bits(study(out=tmp_path, block=3).frame, first.frame)
+    assert ran == [[2, 3, 4], [5], [8, 9]]
+
+
+def test_other_settings_are_refused_and_nothing_is_run(tmp_path):
+    first = study(out=tmp_path, num_trials=2)
+    for changes, words in (
+        ({"num_trials": 3}, "num_trials: 2 there, 3 asked for"),
+        ({"num_trials": 1}, "num_trials: 2 there, 1 asked for"),
+        ({"num_episodes": 21, "gamma": 0.5}, "gamma: 0.9.*num_episodes: 10"),
+        ({"algorithm": DQL(alpha=0.5)}, r"cells\[0\].algorithm.alpha: 0.9 there, 0.5"),
+        ({"settings": {"env.size": 5}}, r"cells\[0\].env_kwargs.size: 4 there, 5"),
+        ({"max_episode_steps": 50}, r"cells\[0\].time_limit: 200 there, 50"),
+    ):
+        with pytest.raises(ResultsError, match=words):
+            study(out=tmp_path, **{"num_trials": 2} | changes)
+    same_bits(study(out=tmp_path, num_trials=2).frame, first.frame)
+
+
+def test_workers_share_the_trials_unless_told_otherwise(tmp_path):
+    study(out=tmp_path / "a", workers=3, num_episodes=1)
+    study(out=tmp_path / "b", num_episodes=1)
+    names = [
+        sorted(path.stem for path in (tmp_path / one).rglob("*.parquet"))
+        for one in ("a", "b")
+    ]
+    assert names == [
+        ["trials-00000-00003", "trials-00004-00007", "trials-00008-00009"],
+        ["trials-00000-00009"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"workers": 0}, "workers is 0; at least 1"),
+        ({"block": 0}, "block is 0; at least 1"),
+        ({"block": -1}, "block is -1"),
+        ({"num_agents": 0}, "num_agents is 0"),
+        ({"gamma": 2}, "gamma 2 is outside"),
+        ({"environment": "CartPole-v1"}, "needs discrete spaces"),
+        ({"environment": "WindyGird-v0"}, "unknown environment"),
+        ({"stop": {"bytes": 3}}, "unknown stop quantity"),
+    ],
+)
+def test_a_refused_study_leaves_nothing_behind(changes, words, tmp_path):
+    with pytest.raises(ValueError, match=words):
+        study(out=tmp_path / "new", **changes)
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("module", ["pandas", "pyarrow"])
+def test_without_the_extra_it_is_named_and_nothing_is_written(
+    module, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(MissingExtraError, match=r'pip install "commenv\[study\]"'):
+        study(out=tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+@dataclass(frozen=True)
+class Every(Always):
+    """A scheme of one's own: agents send in every n-th round."""
+
+    name: ClassVar[str] = "every"
+    n: int
+
+    def select(self, signals, state, draws, left):
+        return np.full(left.messages.shape, draws.episode % self.n == 0), state
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_scheme_of_ones_own_runs_by_its_name(workers):
+    assert issubclass(Every, Scheme)
+    frame = commenv.run(
+        "SimpleGrid-v0",
+        "commenv_baselines.dql:DQL",
+        f"{__name__}:Every",
+        settings={"n": 3},
+        num_agents=2,
+        num_trials=2,
+        num_episodes=7,
+        workers=workers,
+        progress=False,
+    ).frame
+    assert list(frame["label"].unique()) == ["dql + every"]
+    assert (frame["frequency"] == [1, 0, 0, 1, 0, 0, 1] * 2).all()
+    assert ((frame["size"] > 0) == (frame["frequency"] > 0)).all()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_budget_that_raises_keeps_the_blocks_before_it(workers, tmp_path):
+    uplink = Channel(budget=Budget(messages=5, per="lifetime", exceed="raise"))
+    with pytest.raises(BudgetExceededError, match="exceeds the budget of 5 messages"):
+        study(uplink=uplink, workers=workers, block=1, out=tmp_path)
+    with pytest.raises(ResultsError, match="no finished block yet"):
+        commenv.load(tmp_path)
+
+
+SCRIPT = """
+import sys
+import commenv
+from commenv_baselines.dql import DQL
+if __name__ == "__main__":
+    commenv.run("WindyGrid-v0", DQL(alpha=0.9), settings={"env.size": 4}, num_agents=3,
+        num_trials=12, num_episodes=30, block=1, out=sys.argv[1],
+        workers=int(sys.argv[2]), trace=True, progress=False)
+"""
+
+
+def processes_of(session):
+    """The living processes of a session."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, _, its_session = entry.read_text().rpartition(")")[2].split()[:4]
+        except OSError:
+            continue  # it has just ended
+        if int(its_session) == session and state != "Z":
+            found.append(entry.parent.name)
+    return found
+
+
+def wait_until(condition, seconds=60.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.005)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks into /proc")
+@pytest.mark.parametrize("workers", [1, 2])
+def test_killed_five_times_and_continued_it_ends_like_an_unkilled_one(
+    workers, tmp_path
+):
+    script, out = tmp_path / "script.py", tmp_path / "out"
+    script.write_text(SCRIPT)
+    killed_at = []
+
+    def blocks():
+        return len(list(out.glob("blocks/*/trials-*.parquet")))
+
+    def start():
+        return subprocess.Popen(
+            [sys.executable, str(script), str(out), str(workers)],
+            start_new_session=True,
+        )
+
+    for number, goal in enumerate((0, 2, 4, 6, 8)):
+        process = start()
+        wait_until(
+            lambda goal=goal: (out / "manifest.json").exists() and blocks() >= goal
+        )
+        time.sleep(0.013 * number)  # not always right after a block
+        assert process.poll() is None, "it ended before it could be killed"
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+        wait_until(lambda process=process: not processes_of(process.pid), 10)
+        killed_at.append(blocks())
+        if killed_at[-1]:
+            part = commenv.load(out).frame
+            assert (part.groupby("trial").size() == 30).all()
+    assert len(set(killed_at)) == 5
+    assert killed_at[-1] < 12
+    process = start()
+    assert process.wait() == 0
+    wait_until(lambda: not processes_of(process.pid), 10)
+
+    expected = study(num_trials=12, num_episodes=30)
+    found = commenv.load(out)
+    same_bits(found.frame, expected.frame)
+    assert found.optimum == expected.optimum
+    leftovers = [path for path in out.rglob("*") if path.name.startswith(".")]
+    assert not leftovers
+    steps = [pd.read_parquet(path) for path in out.glob("trace/*/*/steps-*.parquet")]
+    total = (expected.frame["episode_length"] * 3).sum().round()
+    assert sum(map(len, steps)) == total

@@ -1,0 +1,358 @@
+from __future__ import annotations
+
+import errno
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+import commenv
+from commenv.errors import ResultsError
+from commenv.study import Study, cells
+from commenv.study.block import run_block
+from commenv.study.store import Store, differences
+
+pd = pytest.importorskip("pandas")
+pytest.importorskip("pyarrow")
+
+
+def make_study(**changes):
+    settings = {"num_agents": 2, "num_trials": 4, "num_episodes": 3} | changes
+    return Study(cells("SimpleGrid-v0", "dql", settings={"env.size": 3}), **settings)
+
+
+STUDY = make_study()
+OPTIMA = {"dql": -3.0}
+
+
+def fill(directory, *blocks):
+    store = Store(directory)
+    store.begin(STUDY, OPTIMA)
+    for trials in blocks:
+        table = run_block(STUDY, STUDY.cells[0], list(trials))
+        store.write_block(0, "dql", table)
+    return store
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory):
+    """A finished study in two blocks; copy it before changing anything."""
+    return fill(tmp_path_factory.mktemp("full") / "study", range(3), [3]).directory
+
+
+@pytest.fixture
+def copy(full, tmp_path):
+    return Store(shutil.copytree(full, tmp_path / "copy"))
+
+
+def files(directory):
+    return sorted(
+        str(path.relative_to(directory)) for path in Path(directory).rglob("*")
+    )
+
+
+def test_the_layout_is_the_documented_one(full):
+    assert files(full) == [
+        "blocks",
+        "blocks/00-dql",
+        "blocks/00-dql/trials-00000-00002.parquet",
+        "blocks/00-dql/trials-00003-00003.parquet",
+        "manifest.json",
+    ]
+
+
+def test_the_manifest_holds_settings_optima_and_software(full):
+    manifest = Store(full).manifest()
+    assert manifest.study == STUDY.describe()
+    assert manifest.optima == OPTIMA
+    assert manifest.software["commenv"] == commenv.__version__
+    assert {"python", "numpy", "cpu", "platform"} <= manifest.software.keys()
+
+
+def test_a_seed_of_any_size_comes_back(tmp_path):
+    for _ in range(2):
+        Store(tmp_path / "s").begin(make_study(seed=2**100 + 1), OPTIMA)
+    with pytest.raises(ResultsError, match="seed"):
+        Store(tmp_path / "s").begin(make_study(seed=2**100), OPTIMA)
+
+
+def test_a_fresh_folder_has_no_finished_trial_and_no_frame(tmp_path):
+    store = fill(tmp_path / "deep" / "down")
+    assert store.finished(0) == set()
+    with pytest.raises(ResultsError, match="no finished block yet; run the study"):
+        store.frame()
+
+
+def test_finished_trials_and_their_frame(full):
+    assert Store(full).finished(0) == {0, 1, 2, 3}
+    frame = Store(full).frame()
+    expected = run_block(STUDY, STUDY.cells[0], range(4)).to_pandas()
+    pd.testing.assert_frame_equal(frame, expected, check_exact=True)
+
+
+def test_blocks_that_overlap_count_once(tmp_path):
+    store = fill(tmp_path / "s", [0, 1, 2], [1], [2, 3], range(4))
+    expected = run_block(STUDY, STUDY.cells[0], range(4)).to_pandas()
+    pd.testing.assert_frame_equal(store.frame(), expected, check_exact=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"gamma": 0.5}, ["gamma: 0.9 there, 0.5 asked for"]),
+        ({"num_trials": 5}, ["num_trials: 4 there, 5 asked for"]),
+        ({"num_agents": 3, "seed": 7}, ["num_agents: 2", "seed: 0 there, 7"]),
+        ({"stop": {"messages": 5}}, ["stop: None there, {'messages': 5}"]),
+        ({"trace": True}, ["trace: False there, True asked for"]),
+        (
+            {"uplink": commenv.Channel(budget=commenv.Budget(messages=1))},
+            ["uplink.budget.messages: None there, 1 asked for"],
+        ),
+        (
+            {"downlink": commenv.Channel(link=commenv.BernoulliLoss(0.5))},
+            ["downlink.link.class: ", "downlink.link.probability: None there, 0.5"],
+        ),
+    ],
+)
+def test_other_settings_are_refused_naming_each(copy, changes, said):
+    before = files(copy.directory)
+    with pytest.raises(ResultsError, match=r"other settings.*choose another") as seen:
+        copy.begin(make_study(**changes), OPTIMA)
+    assert all(words in str(seen.value) for words in said)
+    assert str(seen.value).count(" asked for") == len(said)
+    assert files(copy.directory) == before
+
+
+def test_differences_are_found_at_any_depth():
+    old = {"a": [{"b": 1, "c": 2}], "d": [1, 2], "e": None}
+    assert differences(old, old) == []
+    assert differences(old, {"a": [{"b": 1, "c": 3}], "d": [1], "e": 0}) == [
+        "a[0].c: 2 there, 3 asked for",
+        "d: 2 there, 1 asked for",
+        "e: None there, 0 asked for",
+    ]
+
+
+def test_a_difference_is_told_briefly():
+    deep = []
+    for _ in range(400):
+        deep = [deep]
+    (line,) = differences({"a": deep}, {"a": "x" * 10_000})
+    assert len(line) < 200
+
+
+def test_a_folder_with_other_files_is_refused_and_left_alone(tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(ResultsError, match=r"holds other files and no manifest.json"):
+        Store(tmp_path).begin(STUDY, OPTIMA)
+    assert files(tmp_path) == ["thesis.txt"]
+
+
+def test_an_empty_folder_is_taken(tmp_path):
+    Store(tmp_path).begin(STUDY, OPTIMA)
+    assert files(tmp_path) == ["manifest.json"]
+
+
+def test_what_a_kill_leaves_behind_is_removed(tmp_path):
+    (tmp_path / ".manifest.json.x7").write_text(
+        "half"
+    )  # killed before the first rename
+    store = fill(tmp_path, [0])
+    blocks, trace = tmp_path / "blocks" / "00-dql", tmp_path / "trace" / "00-dql"
+    (blocks / ".trials-00001-00003.parquet.q1").write_text("half")
+    for name in (".draft.z8", "trials-00000-00000", "trials-00001-00003"):
+        (trace / name).mkdir(parents=True)
+        (trace / name / "steps-0000.parquet").touch()
+    assert store.finished(0) == {0}
+    assert len(store.frame()) == 3
+    store.begin(STUDY, OPTIMA)
+    assert files(tmp_path) == [
+        "blocks",
+        "blocks/00-dql",
+        "blocks/00-dql/trials-00000-00000.parquet",
+        "manifest.json",
+        "trace",
+        "trace/00-dql",
+        "trace/00-dql/trials-00000-00000",  # its block is there, so it is whole
+        "trace/00-dql/trials-00000-00000/steps-0000.parquet",
+    ]
+
+
+def manifest_with(full, **changes):
+    manifest = json.loads((full / "manifest.json").read_text())
+    return json.dumps(manifest | changes)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "null",
+        "[]",
+        "{}",
+        "\ufffd",
+        "[" * 100_000,
+        '{"a":' * 100_000,
+        '{"format": "commenv study"}',
+    ],
+)
+def test_a_manifest_that_is_no_manifest_is_refused(copy, text):
+    copy.manifest_path.write_text(text)
+    for use in (copy.manifest, copy.frame, lambda: copy.begin(STUDY, OPTIMA)):
+        with pytest.raises(ResultsError, match=r"damaged or not ours.*new folder"):
+            use()
+
+
+@pytest.mark.parametrize("kept", [0.1, 0.5, 0.9, 0.99])
+def test_a_truncated_manifest_is_refused(copy, kept):
+    data = copy.manifest_path.read_bytes().rstrip()
+    copy.manifest_path.write_bytes(data[: int(len(data) * kept)])
+    with pytest.raises(ResultsError, match="damaged"):
+        copy.frame()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"study": {}},
+        {"study": []},
+        {"study": {"cells": 3}},
+        {"study": {"cells": [3]}},
+        {"study": {"cells": [{"label": 3}]}},
+        {"study": {"cells": [{"label": "other"}]}},
+        {"optima": None},
+        {"optima": {"dql": "much"}},
+        {"optima": {}},
+        {"software": {"python": 3}},
+        {"version": "1"},
+        {"more": 1},
+    ],
+)
+def test_a_manifest_of_wrong_types_is_refused(copy, changes):
+    copy.manifest_path.write_text(manifest_with(copy.directory, **changes))
+    with pytest.raises(ResultsError, match="damaged or not ours"):
+        copy.frame()
+
+
+@pytest.mark.parametrize("changes", [{"format": "other"}, {"version": 2}])
+def test_another_format_is_named(copy, changes):
+    copy.manifest_path.write_text(manifest_with(copy.directory, **changes))
+    with pytest.raises(ResultsError, match="this commenv reads 'commenv study'") as one:
+        copy.frame()
+    assert str(next(iter(changes.values()))) in str(one.value)
+
+
+def test_a_manifest_deeper_than_ours_is_refused_as_different(copy):
+    study = json.loads(copy.manifest_path.read_text())["study"]
+    deep = "[" * 300 + "]" * 300
+    text = manifest_with(copy.directory, study=study | {"gamma": "DEEP"})
+    copy.manifest_path.write_text(text.replace('"DEEP"', deep))
+    with pytest.raises(ResultsError, match="gamma: ") as seen:
+        copy.begin(STUDY, OPTIMA)
+    assert len(str(seen.value)) < 1000
+
+
+def test_a_huge_manifest_is_not_read(copy):
+    with copy.manifest_path.open("ab") as file:
+        file.truncate(2**40)  # sparse: it takes no room, but reading it would
+    with pytest.raises(ResultsError, match="too large"):
+        copy.manifest()
+
+
+def test_no_folder_no_manifest_and_a_folder_in_its_place(tmp_path):
+    with pytest.raises(ResultsError, match="is no results folder: it has no manifest"):
+        Store(tmp_path / "nowhere").manifest()
+    (tmp_path / "manifest.json").mkdir()
+    with pytest.raises(ResultsError, match="cannot use"):
+        Store(tmp_path).manifest()
+
+
+def a_block(store):
+    return store.directory / "blocks" / "00-dql" / "trials-00000-00002.parquet"
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.01, 0.5, 0.9, 0.999])
+def test_a_truncated_block_is_refused(copy, kept):
+    path = a_block(copy)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * kept)])
+    for use in (copy.frame, lambda: copy.finished(0)):
+        with pytest.raises(ResultsError, match=r"00002.parquet is damaged.*delete it"):
+            use()
+
+
+def test_a_block_with_wrong_bytes_is_read_or_refused_but_never_fails_otherwise(copy):
+    path, refused = a_block(copy), 0
+    data = path.read_bytes()
+    for position in range(0, len(data), 97):
+        changed = bytearray(data)
+        changed[position] ^= 0xFF
+        path.write_bytes(bytes(changed))
+        try:
+            copy.frame()
+        except ResultsError:
+            refused += 1
+    assert refused > 10
+
+
+def test_a_block_without_our_columns_is_refused(copy):
+    pd.DataFrame({"trial": [0]}).to_parquet(a_block(copy))
+    with pytest.raises(ResultsError, match=r"not a block of ours .it lacks label"):
+        copy.frame()
+
+
+def test_a_block_with_our_columns_and_wrong_types_is_refused(copy):
+    frame = pd.read_parquet(a_block(copy)).assign(size="much")
+    frame.to_parquet(a_block(copy))
+    with pytest.raises(ResultsError, match="column 'size'"):
+        copy.frame()
+
+
+def test_a_block_with_a_name_of_its_own_is_refused(copy):
+    a_block(copy).rename(a_block(copy).with_name("trials-mine.parquet"))
+    with pytest.raises(ResultsError, match=r"not a block of ours .see its name"):
+        copy.frame()
+
+
+def test_more_columns_and_other_files_do_no_harm(copy):
+    before = copy.frame()
+    pd.read_parquet(a_block(copy)).assign(mine=1).to_parquet(a_block(copy))
+    (copy.directory / "notes.txt").touch()
+    (a_block(copy).parent / "notes.txt").touch()
+    pd.testing.assert_frame_equal(copy.frame(), before, check_exact=True)
+
+
+def test_a_path_below_a_file_is_refused(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    for path in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(ResultsError, match=r"cannot use .*file.*may write to"):
+            Store(path).begin(STUDY, OPTIMA)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize("finished", [False, True])
+def test_a_folder_that_cannot_be_written_to_is_refused(copy, monkeypatch, finished):
+    def refuse(*args, **kwargs):
+        raise PermissionError(errno.EACCES, "Permission denied", "somewhere")
+
+    monkeypatch.setattr("commenv.study.files.tempfile.mkstemp", refuse)
+    monkeypatch.setattr("commenv.study.store.tempfile.TemporaryFile", refuse)
+    store = copy if finished else Store(copy.directory.parent / "new")
+    with pytest.raises(ResultsError, match=r"cannot use .*\(Permission denied\)"):
+        store.begin(STUDY, OPTIMA)
+
+
+def test_a_full_disk_loses_the_block_that_is_written_and_no_other(copy, monkeypatch):
+    before, frame = files(copy.directory), copy.frame()
+    table = run_block(STUDY, STUDY.cells[0], [0])
+
+    def refuse(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("commenv.study.files.os.fsync", refuse)
+    with pytest.raises(ResultsError, match="No space left on device"):
+        copy.write_block(0, "dql", table)
+    assert files(copy.directory) == before
+    pd.testing.assert_frame_equal(copy.frame(), frame)

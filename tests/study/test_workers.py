@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from commenv.errors import ResultsError, UnknownNameError
+from commenv.study.workers import in_workers
+
+
+def square(number, report):
+    report(number)
+    return number * number
+
+
+def surroundings(report):
+    limits = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    held = signal.getsignal(signal.SIGINT) is signal.SIG_IGN or signal.SIGINT in blocked
+    return os.getpid(), [os.environ.get(name) for name in limits], held
+
+
+def fail_or_go_on(position, folder, report):
+    """The first job fails; the others report until they are told to stop."""
+    if position == 0:
+        while not (folder / "started").exists():
+            time.sleep(0.01)
+        raise UnknownNameError("thing", "x", ["y", "z"], "cure")
+    for _ in range(1000):
+        try:
+            report(1)
+        except InterruptedError:
+            (folder / "stopped").touch()
+            raise
+        (folder / "started").touch()
+        time.sleep(0.02)
+
+
+def die(report):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def run(job, arguments, workers=2, report=lambda count: None):
+    return list(in_workers(job, arguments, workers, report))
+
+
+def test_results_come_in_order_and_every_report_arrives():
+    reports = []
+    arguments = [(number,) for number in range(7)]
+    results = run(square, arguments, report=reports.append)
+    assert results == [number**2 for number in range(7)]
+    assert sorted(reports) == list(range(7))
+
+
+def test_workers_are_processes_with_one_thread_that_ignore_interrupts():
+    environment = dict(os.environ)
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    (found,) = run(surroundings, [()])
+    assert found[0] != os.getpid()
+    assert found[1:] == (["1", "1", "1"], True)
+    assert dict(os.environ) == environment
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == mask
+
+
+def test_a_failure_is_raised_here_and_stops_the_others(tmp_path: Path):
+    arguments = [(position, tmp_path) for position in range(4)]
+    with pytest.raises(UnknownNameError, match=r"unknown thing 'x'.*cure"):
+        run(fail_or_go_on, arguments)
+    assert (tmp_path / "stopped").exists()
+
+
+def test_an_interrupt_here_stops_the_workers(tmp_path: Path):
+    def interrupt(count):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(fail_or_go_on, [(1, tmp_path), (2, tmp_path)], report=interrupt)
+    assert (tmp_path / "stopped").exists()
+
+
+def test_a_worker_that_dies_is_an_error_with_a_cure():
+    with pytest.raises(ResultsError, match=r"a worker process has died.*run .* again"):
+        run(die, [(), ()])
