@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from commenv.errors import ResultsError, UnknownNameError
+from commenv.study import estimands
+
+pd = pytest.importorskip("pandas")
+
+NAN = np.nan
+
+
+def study():
+    """Two labels with trials 0 and 1 of four episodes, the rows in no order.
+
+    Evaluated in every second episode; a takes 10 steps an episode, b 5.
+    """
+    evaluations = {
+        ("a", 0): [1.0, NAN, 5.0, NAN],
+        ("a", 1): [2.0, NAN, 4.0, NAN],
+        ("b", 0): [0.0, NAN, 3.0, NAN],
+        ("b", 1): [0.0, NAN, 0.0, NAN],
+    }
+    parts = [
+        pd.DataFrame(
+            {
+                "label": label,
+                "trial": trial,
+                "episode": range(4),
+                "env_steps": np.arange(1.0, 5.0) * (10 if label == "a" else 5),
+                "evaluation": values,
+                "frequency": [1.0, 1.0, 0.5, 0.0] if trial else [1.0, 0.0, 0.0, 0.25],
+                "messages": 1.0 if label == "a" else 4.0 if trial else 2.0,
+                "size": 20.0,
+            }
+        )
+        for (label, trial), values in evaluations.items()
+    ]
+    return pd.concat(parts).sample(frac=1, random_state=0).reset_index(drop=True)
+
+
+@pytest.mark.parametrize(
+    ("estimand", "expected"),
+    [
+        (estimands.late("a", "frequency", 2), {0: 0.125, 1: 0.25}),
+        (estimands.late("a", "evaluation", 2), {0: 5.0, 1: 4.0}),
+        (estimands.late("a", "evaluation", 4), {0: 3.0, 1: 3.0}),
+        (estimands.final("a"), {0: 5.0, 1: 4.0}),
+        (estimands.final("a", "frequency"), {0: 0.25, 1: 0.0}),
+        (estimands.gap("a", 5.0), {0: 0.0, 1: 1.0}),
+        (estimands.at_optimum("a", 5.0 + 1e-10), {0: 1.0, 1: 0.0}),
+        (estimands.at_optimum("a", 5.0 + 1e-8), {0: 0.0, 1: 0.0}),
+        (estimands.total("b", "messages"), {0: 8.0, 1: 16.0}),
+        (estimands.messages_ratio("a", "b"), {0: 0.5, 1: 0.25}),
+        # Steps -1, 0, .25 and 0, -.5, -.5.
+        (
+            estimands.smoothness("a", "frequency"),
+            {0: np.std([-1, 0, 0.25]), 1: np.std([0, -0.5, -0.5])},
+        ),
+        # Measured in episodes 0 and 2: the first value holds over the whole length.
+        (estimands.area("a"), {0: 1.0, 1: 2.0}),
+        (estimands.area("a", "frequency"), {0: 1 / 3, 1: 2.5 / 3}),
+        (estimands.area("a", "frequency", "env_steps"), {0: 1 / 3, 1: 2.5 / 3}),
+        (estimands.time_to("a", 4.5), {0: 2.0, 1: 3.0}),
+        (estimands.time_to("a", 4.0, x="env_steps"), {0: 30.0, 1: 30.0}),
+        (estimands.time_to("b", 9.0, x="uplink_bytes"), {0: 80.0, 1: 80.0}),
+        (estimands.value_at("a", "env_steps", 29.0), {0: 1.0, 1: 2.0}),
+        (estimands.value_at("a", "env_steps", 30.0), {0: 5.0, 1: 4.0}),
+        (estimands.value_at("a", "uplink_bytes", 1e9), {0: 5.0, 1: 4.0}),
+        (estimands.value_at("b", "messages", 12.0), {0: 3.0, 1: 0.0}),
+        # b ends after 20 steps, when a has not yet come to its second evaluation.
+        (estimands.at_equal("a", "b"), {0: -2.0, 1: 2.0}),
+        (estimands.at_equal("b", "a"), {0: 2.0, 1: -2.0}),
+        (estimands.at_equal("a", "b", "episode"), {0: 2.0, 1: 4.0}),
+        (
+            estimands.difference(estimands.final("a"), estimands.final("b")),
+            {0: 2.0, 1: 4.0},
+        ),
+        (estimands.less(estimands.final("a"), 4.5), {0: 0.5, 1: -0.5}),
+        (estimands.share(estimands.final("a"), above=4.0), {0: 1.0, 1: 0.0}),
+        (estimands.share(estimands.final("a"), below=5.0), {0: 0.0, 1: 1.0}),
+        (estimands.share(estimands.final("a"), above=3, below=6), {0: 1.0, 1: 1.0}),
+    ],
+    ids=lambda one: getattr(one, "name", ""),
+)
+def test_the_number_of_each_trial(estimand, expected):
+    found = estimand(study())
+    assert list(found) == [0, 1]
+    assert found == pytest.approx(expected)
+
+
+def test_only_shares_are_shares():
+    assert estimands.at_optimum("a", 1.0).is_share
+    assert estimands.share(estimands.final("a"), above=1.0).is_share
+    assert not estimands.late("a", "frequency", 1).is_share
+
+
+def test_names_say_what_is_measured():
+    a, b = estimands.final("a"), estimands.final("b", "reward")
+    assert estimands.difference(a, b).name == "last evaluation of a - last reward of b"
+    late = estimands.late("a", "frequency", 100)
+    silent = estimands.share(late, below=0.05)
+    assert silent.name == "frequency of a, last 100 episodes < 0.05"
+    assert estimands.messages_ratio("a", "b").name == "messages of a / of b"
+
+
+@pytest.mark.parametrize(
+    ("estimand", "message"),
+    [
+        (estimands.late("a", "frequency", 5), "4 episodes, not 5"),
+        (estimands.late("a", "evaluation", 1), "is nan in trial 0"),
+        (estimands.value_at("a", "env_steps", 9.0), "is nan in trial 0"),
+        (
+            estimands.ratio(estimands.final("a"), estimands.final("b")),
+            r"is nan in trial 1 \(1 of 2 trials\)",
+        ),
+    ],
+)
+def test_a_trial_without_a_number_is_an_error(estimand, message):
+    with pytest.raises(ResultsError, match=message):
+        estimand(study())
+
+
+@pytest.mark.parametrize(
+    "estimand",
+    [
+        estimands.difference(estimands.final("a"), estimands.final("b")),
+        estimands.messages_ratio("a", "b"),
+        estimands.at_equal("a", "b"),
+    ],
+)
+def test_labels_with_different_trials_are_refused(estimand):
+    data = study()
+    data = data[(data["label"] == "a") | (data["trial"] == 0)]
+    with pytest.raises(ResultsError, match=r"2 trials .* 1; they differ in trial 1"):
+        estimand(data)
+
+
+def test_unknown_names_are_refused_with_the_nearest():
+    with pytest.raises(UnknownNameError, match="label 'c'"):
+        estimands.final("c")(study())
+    with pytest.raises(UnknownNameError, match="did you mean 'evaluation'"):
+        estimands.final("a", "evaluatoin")(study())
+    with pytest.raises(UnknownNameError, match="did you mean 'env_steps'"):
+        estimands.value_at("a", "env_step", 1.0)
+    with pytest.raises(UnknownNameError, match="did you mean 'env_steps'"):
+        estimands.at_equal("a", "b", "env_step")(study())
+
+
+def test_wrong_arguments_are_refused():
+    with pytest.raises(ValueError, match="window is 0"):
+        estimands.late("a", "frequency", 0)
+    with pytest.raises(ValueError, match="nothing to be counted"):
+        estimands.share(estimands.final("a"))
+    with pytest.raises(ValueError, match="above 2 and below 1"):
+        estimands.share(estimands.final("a"), above=2, below=1)

@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from commenv.study.statistics import (
+    bca_interval,
+    bootstrap_t_interval,
+    iqm,
+    iqm_interval,
+    is_constant,
+    mean_interval,
+    percentiles,
+    probability_of_improvement,
+    share_interval,
+    student_interval,
+    studentised_resamples,
+)
+
+stats = pytest.importorskip("scipy.stats")
+
+SAMPLES = 2_000
+# Each has mean 0, so an interval for the mean should hold 0.
+POPULATIONS = {
+    "normal": lambda rng, shape: rng.normal(size=shape),
+    "exponential": lambda rng, shape: rng.exponential(size=shape) - 1,
+    "student t": lambda rng, shape: rng.standard_t(3, size=shape),
+}
+
+
+def samples(population, trials, columns=SAMPLES):
+    """Many samples side by side, the same ones in every test."""
+    rng = np.random.default_rng([trials, list(POPULATIONS).index(population)])
+    return POPULATIONS[population](rng, (trials, columns))
+
+
+def error_of_a_rate(rate, count=SAMPLES):
+    """Three standard errors of a share counted in so many samples."""
+    return 3 * np.sqrt(rate * (1 - rate) / count)
+
+
+def test_percentiles_interpolate_between_trials():
+    low, high = percentiles(np.arange(11.0))
+    assert (low, high) == (1.0, 9.0)
+    low, high = percentiles([[0.0, 10.0], [1.0, 20.0]])
+    np.testing.assert_allclose(low, [0.1, 11.0])
+    np.testing.assert_allclose(high, [0.9, 19.0])
+
+
+def test_the_interquartile_mean_leaves_out_a_quarter_on_each_side():
+    assert iqm([100.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, -100.0]) == 3.5
+    assert iqm([7.0]) == 7.0
+    # 2 x 5 numbers: 10 // 4 = 2 go on each side, whichever task they are of.
+    assert iqm([[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]]) == 4.5
+    np.testing.assert_array_equal(
+        iqm([[0, 9], [1, 8], [2, 7], [9, 0]], axis=0), [1.5, 7.5]
+    )
+
+
+@pytest.mark.parametrize("count", [4, 10, 21])
+def test_the_interquartile_mean_is_scipys_trimmed_mean(count):
+    values = np.random.default_rng(count).exponential(size=(count, 3))
+    assert iqm(values) == pytest.approx(stats.trim_mean(values, 0.25, axis=None))
+
+
+def test_students_interval_is_scipys():
+    values = samples("exponential", 12, 3)
+    low, high = student_interval(values, 0.9)
+    expected = [
+        stats.ttest_1samp(column, 0).confidence_interval(0.9) for column in values.T
+    ]
+    np.testing.assert_allclose(np.transpose([low, high]), expected)
+
+
+def test_students_interval_by_hand():
+    # Mean 2, error 1 / sqrt(3); Student's t with 2 degrees reaches 4.30265.
+    low, high = student_interval([1.0, 2.0, 3.0])
+    assert low == pytest.approx(2 - 4.302653 / np.sqrt(3), abs=1e-6)
+    assert high == pytest.approx(2 + 4.302653 / np.sqrt(3), abs=1e-6)
+
+
+def test_the_bca_interval_is_scipys():
+    values = samples("exponential", 40, 1)[:, 0]
+    ours = bca_interval(values, np.mean, 0.9, resamples=20_000)
+    theirs = stats.bootstrap(
+        (values,), np.mean, confidence_level=0.9, n_resamples=20_000, method="BCa"
+    ).confidence_interval
+    # Both are random; an end moves by about .005 from seed to seed.
+    np.testing.assert_allclose(ours, theirs, atol=0.03)
+    assert ours.high - values.mean() > values.mean() - ours.low
+
+
+def test_the_interquartile_means_interval_resamples_whole_trials():
+    # Two tasks of equal scores: pooled they are each trial twice, no more certain.
+    scores = samples("normal", 20, 1)
+    alone = iqm_interval(scores, seed=3)
+    twice = iqm_interval(np.hstack([scores, scores]), seed=3)
+    np.testing.assert_allclose(alone, twice, atol=0.05)
+    assert alone.low < iqm(scores) < alone.high
+
+
+def test_a_studentised_resample_by_hand():
+    # Of 4 trials a resample takes 2 (at least), so it has one of few values.
+    values = np.array([0.0, 0.0, 0.0, 4.0])
+    ratios = studentised_resamples(values, resamples=500)
+    # (0, 0): mean - 1, no variance, so a fourth of the sample's 4, error sqrt(1 / 2).
+    # (0, 4): mean + 1, variance 8, error 2. (4, 4): mean + 3, error sqrt(1 / 2).
+    np.testing.assert_allclose(
+        np.unique(ratios.round(9)), [-np.sqrt(2), 0.5, 3 * np.sqrt(2)]
+    )
+
+
+def test_the_studentised_interval_reaches_further_where_the_tail_is():
+    values = samples("exponential", 20, 200)
+    low, high = bootstrap_t_interval(values, resamples=999)
+    center = values.mean(axis=0)
+    assert ((high - center) > 1.2 * (center - low)).mean() > 0.9
+
+
+@pytest.mark.parametrize("trials", [10, 20, 100])
+@pytest.mark.parametrize("population", POPULATIONS)
+def test_the_interval_holds_the_mean_as_often_as_it_says(population, trials):
+    low, high = mean_interval(samples(population, trials), resamples=999)
+    held = ((low <= 0) & (high >= 0)).mean()
+    assert held >= 0.95 - error_of_a_rate(0.95)
+    # Nor is it so wide that it says nothing.
+    assert held <= 0.985
+
+
+@pytest.mark.parametrize(
+    ("successes", "trials", "low", "high"),
+    [(100, 100, 0.025**0.01, 1.0), (0, 10, 0.0, 1 - 0.025**0.1)],
+)
+def test_the_interval_of_a_share_without_exceptions(successes, trials, low, high):
+    np.testing.assert_allclose(share_interval(successes, trials), (low, high))
+
+
+def test_the_interval_of_a_share_is_scipys_exact_one():
+    expected = stats.binomtest(17, 20).proportion_ci(0.9, method="exact")
+    np.testing.assert_allclose(share_interval(17, 20, 0.9), expected)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.95])
+@pytest.mark.parametrize("trials", [10, 20, 100])
+def test_the_interval_of_a_share_holds_it_at_least_as_often_as_it_says(trials, share):
+    intervals = [share_interval(k, trials) for k in range(trials + 1)]
+    chances = stats.binom.pmf(np.arange(trials + 1), trials, share)
+    held = [low <= share <= high for low, high in intervals]
+    assert chances[held].sum() >= 0.95
+
+
+def test_equal_trials_give_a_point():
+    assert mean_interval(np.full(10, -5.217)) == pytest.approx((-5.217, -5.217))
+    noise = np.tile([0.0, 1e-15], 5)
+    low, high = mean_interval(-5.217 + noise)
+    assert high - low < 1e-12
+    assert is_constant(noise)
+    assert not is_constant(np.array([0.0, 1e-6]))
+
+
+def test_one_deviating_trial_of_many_bounds_the_mean_all_the_same():
+    values = np.zeros(100)
+    values[7] = 0.002
+    low, high = mean_interval(values)
+    assert low <= values.mean() < high < 0.001
+
+
+def test_the_probability_of_improvement_counts_ties_half():
+    assert probability_of_improvement([1, 2, 3, 4], [0, 2, 5, 1]) == 2.5 / 4
+    assert probability_of_improvement([1, 1], [1, 1]) == 0.5
+
+
+def test_a_seed_fixes_an_interval_and_nothing_else_does():
+    values = samples("normal", 20, 1)[:, 0]
+    np.random.seed(0)  # noqa: NPY002 - the global state, which must not matter
+    first = mean_interval(values, seed=1), iqm_interval(values, seed=1)
+    np.random.seed(1)  # noqa: NPY002
+    state = np.random.get_state()[1].copy()  # noqa: NPY002
+    assert (mean_interval(values, seed=1), iqm_interval(values, seed=1)) == first
+    np.testing.assert_array_equal(np.random.get_state()[1], state)  # noqa: NPY002
+    assert iqm_interval(values, seed=2) != first[1]
+    assert bootstrap_t_interval(values, seed=2) != bootstrap_t_interval(values, seed=1)
+
+
+@pytest.mark.parametrize("interval", [mean_interval, iqm_interval, student_interval])
+def test_trials_without_a_number_are_refused(interval):
+    with pytest.raises(ValueError, match="1 of 3 values are NaN"):
+        interval([1.0, np.nan, 2.0])
+    with pytest.raises(ValueError, match="1 trials; this needs at least 2"):
+        interval([1.0])
+    with pytest.raises(ValueError, match="shape"):
+        interval(np.zeros((3, 3, 3)))
+
+
+def test_importing_does_not_import_scipy_or_pandas():
+    code = (
+        "import sys, commenv.study.claims, commenv.study.comparison;"
+        "sys.exit(any(name in sys.modules for name in ('scipy', 'pandas')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
