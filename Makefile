@@ -4,7 +4,7 @@ VENV := .venv
 DEMO := .venv-demo
 OUT ?= results-demo
 CONSTRAINTS := .ci/constraints.txt
-DEV_EXTRAS := study,baselines,torch,sb3,render
+DEV_EXTRAS := study,baselines,torch,sb3,mujoco,render
 
 .DEFAULT_GOAL := help
 .PHONY: help demo setup lint format types test bench wheel clean
@@ -36,6 +36,7 @@ test: $(VENV)/.stamp  ## run all tests
 bench: $(VENV)/.stamp  ## measure speed, as ratios within one run
 	$(VENV)/bin/python benchmarks/vector_speed.py
 	$(VENV)/bin/python benchmarks/study_speed.py
+	$(VENV)/bin/python benchmarks/mujoco_speed.py
 
 wheel: $(VENV)/.stamp  ## build the wheel and try it in a clean environment
 	$(VENV)/bin/python .ci/try_wheel.py

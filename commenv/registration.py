@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import gymnasium as gym
 
-__all__ = ["NAMESPACE", "env_ids", "register_envs"]
+__all__ = ["NAMESPACE", "batched_entry_point", "env_ids", "register_envs"]
 
 NAMESPACE = "commenv"
 MAX_EPISODE_STEPS = 200
 
 # name -> (scalar form, vector form); strings, so that nothing is imported before use.
-_ENVS = {
+_TABULAR = {
     "FrozenLake-v0": (
         "commenv.envs.frozen_lake:FrozenLakeEnv",
         "commenv.envs.vector:FrozenLakeVectorEnv",
@@ -27,11 +28,39 @@ _ENVS = {
     ),
 }
 _PLAIN = ("SimpleGrid-v0", "WindyGrid-v0")
+_ROBOTS = ("Ant", "HalfCheetah", "Hopper", "Humanoid", "Walker2d")
+# Gymnasium's environments that we step in batches, under its names and with its limits:
+# name -> (scalar form, vector form, batch). Tabular ones are batched by their tables.
+_BATCHED: dict[str, tuple[str, str | None, str]] = {
+    "CartPole-v1": (
+        "gymnasium.envs.classic_control.cartpole:CartPoleEnv",
+        "commenv.envs.cart_pole:CartPoleVectorEnv",
+        "commenv.envs.cart_pole:CartPoleBatch",
+    ),
+    **{
+        f"{robot}-v5": (
+            f"commenv.envs.robots:{robot}Env",
+            None,
+            f"commenv.envs.robots:{robot}Batch",
+        )
+        for robot in _ROBOTS
+    },
+}
 
 
 def env_ids() -> list[str]:
     """The ids that are always commenv's own, sorted: ``commenv/SimpleGrid-v0`` etc."""
-    return [f"{NAMESPACE}/{name}" for name in sorted(_ENVS)]
+    return [f"{NAMESPACE}/{name}" for name in sorted([*_TABULAR, *_BATCHED])]
+
+
+def batched_entry_point(env_id: str) -> str | None:
+    """The batch behind an id of ours, ``module:Class``; None where there is none.
+
+    It is called with the number of instances, the time limit and the environment's
+    arguments by name.
+    """
+    namespace, _, name = env_id.rpartition("/")
+    return _BATCHED[name][2] if namespace == NAMESPACE and name in _BATCHED else None
 
 
 def register_envs() -> None:
@@ -40,24 +69,28 @@ def register_envs() -> None:
     A plain id that another package holds stays that package's, with one warning that
     names ours. Calling this again changes nothing.
     """
-    for name in _ENVS:
-        _register(f"{NAMESPACE}/{name}", name)
-    for name in _PLAIN:
-        _register(name, name)
-
-
-def _register(env_id: str, name: str) -> None:
-    scalar, vector = _ENVS[name]
-    if (held := gym.registry.get(env_id)) is None:
-        gym.register(
-            env_id,
-            entry_point=scalar,
-            vector_entry_point=vector,
-            max_episode_steps=MAX_EPISODE_STEPS,
+    for name, forms in _TABULAR.items():
+        _register(f"{NAMESPACE}/{name}", *forms, max_episode_steps=MAX_EPISODE_STEPS)
+    for name, (scalar, vector, _) in _BATCHED.items():
+        theirs = gym.registry[name]
+        _register(
+            f"{NAMESPACE}/{name}",
+            scalar,
+            vector,
+            max_episode_steps=theirs.max_episode_steps,
+            reward_threshold=theirs.reward_threshold,
         )
+    for name in _PLAIN:
+        _register(name, *_TABULAR[name], max_episode_steps=MAX_EPISODE_STEPS)
+
+
+def _register(env_id: str, scalar: str, vector: str | None, **settings: Any) -> None:
+    if (held := gym.registry.get(env_id)) is None:
+        gym.register(env_id, scalar, vector_entry_point=vector, **settings)
     elif held.entry_point != scalar:
+        ours = f"{NAMESPACE}/{env_id.rpartition('/')[2]}"
         warnings.warn(
             f"another package has registered {env_id!r} ({held.entry_point}) and "
-            f"keeps it; make commenv's environment with {NAMESPACE + '/' + name!r}",
+            f"keeps it; make commenv's environment with {ours!r}",
             stacklevel=4,  # the line that imports commenv
         )

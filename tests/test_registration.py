@@ -8,10 +8,12 @@ import gymnasium as gym
 import pytest
 
 import commenv
-from commenv.registration import env_ids, register_envs
+from commenv.registration import batched_entry_point, env_ids, register_envs
 
 ROOT = Path(commenv.__file__).parents[1]
 PLAIN = ["SimpleGrid-v0", "WindyGrid-v0"]
+TABULAR = [one for one in env_ids() if batched_entry_point(one) is None]
+BATCHED = [one for one in env_ids() if batched_entry_point(one) is not None]
 # A package that registers the plain id too, as gym-simplegrid does.
 STAND_IN = """
 import gymnasium
@@ -51,14 +53,21 @@ for env_id in ("SimpleGrid-v0", "commenv/SimpleGrid-v0", "WindyGrid-v0"):
 
 def test_env_ids_are_the_namespaced_ones_sorted():
     assert env_ids() == [
+        "commenv/Ant-v5",
+        "commenv/CartPole-v1",
         "commenv/FrozenLake-v0",
+        "commenv/HalfCheetah-v5",
+        "commenv/Hopper-v5",
+        "commenv/Humanoid-v5",
         "commenv/SimpleGrid-v0",
+        "commenv/Walker2d-v5",
         "commenv/WindyGrid-v0",
     ]
+    assert len(TABULAR) == 3
 
 
-@pytest.mark.parametrize("env_id", [*env_ids(), *PLAIN])
-def test_every_id_can_be_made_scalar_and_vector(env_id):
+@pytest.mark.parametrize("env_id", [*TABULAR, *PLAIN])
+def test_every_tabular_id_can_be_made_scalar_and_vector(env_id):
     env = gym.make(env_id)
     assert env.spec.max_episode_steps == 200
     assert env.spec.id == env_id
@@ -69,10 +78,28 @@ def test_every_id_can_be_made_scalar_and_vector(env_id):
     assert many.reset(seed=0)[0].shape == (2,)
 
 
+@pytest.mark.parametrize("env_id", BATCHED)
+def test_a_world_of_gymnasiums_is_its_own_class_with_its_own_limits(env_id):
+    theirs = gym.make(env_id.removeprefix("commenv/"))
+    ours = gym.make(env_id)
+    assert type(ours.unwrapped) is type(theirs.unwrapped)
+    assert ours.spec.max_episode_steps == theirs.spec.max_episode_steps
+    assert ours.spec.reward_threshold == theirs.spec.reward_threshold
+    many = gym.make_vec(env_id, num_envs=2)
+    assert many.reset(seed=0)[0].shape == (2, *theirs.observation_space.shape)
+    many.close()
+
+
 @pytest.mark.parametrize("env_id", env_ids())
 def test_specs_are_lazy_strings(env_id):
     assert isinstance(gym.spec(env_id).entry_point, str)
-    assert isinstance(gym.spec(env_id).vector_entry_point, str)
+    assert isinstance(gym.spec(env_id).vector_entry_point, str | None)
+
+
+def test_what_has_no_batch_of_its_own_is_said_so():
+    assert batched_entry_point("CartPole-v1") is None  # Gymnasium's, not ours
+    assert batched_entry_point("commenv/Nothing-v0") is None
+    assert batched_entry_point("commenv/Ant-v5") == "commenv.envs.robots:AntBatch"
 
 
 def test_frozen_lake_has_no_plain_id_of_ours():

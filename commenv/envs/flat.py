@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from commenv.envs.tabular import TabularMDP
 
-__all__ = ["FlatTables", "integer_actions", "thresholds"]
+__all__ = ["FlatTables", "check_actions", "integer_actions", "thresholds"]
 
 
 def thresholds(probability: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -44,6 +44,23 @@ def integer_actions(actions: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.in
             f"of shape {shape}, one per instance"
         )
     return array.astype(np.int64, copy=False)
+
+
+def check_actions(actions: NDArray[np.int64], num_actions: int) -> NDArray[np.int64]:
+    """The actions, if all are among ``0 ... num_actions - 1``.
+
+    Raises:
+        ValueError: One is not; the message names it.
+    """
+    # As unsigned numbers negative ones are huge: one pass finds both kinds.
+    if actions.view(np.uint64).max() >= num_actions:
+        wrong = (actions < 0) | (actions >= num_actions)
+        row = int(wrong.argmax())
+        raise ValueError(
+            f"action {actions[row]} of instance {row} is outside the action "
+            f"space; actions are 0 ... {num_actions - 1}"
+        )
+    return actions
 
 
 class FlatTables:
@@ -130,12 +147,4 @@ class FlatTables:
         Raises:
             ValueError: One does not; the message names it.
         """
-        # As unsigned numbers negative ones are huge: one pass finds both kinds.
-        if actions.view(np.uint64).max() >= self.num_actions:
-            wrong = (actions < 0) | (actions >= self.num_actions)
-            row = int(wrong.argmax())
-            raise ValueError(
-                f"action {actions[row]} of instance {row} is outside the action "
-                f"space; actions are 0 ... {self.num_actions - 1}"
-            )
-        return actions
+        return check_actions(actions, self.num_actions)

@@ -12,11 +12,14 @@ import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec, load_env_creator
 
 from commenv.envs.batch import ScalarBatch, TabularBatch, check_counts
+from commenv.envs.batched import BatchedEnv
 from commenv.envs.tabular import TabularMDP
 from commenv.errors import UnknownNameError
+from commenv.registration import NAMESPACE, batched_entry_point
 
 __all__ = ["find_spec", "make_batched"]
 
+_OF_THE_BATCH = ("num_envs", "max_episode_steps")  # not the environment's arguments
 _logger = logging.getLogger("commenv")
 
 
@@ -26,10 +29,11 @@ def make_batched(
     *,
     env_kwargs: Mapping[str, Any] | None = None,
     max_episode_steps: int | None = None,
-) -> TabularBatch | ScalarBatch:
+) -> BatchedEnv:
     """Makes ``num_envs`` instances of a Gymnasium environment as one batch.
 
-    Environments that publish their tables are stepped by array operations. All others
+    Environments that publish their tables are stepped by array operations, and so are
+    ``commenv/CartPole-v1`` and the MuJoCo robots (``commenv/Ant-v5`` ...). All others
     are stepped one by one, which is slower; the log says so.
 
     Args:
@@ -44,11 +48,17 @@ def make_batched(
     Raises:
         UnknownNameError: No such id or module; the message lists the nearest ids.
         ValueError: An argument that the environment does not have, or a count below 1.
+        MissingExtraError: What the environment needs is not installed.
     """
     check_counts(num_envs, max_episode_steps)
     spec = find_spec(env_id)
     arguments = dict(env_kwargs or {})
-    _check_arguments(spec, arguments)
+    limit = max_episode_steps or spec.max_episode_steps
+    if entry_point := batched_entry_point(spec.id):
+        batch: Any = load_env_creator(entry_point)
+        _check_arguments(spec.id, batch, arguments, besides=_OF_THE_BATCH)
+        return batch(num_envs, limit, **arguments)
+    _check_arguments(spec.id, _creator(spec), arguments)
 
     def make() -> gym.Env[Any, Any]:
         return gym.make(
@@ -63,10 +73,15 @@ def make_batched(
         mdp = TabularMDP.from_env(env)
     except ValueError as reason:
         if num_envs > 1:  # one instance alone loses nothing
-            _logger.info("%s is stepped one instance at a time: %s", env_id, reason)
+            _logger.info(
+                "%s is stepped one instance at a time: %s%s",
+                env_id,
+                reason,
+                _batched_twin(spec),
+            )
         return ScalarBatch([env, *(make() for _ in range(num_envs - 1))])
     env.close()
-    return TabularBatch(mdp, num_envs, max_episode_steps or spec.max_episode_steps)
+    return TabularBatch(mdp, num_envs, limit)
 
 
 def find_spec(env_id: str) -> EnvSpec:
@@ -93,22 +108,38 @@ def find_spec(env_id: str) -> EnvSpec:
     return gym.registry[name]
 
 
-def _check_arguments(spec: EnvSpec, arguments: Mapping[str, Any]) -> None:
-    """Refuses arguments that the environment's constructor does not have."""
+def _batched_twin(spec: EnvSpec) -> str:
+    """A hint at our id of the same world, where there is one that is batched."""
+    twin = f"{NAMESPACE}/{spec.id}"
+    return f"; {twin} is the same world, batched" if batched_entry_point(twin) else ""
+
+
+def _creator(spec: EnvSpec) -> Any:
+    """What makes the scalar form of an environment."""
     if spec.entry_point is None:
         raise ValueError(
             f"{spec.id} has only a vector form; use an id with a scalar form"
         )
-    creator: Any = spec.entry_point
-    if isinstance(creator, str):
-        creator = load_env_creator(creator)
+    if isinstance(spec.entry_point, str):
+        return load_env_creator(spec.entry_point)
+    return spec.entry_point
+
+
+def _check_arguments(
+    env_id: str,
+    creator: Any,
+    arguments: Mapping[str, Any],
+    besides: tuple[str, ...] = (),
+) -> None:
+    """Refuses arguments that the environment does not have, and those ``besides``."""
     parameters = inspect.signature(creator).parameters
-    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
-        return
-    known = [name for name in parameters if name != "render_mode"]
+    own = [name for name in parameters if name not in besides]
+    takes_any = any(
+        p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()
+    )
     for name in arguments:
-        if name not in parameters:
+        if name in besides or (name not in own and not takes_any):
+            known = ", ".join(one for one in own if one != "render_mode")
             raise ValueError(
-                f"{spec.id} has no argument {name!r}; it knows "
-                + (", ".join(known) or "no argument")
+                f"{env_id} has no argument {name!r}; it knows {known or 'no argument'}"
             )

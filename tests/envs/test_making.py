@@ -7,13 +7,15 @@ import pytest
 
 import commenv  # noqa: F401 - registers the ids
 from commenv.draws import Draws
-from commenv.envs import ScalarBatch, TabularBatch, make_batched
+from commenv.envs import CartPoleBatch, ScalarBatch, TabularBatch, make_batched
 from commenv.errors import UnknownNameError
-from commenv.registration import env_ids
+from commenv.registration import batched_entry_point, env_ids
+
+TABULAR = [one for one in env_ids() if batched_entry_point(one) is None]
 
 
-@pytest.mark.parametrize("env_id", [*env_ids(), "SimpleGrid-v0", "WindyGrid-v0"])
-def test_our_ids_are_tabular_with_the_limit_of_200(env_id):
+@pytest.mark.parametrize("env_id", [*TABULAR, "SimpleGrid-v0", "WindyGrid-v0"])
+def test_our_tabular_ids_are_tabular_with_the_limit_of_200(env_id):
     batch = make_batched(env_id, 3)
     assert isinstance(batch, TabularBatch)
     assert batch.mdp == gym.make(env_id).unwrapped.mdp
@@ -49,6 +51,36 @@ def test_others_are_stepped_one_by_one_and_the_log_says_why(
     assert (record.name, record.levelname) == ("commenv", "INFO")
     assert f"{env_id} is stepped one instance at a time" in record.getMessage()
     assert reason in record.getMessage()
+
+
+@pytest.mark.parametrize("env_id", ["CartPole-v1", "Hopper-v5"])
+def test_the_log_names_the_batched_twin(env_id, caplog):
+    if env_id == "Hopper-v5":
+        pytest.importorskip("mujoco")
+    with caplog.at_level(logging.INFO, logger="commenv"):
+        make_batched(env_id, 2)
+    (record,) = caplog.records
+    assert f"; commenv/{env_id} is the same world, batched" in record.getMessage()
+
+
+def test_cart_pole_of_ours_is_a_batch_of_its_own(caplog):
+    with caplog.at_level(logging.INFO, logger="commenv"):
+        batch = make_batched(
+            "commenv/CartPole-v1", 3, env_kwargs={"sutton_barto_reward": True}
+        )
+    assert isinstance(batch, CartPoleBatch)
+    assert (batch.num_envs, batch.max_episode_steps, batch.mdp) == (3, 500, None)
+    assert not caplog.records
+    assert (
+        make_batched("commenv/CartPole-v1", 1, max_episode_steps=9).max_episode_steps
+        == 9
+    )
+
+
+@pytest.mark.parametrize("name", ["sutton", "num_envs", "render_mode"])
+def test_a_batch_too_names_the_arguments_it_knows(name):
+    with pytest.raises(ValueError, match=f"'{name}'; it knows sutton_barto_reward$"):
+        make_batched("commenv/CartPole-v1", 1, env_kwargs={name: 1})
 
 
 def test_arguments_and_limit_reach_the_environment():

@@ -9,7 +9,6 @@ from stable_baselines3.common.env_checker import check_env as check_env_for_sb3
 import commenv  # noqa: F401 - registers the ids
 from commenv.envs import TabularEnv, TabularMDP
 from commenv.errors import NotResetError
-from commenv.registration import env_ids
 
 ARGUMENTS = {
     "commenv/SimpleGrid-v0": [{}, {"size": (2, 7), "goal": (0, 6), "start": (1, 0)}],
@@ -23,7 +22,7 @@ ARGUMENTS = {
         {"desc": ["SFS", "HFG"], "is_slippery": True},
     ],
 }
-CASES = [(env_id, kwargs) for env_id in env_ids() for kwargs in ARGUMENTS[env_id]]
+CASES = [(env_id, kwargs) for env_id in ARGUMENTS for kwargs in ARGUMENTS[env_id]]
 every_case = pytest.mark.parametrize(("env_id", "kwargs"), CASES)
 
 
@@ -134,7 +133,7 @@ def test_the_first_outcome_whose_cumulative_probability_exceeds_the_draw():
     assert env.reset()[0] == 2
 
 
-@pytest.mark.parametrize("env_id", env_ids())
+@pytest.mark.parametrize("env_id", ARGUMENTS)
 def test_a_finished_episode_stays_where_it_is(env_id):
     env = gym.make(env_id).unwrapped
     env.reset(seed=0)

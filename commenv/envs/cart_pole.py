@@ -1,0 +1,242 @@
+"""Cart Pole, with the dynamics of Gymnasium's environment of that name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from gymnasium.envs.classic_control.cartpole import CartPoleEnv
+from gymnasium.error import DependencyNotInstalled
+from numpy.typing import ArrayLike, NDArray
+
+from commenv.draws import UniformStream, WorldDraws
+from commenv.envs.batch import check_counts
+from commenv.envs.batched import BatchedEnv, BatchedStep
+from commenv.envs.flat import check_actions, integer_actions
+from commenv.envs.native import NativeVectorEnv
+from commenv.errors import MissingExtraError, NotResetError
+
+__all__ = ["CartPoleBatch", "CartPoleVectorEnv"]
+
+_LOW, _HIGH = -0.05, 0.05  # of every number of a start state
+_STATE_SIZE = 4
+
+
+class CartPoleBatch(BatchedEnv):
+    """Many carts, each with a pole to balance, stepped by array operations.
+
+    ## Description
+    The dynamics of Gymnasium's `CartPole-v1`, to the last bit: every operation is the
+    scalar form's, in its order. `gym.make("commenv/CartPole-v1")` makes Gymnasium's own
+    class. The best return is 500.
+
+    ## Action Space
+    `Discrete(2)`: 0 pushes the cart to the left, 1 to the right, with 10 N.
+
+    ## Observation Space
+    `Box(4)`, float32: position of the cart (m) and its velocity (m/s), angle of the
+    pole (rad) and its angular velocity (rad/s). The state is kept in float64.
+
+    ## Starting State
+    Four numbers uniform in [-0.05, 0.05), one draw of the instance's stream for each.
+
+    ## Rewards
+    1 for each step, the last included; with `sutton_barto_reward` 0 for each step and
+    -1 for the one that lets the pole fall.
+
+    ## Episode End
+    Termination when the pole leans more than 12 degrees or the cart is more than 2.4 m
+    from the centre. Truncation after `max_episode_steps` (500 for the registered id)
+    without such an end.
+
+    ## Information
+    None: a batch has no `info`, and that of the scalar and vector forms is empty.
+
+    ## Arguments
+    - `num_envs`: how many instances, at least 1.
+    - `max_episode_steps`: the time limit, or None.
+    - `sutton_barto_reward`: see Rewards; False.
+
+    A count below 1 raises `ValueError`.
+
+    ## Vectorized
+    `gym.make_vec("commenv/CartPole-v1", num_envs=..., autoreset_mode=...)` is this
+    batch behind Gymnasium's vector interface and equals the sync form.
+
+    ## Version History
+    - v1: first version; the number is that of Gymnasium's environment.
+    """
+
+    mdp: None = None
+
+    def __init__(
+        self,
+        num_envs: int,
+        max_episode_steps: int | None = None,
+        *,
+        sutton_barto_reward: bool = False,
+    ) -> None:
+        check_counts(num_envs, max_episode_steps)
+        self.num_envs = num_envs
+        self.max_episode_steps = max_episode_steps
+        self._world = CartPoleEnv(sutton_barto_reward)
+        self._sutton_barto_reward = sutton_barto_reward
+        self.single_observation_space = self._world.observation_space
+        self.single_action_space = self._world.action_space
+        self._forces = np.array([-self._world.force_mag, self._world.force_mag])
+        self._edges = np.array(
+            [[self._world.x_threshold], [self._world.theta_threshold_radians]]
+        )
+        self._states = np.zeros((_STATE_SIZE, num_envs))
+        self._elapsed = np.zeros(num_envs, dtype=np.int64)
+        self._uniforms: UniformStream | None = None
+
+    @property
+    def states(self) -> NDArray[np.float64]:
+        """The exact states behind the observations, a copy: (num_envs, 4)."""
+        return self._states.T.copy()
+
+    def reset(
+        self, draws: WorldDraws, mask: NDArray[np.bool_] | None = None
+    ) -> NDArray[np.float32]:
+        """Starts an episode; see :meth:`BatchedEnv.reset`."""
+        if mask is None:
+            mask = np.ones(self.num_envs, dtype=bool)
+            self._uniforms = draws.uniforms()
+        elif self._uniforms is None:
+            raise NotResetError(
+                "a reset with a mask before the first reset; reset all instances first"
+            )
+        assert self._uniforms is not None
+        for numbers in self._states:
+            # The sum and product are those of Generator.uniform.
+            started = _LOW + (_HIGH - _LOW) * self._uniforms.next(mask)
+            np.copyto(numbers, started, where=mask)
+        self._elapsed[mask] = 0
+        return self._observations()
+
+    def step(self, actions: NDArray[Any], active: NDArray[np.bool_]) -> BatchedStep:
+        """Moves the active instances by one step; see :meth:`BatchedEnv.step`."""
+        if self._uniforms is None:
+            raise NotResetError("step before the first reset; call reset() first")
+        chosen = integer_actions(actions, (self.num_envs,))
+        if np.count_nonzero(active) == self.num_envs:
+            check_actions(chosen, self._forces.size)
+            self._states = self._moved(self._states, chosen)
+        else:
+            check_actions(np.where(active, chosen, 0), self._forces.size)
+            self._move_rows(active.nonzero()[0], chosen)
+        beyond = np.abs(self._states[::2]) > self._edges
+        terminated = (beyond[0] | beyond[1]) & active
+        self._elapsed += active
+        truncated = np.zeros(self.num_envs, dtype=bool)
+        if self.max_episode_steps is not None:
+            truncated = (self._elapsed >= self.max_episode_steps) & active & ~terminated
+        rewards = (
+            0.0 - terminated if self._sutton_barto_reward else active.astype(float)
+        )
+        return BatchedStep(self._observations(), rewards, terminated, truncated)
+
+    def _move_rows(self, rows: NDArray[np.intp], actions: NDArray[np.int64]) -> None:
+        """Moves some rows; to pick them out costs less than to move all."""
+        moved = self._moved(self._states.take(rows, axis=1), actions.take(rows))
+        for numbers, new in zip(self._states, moved, strict=True):
+            numbers[rows] = new
+
+    def _moved(
+        self, states: NDArray[np.float64], actions: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """The states after one step of Euler's method: (4, n), a new array.
+
+        Gymnasium's formulas; the order of their operations decides about the last bits.
+        """
+        world = self._world
+        angle, angular_velocity = states[2:]
+        force = self._forces.take(actions)
+        cosine, sine = np.cos(angle), np.sin(angle)
+        push = (
+            force + world.polemass_length * np.square(angular_velocity) * sine
+        ) / world.total_mass
+        changes = np.empty_like(states)
+        changes[::2] = states[1::2]
+        angular_acceleration = changes[3] = (world.gravity * sine - cosine * push) / (
+            world.length
+            * (4.0 / 3.0 - world.masspole * np.square(cosine) / world.total_mass)
+        )
+        changes[1] = (
+            push
+            - world.polemass_length * angular_acceleration * cosine / world.total_mass
+        )
+        changes *= world.tau
+        changes += states
+        return changes
+
+    def _observations(self) -> NDArray[np.float32]:
+        observations = np.empty((self.num_envs, _STATE_SIZE), dtype=np.float32)
+        observations[...] = self._states.T
+        return observations
+
+
+class CartPoleVectorEnv(NativeVectorEnv):
+    """The vector form of Cart Pole: :class:`CartPoleBatch` with autoreset.
+
+    ``reset`` does not take the bounds ``low`` and ``high`` that the scalar form takes
+    as ``options``; it raises ``ValueError``.
+
+    Args:
+        num_envs: How many sub-environments, at least 1.
+        sutton_barto_reward: As for the scalar form.
+        **kwargs: As for :class:`NativeVectorEnv`.
+    """
+
+    scalar_class = CartPoleEnv
+
+    def __init__(
+        self, num_envs: int = 1, *, sutton_barto_reward: bool = False, **kwargs: Any
+    ) -> None:
+        super().__init__(num_envs, sutton_barto_reward=sutton_barto_reward, **kwargs)
+        self._batch = CartPoleBatch(num_envs, sutton_barto_reward=sutton_barto_reward)
+
+    def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> Any:
+        """Starts an episode; see :meth:`NativeVectorEnv.reset`."""
+        if bounds := {"low", "high"} & set(options or {}):
+            raise ValueError(
+                f"the options {sorted(bounds)} are for the scalar form only; use "
+                'make_vec(..., vectorization_mode="sync") to start between other bounds'
+            )
+        return super().reset(seed=seed, options=options)
+
+    def _start(self, mask: NDArray[np.bool_]) -> NDArray[np.float32]:
+        if not self._begun:
+            return self._batch.reset(_FromGenerators(self._uniforms))
+        return self._batch.reset(_FromGenerators(self._uniforms), mask)
+
+    def _move(
+        self, actions: ArrayLike, waiting: NDArray[np.intp]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.bool_]]:
+        active = np.ones(self.num_envs, dtype=bool)
+        active[waiting] = False
+        step = self._batch.step(np.asarray(actions), active)
+        observations = self._start(~active) if len(waiting) else step.observations
+        return observations, step.rewards, step.terminated
+
+    def _picture(self, row: int) -> Any:
+        self._world.state = self._batch.states[row]
+        try:
+            return self._world.render()
+        except DependencyNotInstalled as error:
+            raise MissingExtraError("a picture of Cart Pole", "render") from error
+
+
+class _FromGenerators:
+    """The world's draws from the generators of a vector environment."""
+
+    def __init__(self, uniforms: UniformStream | None) -> None:
+        assert uniforms is not None  # made by the seeding that precedes every start
+        self._uniforms = uniforms
+
+    def uniforms(self) -> UniformStream:
+        return self._uniforms
+
+    def seeds(self) -> NDArray[np.int64]:
+        raise AssertionError("Cart Pole draws uniform numbers only")
