@@ -60,6 +60,10 @@ class DAVIA(Algorithm):
     Args:
         step_size: eta, the learner's step, above 0. Default 1, the thesis code's.
         exploration: Probability of an action drawn from all of them, in [0, 1].
+        initial_exploration: The same in the first round, in [0, 1]; None means
+            ``exploration`` throughout. Thesis code: 0.8, falling to 0.05.
+        exploration_decay: How much it falls from round to round until it has reached
+            ``exploration``, 0 or more. Thesis code: 0.01.
         ridge: Added times w to every gradient, 0 or more; shrinks w. Thesis code:
             0.001; default 0, which leaves the optimum where it is.
         features: ``"state_action"``, ``"afterstate"`` (model-informed), or
@@ -76,16 +80,29 @@ class DAVIA(Algorithm):
 
     step_size: float = 1.0
     exploration: float = 0.1
+    initial_exploration: float | None = None
+    exploration_decay: float = 0.0
     ridge: float = 0.0
     features: str = "state_action"
 
     def __post_init__(self) -> None:
         if not 0 < self.step_size < np.inf:
             raise ValueError(f"step_size {self.step_size} is not above 0")
-        if not 0 <= self.exploration <= 1:
-            raise ValueError(f"exploration {self.exploration} is outside [0, 1]")
+        for name in ("exploration", "initial_exploration"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= 1:
+                raise ValueError(f"{name} {value} is outside [0, 1]")
+        if not self.exploration_decay >= 0:
+            raise ValueError(f"exploration_decay {self.exploration_decay} is below 0")
         if not 0 <= self.ridge < np.inf:
             raise ValueError(f"ridge {self.ridge} is negative or not finite")
+
+    def exploration_in(self, episode: int) -> float:
+        """The probability of a random action in a round, counted from 0."""
+        if self.initial_exploration is None:
+            return self.exploration
+        fallen = self.initial_exploration - episode * self.exploration_decay
+        return max(self.exploration, fallen)
 
     def agents(self, problem: Problem) -> DAVIAAgents:
         """The agents' half, for discrete spaces."""
@@ -109,12 +126,14 @@ class DAVIAAgents(Agents):
         self._problem = problem
         self._settings = settings
         self._features = features
+        self._exploration = settings.exploration_in(0)
         self._dtype = np.dtype([("gradient", "<f8", (features.size,))])
         self._trajectories = Trajectories(problem.shape[0] * problem.shape[1])
         self._follow(np.zeros((*problem.shape, features.size)))
 
     def begin(self, episode: int) -> None:
         """Starts an empty trajectory and the episode's exploration draws."""
+        self._exploration = self._settings.exploration_in(episode)
         self._trajectories.clear()
         self._uniforms = self._problem.draws.stream("policy", episode)
 
@@ -170,7 +189,7 @@ class DAVIAAgents(Agents):
         self.memory = {"w": weights}
         self._weights = weights.reshape(-1, self._features.size)
         self._q = self._features.values(self._weights)
-        policy = epsilon_greedy(self._q, self._settings.exploration)
+        policy = epsilon_greedy(self._q, self._exploration)
         self._policy = PolicyTable(policy)
 
 

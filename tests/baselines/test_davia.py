@@ -116,6 +116,13 @@ def test_a_gradient_costs_eight_bytes_a_feature():
     assert messages.counts.tolist() == [[0, 0, 0], [0, 0, 0]]
 
 
+def test_exploration_falls_to_its_floor():
+    settings = DAVIA(exploration=0.05, initial_exploration=0.8, exploration_decay=0.01)
+    explored = [settings.exploration_in(k) for k in (0, 10, 75, 500)]
+    np.testing.assert_allclose(explored, [0.8, 0.7, 0.05, 0.05])
+    assert DAVIA(exploration=0.2).exploration_in(7) == 0.2
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

@@ -28,6 +28,7 @@ chapter 4. Readings and deviations:
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -36,7 +37,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from commenv.channel import Left
-from commenv.errors import MissingExtraError
+from commenv.errors import MissingExtraError, UnknownNameError
 from commenv.learning.scheme import Decision, Scheme, SchemeDraws, Signals, State
 from commenv.learning.schemes.simple import check_m, how_many
 
@@ -62,8 +63,9 @@ class ProbabilisticUtility(Scheme):
             of them, rounded down.
         k: The window of utilities, in rounds: at least 1, and 2 unless ``literal``.
         mode: ``"literal"``, ``"calibrated"`` or ``"centered"``; see the module.
-        utility: A function of the returns (``centered``: of their distances from b) and
-            of the noise's norm, both of shape (trials, agents), to as many utilities.
+        utility: ``"return_times_noise"`` (F ||e||), or ``"module:function"``: from the
+            returns (``centered``: their distances from b) and the noise's norm, both of
+            shape (trials, agents), to as many utilities.
 
     Raises:
         ValueError: A setting outside its range, or m above the number of agents.
@@ -76,7 +78,7 @@ class ProbabilisticUtility(Scheme):
     m: int | None = None
     k: int = 5
     mode: Literal["literal", "calibrated", "centered"] = "literal"
-    utility: Utility = return_times_noise
+    utility: str = "return_times_noise"
 
     def __post_init__(self) -> None:
         check_m(self.m)
@@ -85,6 +87,7 @@ class ProbabilisticUtility(Scheme):
         least = 1 if self.mode == "literal" else _LEAST_PAST
         if self.k < least:
             raise ValueError(f"k {self.k} is below {least}, the least for {self.mode}")
+        _find_utility(self.utility)
 
     def start(self, shape: tuple[int, int]) -> State:
         """Empty windows."""
@@ -139,11 +142,26 @@ class ProbabilisticUtility(Scheme):
         return np.where(enough, send, m / agents)
 
     def _utility(self, returns: Array, norm: Array, state: State) -> Array:
+        utility = _find_utility(self.utility)
         if self.mode != "centered":
-            return self.utility(returns, norm)
+            return utility(returns, norm)
         baseline, _, count = _moments(state["returns"])
         centred = np.where(count > 0, np.abs(returns - baseline), np.nan)
-        return self.utility(centred, norm)
+        return utility(centred, norm)
+
+
+def _find_utility(name: str) -> Utility:
+    if name == "return_times_noise":
+        return return_times_noise
+    module, colon, function = name.partition(":")
+    if not colon:
+        known = ("return_times_noise",)
+        raise UnknownNameError("utility", name, known, "or name module:function")
+    try:
+        utility: Utility = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"utility {name!r} cannot be imported: {error}") from error
+    return utility
 
 
 def _literal(utility: Array, past: Array, split: Array) -> Array:

@@ -1,5 +1,8 @@
 """ESPC's scheme against the sheet's Monte Carlo, its closed form, and exact m of n."""
 
+import sys
+import types
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -129,11 +132,11 @@ def test_an_offset_changes_no_decision_of_the_centred_scheme():
     assert (decisions(literal, 0.0) != decisions(literal, 64.0)).any()
 
 
-def test_the_utility_can_be_another_function():
-    def noise_alone(returns, noise_norm):
-        return noise_norm
-
-    scheme = ProbabilisticUtility(m=4, k=5, utility=noise_alone)
+def test_the_utility_can_be_another_function(monkeypatch):
+    module = types.ModuleType("own_utilities")
+    module.noise_alone = lambda returns, noise_norm: noise_norm
+    monkeypatch.setitem(sys.modules, "own_utilities", module)
+    scheme = ProbabilisticUtility(m=4, k=5, utility="own_utilities:noise_alone")
     np.testing.assert_array_equal(decisions(scheme, 0.0), decisions(scheme, 9.0))
 
 
@@ -145,6 +148,8 @@ def test_the_utility_can_be_another_function():
         (lambda: ProbabilisticUtility(k=0), "k 0 is below 1"),
         (lambda: ProbabilisticUtility(k=1, mode="calibrated"), "k 1 is below 2"),
         (lambda: ProbabilisticUtility(mode="exact"), "mode 'exact' is none of"),
+        (lambda: ProbabilisticUtility(utility="gain"), "unknown utility 'gain'"),
+        (lambda: ProbabilisticUtility(utility="nowhere:f"), "cannot be imported"),
     ],
 )
 def test_settings_out_of_range(make, message):
