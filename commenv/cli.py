@@ -1,4 +1,4 @@
-"""The command line: ``commenv list | run | show | plot``."""
+"""The command line: ``commenv list | run | show | plot | reproduce | report``."""
 
 from __future__ import annotations
 
@@ -109,6 +109,36 @@ def _plot(options: argparse.Namespace) -> None:
     print(f"picture: {path}")
 
 
+def _reproduce(options: argparse.Namespace) -> None:
+    from commenv.study.thesis.reproduce import NUMBERS, reproduce
+
+    options.interrupted = (
+        f"stopped; what was finished is in {options.out}: repeat the same command to "
+        "go on"
+    )
+    numbers = NUMBERS if "all" in options.figures else options.figures
+    for number in numbers:
+        print(f"figure {number}")
+        verdicts = reproduce(
+            number,
+            options.out,
+            scale=options.scale,
+            trials=options.trials,
+            seed=options.seed,
+            workers=options.workers,
+            progress=not options.quiet,
+        )
+        for one in verdicts:
+            print(f"  {one.verdict:<12} {one.claim} ({one.estimate:.4g})")
+        print(f"  pictures and claims: {Path(options.out) / number}")
+
+
+def _report(options: argparse.Namespace) -> None:
+    from commenv.study.thesis.report import report
+
+    print(f"page: {report(options.directory, options.out, options.images)}")
+
+
 def _setting(text: str) -> tuple[str, Any]:
     """``name=value``; the value is JSON, or else a word."""
     name, equals, value = text.partition("=")
@@ -189,6 +219,12 @@ def _parser() -> argparse.ArgumentParser:
     for sub in (show, plot):
         sub.add_argument("directories", nargs="+", metavar="DIR", help="results folder")
     _add_plot_options(plot)
+    reproduce = command("reproduce", _reproduce, "run figures of the thesis again")
+    _add_reproduce_options(reproduce)
+    report = command("report", _report, "write a page about reproduced figures")
+    report.add_argument("directory", metavar="DIR", help="what reproduce wrote to")
+    report.add_argument("--out", default="REPRODUCTION.md", metavar="FILE")
+    report.add_argument("--images", default="docs/images/reproduction", metavar="DIR")
     return parser
 
 
@@ -254,6 +290,25 @@ def _add_run_options(run: argparse.ArgumentParser) -> None:
         "--trace", action="store_true", help="keep every step and message in DIR/trace"
     )
     how.add_argument("--quiet", action="store_true", help="no progress")
+
+
+def _add_reproduce_options(reproduce: argparse.ArgumentParser) -> None:
+    reproduce.add_argument(
+        "figures", nargs="+", metavar="FIGURE", help="3.4, 3.5, 4.1 ... 4.11, or all"
+    )
+    reproduce.add_argument(
+        "--scale",
+        default="quick",
+        metavar="SCALE",
+        help="quick (to see it work, the default), or paper (the thesis' own)",
+    )
+    reproduce.add_argument(
+        "--trials", type=int, metavar="N", help="trials; default: the scale's"
+    )
+    reproduce.add_argument("--seed", type=int, default=2, metavar="N")
+    reproduce.add_argument("--workers", type=int, default=1, metavar="N")
+    reproduce.add_argument("--out", default="reproduction", metavar="DIR")
+    reproduce.add_argument("--quiet", action="store_true", help="no progress")
 
 
 def _add_plot_options(plot: argparse.ArgumentParser) -> None:

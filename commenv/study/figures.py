@@ -124,12 +124,13 @@ def plot(
     return figure
 
 
-def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
+def save(figure: Figure, path: str | os.PathLike[str], *, dpi: int = 200) -> Path:
     """Write a figure to a file, whole or not at all; folders are made as needed.
 
     Args:
         figure: What `plot` returned.
         path: Where to; the suffix, one of `FORMATS`, says in which format.
+        dpi: Dots per inch of a ``.png``.
 
     Returns:
         The path.
@@ -143,20 +144,20 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
     if suffix not in FORMATS:
         cure = f"give {target.name!r} an ending such as .png"
         raise UnknownNameError("figure format", suffix, FORMATS, cure)
-    data = _bytes(figure, suffix)
+    data = _bytes(figure, suffix, dpi)
     target.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(target, data)
     return target
 
 
-def _bytes(figure: Figure, suffix: str) -> bytes:
+def _bytes(figure: Figure, suffix: str, dpi: int = 200) -> bytes:
     """The figure as a file's content; equal figures give equal bytes."""
     from matplotlib import rc_context
 
     undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
     buffer = io.BytesIO()
     with rc_context({"svg.hashsalt": "commenv"}):
-        figure.savefig(buffer, format=suffix, dpi=200, metadata=undated.get(suffix))
+        figure.savefig(buffer, format=suffix, dpi=dpi, metadata=undated.get(suffix))
     return buffer.getvalue()
 
 

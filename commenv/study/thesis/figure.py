@@ -1,0 +1,100 @@
+"""What a figure of the thesis is: curves, their settings, and claims about them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from commenv.study.claims import Claim
+
+__all__ = ["Context", "Curve", "Figure", "Scale"]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One curve of a figure.
+
+    Attributes:
+        label: What it is called; unique within its figure.
+        algorithm: Short name.
+        settings: Of the algorithm.
+        scheme: Short name; the algorithm's own when None.
+        scheme_settings: Of the scheme.
+        num_agents: The figure's when None.
+        control: Whether it is ours: a control, or our own defaults, beside what the
+            thesis drew.
+    """
+
+    label: str
+    algorithm: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    scheme: str | None = None
+    scheme_settings: Mapping[str, Any] = field(default_factory=dict)
+    num_agents: int | None = None
+    control: bool = False
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much of a figure is run.
+
+    Attributes:
+        trials: Independent training runs.
+        episodes: Rounds of each.
+        agents: The share of the thesis' agents, in (0, 1].
+    """
+
+    trials: int
+    episodes: int
+    agents: float = 1.0
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a figure's claims are written against.
+
+    Attributes:
+        figure: The figure's number.
+        trials: The number of trials, fixed beforehand.
+        episodes: Rounds of each.
+        optimum: The exact optimum of the figure's environment, where known.
+    """
+
+    figure: str
+    trials: int
+    episodes: int
+    optimum: float | None
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure of the thesis, as a study that can be run.
+
+    Attributes:
+        number: As printed, such as ``"3.4"``.
+        title: What it shows.
+        environment: A Gymnasium id.
+        env_kwargs: The environment's arguments.
+        num_agents: Agents of a trial.
+        gamma: The discount.
+        paper: The thesis' scale.
+        quick: A scale at which it is seen to work.
+        curves: What is run.
+        claims: What the thesis says, as inequalities, for given trials and episodes.
+        said: What the thesis says, in words.
+        reasons: Where the verdict is likely to differ, and why.
+    """
+
+    number: str
+    title: str
+    environment: str
+    num_agents: int
+    gamma: float
+    paper: Scale
+    quick: Scale
+    curves: tuple[Curve, ...]
+    claims: Callable[[Context], list[Claim]]
+    said: str
+    reasons: str
+    env_kwargs: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,190 @@
+"""REPRODUCTION.md, written from what ``reproduce`` has stored."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from commenv.errors import ResultsError
+from commenv.study.files import write_atomically
+from commenv.study.progress import duration
+from commenv.study.store import Store
+from commenv.study.thesis.reproduce import EXACT, FIGURES, NUMBERS
+
+__all__ = ["report"]
+
+_HEAD = """# Reproduction of the thesis' figures
+
+E. Gunn, *Communication Efficient Distributed Reinforcement Learning* (2023), figure by
+figure: what the thesis says, and what these experiments say about it. Every claim was
+written down as an inequality beforehand; a verdict is *supported* or *contradicted*
+where a corrected test (Holm's, within a figure, at 5 %) says so, and *undecided*
+otherwise, always so below 10 trials. How is documented in `commenv.study.claims`.
+
+This page is written by `commenv report`, from results that
+`commenv reproduce FIGURE --scale paper` stores. Pictures show the mean and the 10th to
+90th percentile over trials.
+"""
+_EXACT_SAID = {
+    "4.1": "E[p_send] = m/n. It is exact when p is uniform: the line, and the mean of "
+    "100,000 draws.",
+    "4.7": "In the first round every agent has p = 1/2, and sends with probability "
+    "P(Bin(n - 1, 1/2) >= n - m).",
+}
+_PICTURES = {
+    "figure.png": "The thesis' panels",
+    "evaluation.png": "Without exploration, with the controls",
+    "bytes.png": "The same against uplink bytes",
+    "random_start.png": "From a random theta",
+}
+
+
+def report(results: str | Path, out: str | Path, images: str | Path) -> Path:
+    """Writes the page for all figures that are there.
+
+    Args:
+        results: The folder that ``reproduce`` wrote to.
+        out: The Markdown file.
+        images: A folder for the pictures; below the page's folder.
+
+    Returns:
+        The page's path.
+
+    Raises:
+        ResultsError: No figure is there, or one is damaged.
+    """
+    root, page, pictures = Path(results), Path(out), Path(images)
+    there = [number for number in NUMBERS if (root / number / "run.json").exists()]
+    if not there:
+        raise ResultsError(
+            f"{root} holds no reproduced figure; run commenv reproduce first"
+        )
+    parts = [_HEAD, _overview(root, there)]
+    parts += [_section(root / number, number, page, pictures) for number in there]
+    page.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(page, "\n".join(parts).encode())
+    return page
+
+
+def _overview(root: Path, numbers: list[str]) -> str:
+    lines = ["| figure | trials | verdicts |", "|---|---|---|"]
+    for number in numbers:
+        verdicts = [row["verdict"] for row in _claims(root / number)]
+        counts = ", ".join(
+            f"{verdicts.count(one)} {one}"
+            for one in ("supported", "contradicted", "undecided")
+            if one in verdicts
+        )
+        trials = _run(root / number)["scale"].get("trials", "-")
+        lines.append(f"| [{number}](#{_anchor(number)}) | {trials} | {counts or '-'} |")
+    return "\n".join(lines) + "\n"
+
+
+def _section(folder: Path, number: str, page: Path, pictures: Path) -> str:
+    run = _run(folder)
+    lines = [f"## {_title(number)}", ""]
+    if number in EXACT:
+        lines += [_EXACT_SAID[number], ""]
+    else:
+        lines += [f"**The thesis says:** {FIGURES[number].said}", ""]
+    lines += _picture_lines(folder, number, page, pictures)
+    verdicts = _claims(folder)
+    if verdicts:
+        lines += [*_claim_lines(verdicts), ""]
+        if any(row["verdict"] != "supported" for row in verdicts):
+            lines += [f"**Likely reason:** {FIGURES[number].reasons}", ""]
+        lines += _setting_lines(folder)
+    lines += [f"Run time: {duration(run['seconds'])} of wall clock.", ""]
+    return "\n".join(lines)
+
+
+def _picture_lines(folder: Path, number: str, page: Path, pictures: Path) -> list[str]:
+    pictures.mkdir(parents=True, exist_ok=True)
+    lines = []
+    for name, caption in _PICTURES.items():
+        if not (folder / name).exists():
+            continue
+        target = pictures / f"{number}-{name}"
+        shutil.copyfile(folder / name, target)
+        place = target.resolve().relative_to(page.resolve().parent).as_posix()
+        lines += [f"![{caption}]({place})", ""]
+    return lines
+
+
+def _claim_lines(verdicts: list[dict[str, str]]) -> list[str]:
+    lines = [
+        "| claim | measured | held against | mean | 95 % interval | p | verdict |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in verdicts:
+        numbers = {
+            name: f"{float(row[name]):.4g}"
+            for name in ("margin", "estimate", "low", "high", "p")
+        }
+        lines.append(
+            f"| {row['claim']} | {row['estimand']} | {numbers['margin']} "
+            f"| {numbers['estimate']} | {numbers['low']} to {numbers['high']} "
+            f"| {numbers['p']} | **{row['verdict']}** |"
+        )
+    return lines
+
+
+def _setting_lines(folder: Path) -> list[str]:
+    """Scale, settings of every curve, and what ran it, folded away."""
+    lines = ["<details><summary>Settings and versions</summary>", ""]
+    software: dict[str, str] = {}
+    for store in sorted(folder.glob("n*")):
+        manifest = Store(store).manifest()
+        study, software = manifest.study, manifest.software
+        lines += [
+            f"{study['num_agents']} agents, {study['num_trials']} trials, "
+            f"{study['num_episodes']} episodes, gamma {study['gamma']}, seed "
+            f"{study['seed']}:",
+            "",
+        ]
+        for cell in study["cells"]:
+            settings = {**_settings(cell["algorithm"]), **_settings(cell["scheme"])}
+            words = ", ".join(f"{name} {value}" for name, value in settings.items())
+            lines.append(f"- {cell['label']} ({cell['environment']}): {words}")
+        lines.append("")
+    versions = ", ".join(f"{name} {value}" for name, value in software.items())
+    return [*lines, versions, "", "</details>", ""]
+
+
+def _settings(plugin: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: value
+        for name, value in plugin.items()
+        if name not in ("class", "utility") and value is not None
+    }
+
+
+def _claims(folder: Path) -> list[dict[str, str]]:
+    path = folder / "claims.csv"
+    if not path.exists():
+        return []
+    return list(csv.DictReader(io.StringIO(path.read_text())))
+
+
+def _run(folder: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads((folder / "run.json").read_text())
+        return {"scale": found["scale"], "seconds": float(found["seconds"])}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ResultsError(
+            f"{folder / 'run.json'} is damaged ({error}); reproduce the figure again"
+        ) from None
+
+
+def _title(number: str) -> str:
+    words = "exact" if number in EXACT else FIGURES[number].title
+    return f"Figure {number}: {words}"
+
+
+def _anchor(number: str) -> str:
+    kept = (c for c in _title(number).lower() if c.isalnum() or c in " -")
+    return "".join(kept).replace(" ", "-")

@@ -1,0 +1,231 @@
+"""Running a figure of the thesis: its data, its pictures and its verdicts.
+
+DIR/4.5/n50/...              the studies, one for each number of agents
+DIR/4.5/figure.png           in the thesis' layout
+DIR/4.5/evaluation.png       the policy without exploration, controls included
+DIR/4.5/bytes.png            the same against uplink bytes
+DIR/4.5/claims.csv           claim by claim, with its verdict
+DIR/4.5/run.json             scale, seconds, versions
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from commenv.errors import UnknownNameError
+from commenv.learning import make_algorithm, make_scheme
+from commenv.study.claims import Verdict, judge, write_csv
+from commenv.study.figures import plot, save
+from commenv.study.files import write_atomically
+from commenv.study.results import Results
+from commenv.study.run import execute
+from commenv.study.spec import Cell, Study, time_limit
+from commenv.study.thesis.exact import expected_sending, first_round
+from commenv.study.thesis.figure import Context, Curve, Figure, Scale
+from commenv.study.thesis.grids import GRID_FIGURES
+from commenv.study.thesis.search import SEARCH_FIGURES
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Picture
+
+__all__ = ["FIGURES", "NUMBERS", "reproduce"]
+
+FIGURES: Mapping[str, Figure] = {
+    figure.number: figure for figure in (*GRID_FIGURES, *SEARCH_FIGURES)
+}
+EXACT = {"4.1": expected_sending, "4.7": first_round}
+NUMBERS = tuple(
+    sorted([*FIGURES, *EXACT], key=lambda n: [int(x) for x in n.split(".")])
+)
+
+SCALES = ("quick", "paper")
+_DPI = 110
+_EVALUATIONS = 40
+"""How often a study is evaluated, evenly over its rounds."""
+
+
+def reproduce(
+    number: str,
+    out: str | Path,
+    *,
+    scale: str = "quick",
+    trials: int | None = None,
+    seed: int = 2,
+    workers: int = 1,
+    progress: bool = True,
+) -> list[Verdict]:
+    """Runs a figure, or goes on with it; draws it, and judges the thesis' claims.
+
+    Args:
+        number: As printed, such as ``"3.4"``.
+        out: The folder that holds a folder for each figure.
+        scale: ``"paper"``, the thesis' own, or ``"quick"``, to see it work.
+        trials: Another number of trials; claims are judged from 10 on.
+        seed: Of all draws. Settings and margins were chosen on seeds 0 and 1.
+        workers: Processes; no number depends on them.
+        progress: Say on standard error how far it has come.
+
+    Returns:
+        The verdicts; none for the figures in closed form.
+
+    Raises:
+        UnknownNameError: No such figure or scale.
+        ResultsError: The folder holds something else.
+    """
+    if number not in NUMBERS:
+        raise UnknownNameError("figure", number, NUMBERS)
+    if scale not in SCALES:
+        raise UnknownNameError("scale", scale, SCALES)
+    folder = Path(out) / number
+    folder.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
+    if number in EXACT:
+        _reproduce_exact(number, folder, seed)
+        _note(folder, {"scale": {"samples": 100_000}}, began)
+        return []
+    figure = FIGURES[number]
+    size = figure.paper if scale == "paper" else figure.quick
+    size = replace(size, trials=size.trials if trials is None else trials)
+    results = _run(figure, size, folder, seed, workers, progress)
+    verdicts = _judge(figure, size, results)
+    _draw(figure, results, folder)
+    write_csv(verdicts, folder / "claims.csv")
+    _note(folder, {"scale": asdict(size), "seed": seed}, began)
+    return verdicts
+
+
+def _run(
+    figure: Figure,
+    size: Scale,
+    folder: Path,
+    seed: int,
+    workers: int,
+    progress: bool,
+) -> Results:
+    """All curves, in one study for each number of agents."""
+    groups: dict[int, list[Curve]] = {}
+    for curve in figure.curves:
+        groups.setdefault(_agents(figure, curve, size), []).append(curve)
+    parts = [
+        execute(
+            _study(figure, size, agents, curves, seed),
+            out=folder / f"n{agents}",
+            workers=workers,
+            block=max(1, -(-size.trials // 2)) if workers > 1 else None,
+            progress=progress,
+        )
+        for agents, curves in groups.items()
+    ]
+    optimum = {label: best for part in parts for label, best in part.optimum.items()}
+    frame = pd.concat([part.frame for part in parts], ignore_index=True)
+    return Results(frame, optimum)
+
+
+def _study(
+    figure: Figure, size: Scale, agents: int, curves: list[Curve], seed: int
+) -> Study:
+    env_kwargs = dict(figure.env_kwargs)
+    limit = time_limit(figure.environment, env_kwargs)
+    return Study(
+        cells=tuple(_cell(figure, curve, env_kwargs, limit, size) for curve in curves),
+        num_agents=agents,
+        num_trials=size.trials,
+        num_episodes=size.episodes,
+        gamma=figure.gamma,
+        seed=seed,
+        evaluate_every=max(1, size.episodes // _EVALUATIONS),
+    )
+
+
+def _cell(
+    figure: Figure,
+    curve: Curve,
+    env_kwargs: dict[str, Any],
+    limit: int,
+    size: Scale,
+) -> Cell:
+    algorithm = make_algorithm(curve.algorithm, dict(curve.settings))
+    settings = {**algorithm.scheme_settings(), **curve.scheme_settings}
+    if "m" in settings:
+        settings["m"] = _scaled(settings["m"], size)
+    scheme = make_scheme(curve.scheme or algorithm.scheme, settings)
+    return Cell(curve.label, figure.environment, env_kwargs, limit, algorithm, scheme)
+
+
+def _agents(figure: Figure, curve: Curve, size: Scale) -> int:
+    return _scaled(curve.num_agents or figure.num_agents, size)
+
+
+def _scaled(count: int, size: Scale) -> int:
+    return max(1, round(count * size.agents))
+
+
+def _judge(figure: Figure, size: Scale, results: Results) -> list[Verdict]:
+    optimum = next(iter(results.optimum.values()))
+    context = Context(figure.number, size.trials, size.episodes, optimum)
+    return judge(figure.claims(context), results.frame)
+
+
+def _draw(figure: Figure, results: Results, folder: Path) -> None:
+    """The thesis' panels; evaluations with controls; and the same by bytes."""
+    thesis = [curve.label for curve in figure.curves if not curve.control]
+    random = [c.label for c in figure.curves if c.label.endswith("random start")]
+    rest = [c.label for c in figure.curves if c.label not in random]
+    title = f"Figure {figure.number}: {figure.title}"
+    _save(results, thesis, folder / "figure.png", title, "episode", None)
+    _save(results, rest, folder / "evaluation.png", title, "episode", "evaluation")
+    _save(results, rest, folder / "bytes.png", title, "uplink_bytes", "evaluation")
+    if random:
+        path = folder / "random_start.png"
+        _save(results, random, path, title, "episode", "evaluation")
+
+
+def _save(
+    results: Results, labels: list[str], path: Path, title: str, x: str, y: str | None
+) -> None:
+    chosen = results.frame[results.frame["label"].isin(labels)]
+    optimum = {label: results.optimum[label] for label in labels}
+    save(plot(chosen, optimum=optimum, x=x, y=y, title=title), path, dpi=_DPI)
+
+
+def _reproduce_exact(number: str, folder: Path, seed: int) -> None:
+    frame = EXACT[number](seed=seed)
+    frame.to_parquet(folder / "data.parquet", index=False)
+    save(_exact_picture(number, frame), folder / "figure.png", dpi=_DPI)
+
+
+def _exact_picture(number: str, frame: pd.DataFrame) -> Picture:
+    from matplotlib.figure import Figure as Picture
+
+    picture = Picture(figsize=(6, 4), layout="constrained")
+    axes = picture.add_subplot()
+    axes.plot(frame["m"], frame["exact"], label="exact")
+    axes.errorbar(
+        frame["m"],
+        frame["monte_carlo"],
+        1.96 * frame["error"],
+        fmt=".",
+        label="Monte Carlo, 95 % interval",
+    )
+    worst = float((frame["monte_carlo"] - frame["exact"]).abs().max())
+    axes.set_xlabel("m, messages that are wanted of 50 agents")
+    axes.set_ylabel("E[p_send]" if number == "4.1" else "p_send in the first round")
+    axes.set_title(f"Figure {number}: largest difference {worst:.1e}")
+    axes.legend(frameon=False)
+    return picture
+
+
+def _note(folder: Path, what: dict[str, Any], began: float) -> None:
+    """Keeps what was run, and adds up the seconds that it took."""
+    path = folder / "run.json"
+    before = json.loads(path.read_text())["seconds"] if path.exists() else 0.0
+    seconds = before + time.monotonic() - began
+    text = json.dumps({**what, "seconds": round(seconds, 1)}, indent=1)
+    write_atomically(path, text.encode())
