@@ -124,6 +124,8 @@ def _reproduce(options: argparse.Namespace) -> None:
             options.out,
             scale=options.scale,
             trials=options.trials,
+            episodes=options.episodes,
+            agents=options.agents,
             seed=options.seed,
             workers=options.workers,
             progress=not options.quiet,
@@ -305,9 +307,19 @@ def _add_reproduce_options(reproduce: argparse.ArgumentParser) -> None:
     reproduce.add_argument(
         "--trials", type=int, metavar="N", help="trials; default: the scale's"
     )
-    reproduce.add_argument("--seed", type=int, default=2, metavar="N")
-    reproduce.add_argument("--workers", type=int, default=1, metavar="N")
-    reproduce.add_argument("--out", default="reproduction", metavar="DIR")
+    reproduce.add_argument(
+        "--episodes", type=int, metavar="N", help="rounds; default: the scale's"
+    )
+    reproduce.add_argument(
+        "--agents", type=float, metavar="SHARE", help="share of the thesis' agents"
+    )
+    reproduce.add_argument("--seed", type=int, default=2, metavar="N", help="default 2")
+    reproduce.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="processes"
+    )
+    reproduce.add_argument(
+        "--out", default="reproduction", metavar="DIR", help="default: reproduction"
+    )
     reproduce.add_argument("--quiet", action="store_true", help="no progress")
 
 

@@ -43,11 +43,22 @@ class Scale:
         trials: Independent training runs.
         episodes: Rounds of each.
         agents: The share of the thesis' agents, in (0, 1].
+
+    Raises:
+        ValueError: Fewer than 1 trial or round, or a share outside (0, 1].
     """
 
     trials: int
     episodes: int
     agents: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("trials", "episodes"):
+            if getattr(self, name) < 1:
+                value = getattr(self, name)
+                raise ValueError(f"{name} is {value}; at least 1 is needed")
+        if not 0 < self.agents <= 1:
+            raise ValueError(f"agents {self.agents} is no share in (0, 1]")
 
 
 @dataclass(frozen=True)
@@ -76,6 +87,8 @@ class Figure:
         title: What it shows.
         environment: A Gymnasium id.
         env_kwargs: The environment's arguments.
+        evaluations: How often a trial is evaluated, evenly over its rounds.
+        evaluation_episodes: Episodes of an evaluation, where there are no tables.
         num_agents: Agents of a trial.
         gamma: The discount.
         paper: The thesis' scale.
@@ -98,3 +111,5 @@ class Figure:
     said: str
     reasons: str
     env_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    evaluations: int = 40
+    evaluation_episodes: int = 10

@@ -47,8 +47,6 @@ NUMBERS = tuple(
 
 SCALES = ("quick", "paper")
 _DPI = 110
-_EVALUATIONS = 40
-"""How often a study is evaluated, evenly over its rounds."""
 
 
 def reproduce(
@@ -57,6 +55,8 @@ def reproduce(
     *,
     scale: str = "quick",
     trials: int | None = None,
+    episodes: int | None = None,
+    agents: float | None = None,
     seed: int = 2,
     workers: int = 1,
     progress: bool = True,
@@ -68,6 +68,8 @@ def reproduce(
         out: The folder that holds a folder for each figure.
         scale: ``"paper"``, the thesis' own, or ``"quick"``, to see it work.
         trials: Another number of trials; claims are judged from 10 on.
+        episodes: Another number of rounds.
+        agents: Another share of the thesis' agents, in (0, 1].
         seed: Of all draws. Settings and margins were chosen on seeds 0 and 1.
         workers: Processes; no number depends on them.
         progress: Say on standard error how far it has come.
@@ -92,7 +94,9 @@ def reproduce(
         return []
     figure = FIGURES[number]
     size = figure.paper if scale == "paper" else figure.quick
-    size = replace(size, trials=size.trials if trials is None else trials)
+    asked = {"trials": trials, "episodes": episodes, "agents": agents}
+    given: dict[str, Any] = {k: v for k, v in asked.items() if v is not None}
+    size = replace(size, **given)
     results = _run(figure, size, folder, seed, workers, progress)
     verdicts = _judge(figure, size, results)
     _draw(figure, results, folder)
@@ -140,7 +144,8 @@ def _study(
         num_episodes=size.episodes,
         gamma=figure.gamma,
         seed=seed,
-        evaluate_every=max(1, size.episodes // _EVALUATIONS),
+        evaluate_every=max(1, size.episodes // figure.evaluations),
+        evaluation_episodes=figure.evaluation_episodes,
     )
 
 

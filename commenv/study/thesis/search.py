@@ -234,6 +234,8 @@ _ANT_27: dict[str, Any] = {
     "env_kwargs": {"include_cfrc_ext_in_observation": False},
     "num_agents": AGENTS,
     "gamma": 0.99,
+    "evaluations": 5,
+    "evaluation_episodes": 3,
     "quick": Scale(trials=1, episodes=2, agents=0.04),
 }
 

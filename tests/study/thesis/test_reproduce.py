@@ -1,0 +1,138 @@
+"""Every figure's definition holds together, and small ones run from end to end."""
+
+import csv
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from commenv.errors import ResultsError, UnknownNameError
+from commenv.study.claims import judge
+from commenv.study.thesis.figure import Context, Scale
+from commenv.study.thesis.report import report
+from commenv.study.thesis.reproduce import FIGURES, NUMBERS, reproduce
+
+pytestmark = pytest.mark.filterwarnings("error")
+
+
+def invented(figure, trials=2, episodes=200):
+    """A frame with all of a figure's labels and random numbers in it."""
+    random = np.random.default_rng(0)
+    rows = []
+    for curve in figure.curves:
+        for trial in range(trials):
+            steps = random.integers(1, 100, episodes).cumsum()
+            rows.append(
+                pd.DataFrame(
+                    {
+                        "label": curve.label,
+                        "trial": trial,
+                        "episode": np.arange(episodes),
+                        "env_steps": steps.astype(float),
+                        "evaluation": random.normal(size=episodes),
+                        "reward": random.normal(size=episodes),
+                        "frequency": random.random(episodes),
+                        "messages": random.random(episodes) + 0.1,
+                        "size": random.random(episodes),
+                        "total_size": random.random(episodes),
+                    }
+                )
+            )
+    return pd.concat(rows, ignore_index=True)
+
+
+def test_every_figure_of_the_thesis_is_there():
+    assert (
+        *("3.4", "3.5", "4.1", "4.2", "4.3", "4.5", "4.6"),
+        *("4.7", "4.8", "4.9", "4.10", "4.11"),
+    ) == NUMBERS
+
+
+@pytest.mark.parametrize("number", FIGURES)
+def test_labels_differ_and_claims_are_about_curves_that_are_run(number):
+    figure = FIGURES[number]
+    labels = [curve.label for curve in figure.curves]
+    assert len(labels) == len(set(labels))
+    context = Context(number, 2, 200, -5.217)
+    claims = figure.claims(context)
+    assert len(claims) >= 4
+    verdicts = judge(claims, invented(figure), resamples=199)
+    assert {verdict.verdict for verdict in verdicts} == {"undecided"}  # 2 trials
+
+
+@pytest.mark.parametrize("number", [n for n in FIGURES if n > "4.3" or n == "4.11"])
+def test_espc_figures_run_their_controls_from_both_starts(number):
+    labels = [curve.label for curve in FIGURES[number].curves]
+    for control in ("centred", "at random, centred", "ESPC m"):
+        assert any(control in label for label in labels)
+    starts = [label for label in labels if label.endswith(", random start")]
+    assert {label.removesuffix(", random start") for label in starts} == {
+        label for label in labels if label not in starts
+    }
+
+
+def test_a_figure_is_run_drawn_judged_and_reported(tmp_path):
+    out = tmp_path / "results"
+    verdicts = reproduce(
+        "3.4", out, trials=2, episodes=120, seed=0, workers=1, progress=False
+    )
+    reproduce("4.7", out, seed=0, progress=False)
+    assert [one.verdict for one in verdicts] == ["undecided"] * len(verdicts)
+    table = (out / "3.4" / "claims.csv").read_text()
+    rows = list(csv.DictReader(table.splitlines()))
+    assert list(rows[0]) == [
+        *("figure", "claim", "estimand", "margin", "estimate"),
+        *("low", "high", "p", "trials", "verdict"),
+    ]
+    for name in ("figure.png", "evaluation.png", "bytes.png"):
+        assert (out / "3.4" / name).read_bytes().startswith(b"\x89PNG")
+    first = json.loads((out / "3.4" / "run.json").read_text())
+    again = reproduce("3.4", out, trials=2, episodes=120, seed=0, progress=False)
+    assert again == verdicts
+    assert json.loads((out / "3.4" / "run.json").read_text())["scale"] == first["scale"]
+    page = report(out, tmp_path / "REPRODUCTION.md", tmp_path / "images")
+    text = page.read_text()
+    assert "| [3.4](#figure-34-simple-grid) | 2 | 6 undecided |" in text
+    assert "images/3.4-figure.png" in text
+    assert (tmp_path / "images" / "4.7-figure.png").exists()
+    assert "threshold 0.5" in text
+    assert "The thesis says" in text
+
+
+def test_another_scale_into_the_same_folder_is_refused(tmp_path):
+    small = {"seed": 0, "progress": False, "trials": 1}
+    reproduce("3.4", tmp_path, episodes=100, **small)
+    with pytest.raises(ResultsError, match="num_episodes: 100 there, 101 asked for"):
+        reproduce("3.4", tmp_path, episodes=101, **small)
+
+
+@pytest.mark.parametrize(
+    ("number", "arguments", "error", "message"),
+    [
+        ("3.6", {}, UnknownNameError, "unknown figure '3.6'; did you mean"),
+        ("3.4", {"scale": "papr"}, UnknownNameError, "did you mean 'paper'"),
+        ("3.4", {"trials": 0}, ValueError, "trials is 0; at least 1"),
+        ("3.4", {"agents": 1.5}, ValueError, r"agents 1.5 is no share in \(0, 1\]"),
+    ],
+)
+def test_bad_arguments_are_named(tmp_path, number, arguments, error, message):
+    with pytest.raises(error, match=message):
+        reproduce(number, tmp_path, progress=False, **arguments)
+
+
+def test_a_report_of_nothing_is_refused(tmp_path):
+    with pytest.raises(ResultsError, match="no reproduced figure"):
+        report(tmp_path, tmp_path / "page.md", tmp_path / "images")
+
+
+def test_a_scale_shrinks_agents_and_messages_alike(tmp_path):
+    verdicts = reproduce(
+        "4.5", tmp_path, trials=1, episodes=2, agents=0.1, seed=0, progress=False
+    )
+    assert len(verdicts) == len(FIGURES["4.5"].claims(Context("4.5", 1, 2, None)))
+    assert (tmp_path / "4.5" / "n5").is_dir()
+    manifest = json.loads((tmp_path / "4.5" / "n5" / "manifest.json").read_text())
+    espc = manifest["study"]["cells"][0]
+    assert espc["scheme"]["m"] == 2
+    assert Scale(1, 2, 0.1).agents == 0.1
