@@ -32,7 +32,14 @@ __all__ = [
     "step_values",
 ]
 
-X_AXES = ("episode", "env_steps", "messages", "uplink_bytes", "total_bytes")
+X_AXES = (
+    "episode",
+    "env_steps",
+    "team_steps",
+    "messages",
+    "uplink_bytes",
+    "total_bytes",
+)
 Y_AXES = ("evaluation", "reward", "frequency", "size")
 PERCENTILES = (10.0, 90.0)
 
@@ -83,9 +90,10 @@ def progress_along(frame: pd.DataFrame, x: str) -> NDArray[np.float64]:
 
     Args:
         frame: Rows of one label, in order of trial and episode.
-        x: ``episode``; ``env_steps`` so far; or the sum so far, this episode included,
-            of ``messages``, of the uplink's payload (``uplink_bytes``), or of payload
-            and headers in both directions (``total_bytes``).
+        x: ``episode``; ``env_steps`` so far; ``team_steps``, those of all the trial's
+            agents; or the sum so far, this episode included, of ``messages``, of the
+            uplink's payload (``uplink_bytes``), or of payload and headers in both
+            directions (``total_bytes``).
 
     Returns:
         One float64 for each row.
@@ -94,6 +102,8 @@ def progress_along(frame: pd.DataFrame, x: str) -> NDArray[np.float64]:
         UnknownNameError: There is no such axis.
     """
     _check_name("x axis", x, X_AXES)
+    if x == "team_steps":
+        return (frame["env_steps"] * frame["num_agents"]).to_numpy(np.float64)
     if x not in _SUMMED:
         return frame[x].to_numpy(np.float64)
     amount = frame[_SUMMED[x]]

@@ -36,6 +36,7 @@ FORMATS = ("pdf", "png", "svg")
 X_LABELS: dict[str, str] = {
     "episode": "episode",
     "env_steps": "environment steps per agent",
+    "team_steps": "environment steps of all agents",
     "messages": "messages per agent",
     "uplink_bytes": "uplink payload per agent (bytes)",
     "total_bytes": "all bytes per agent\n(payload and headers, both directions)",

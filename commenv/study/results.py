@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+    from commenv.study.comparison import Comparison
+
 __all__ = ["Results", "load"]
 
 
@@ -57,7 +59,8 @@ class Results:
 
         Args:
             x: ``"episode"``, ``"env_steps"``, ``"messages"``, ``"uplink_bytes"`` or
-                ``"total_bytes"``; all but the first are totals per agent.
+                ``"total_bytes"``, totals per agent; or ``"team_steps"``, the steps of
+                all agents together.
             y: ``"evaluation"``, ``"reward"``, ``"frequency"`` or ``"size"``, or several
                 for as many panels; reward, frequency and size when left out.
             title: Above the panels.
@@ -72,6 +75,30 @@ class Results:
         if path is not None:
             save(figure, path)
         return figure
+
+    def compare(
+        self,
+        a: str,
+        b: str,
+        at: int | Mapping[str, float] | None = None,
+        y: str = "evaluation",
+    ) -> Comparison:
+        """Compares two labels, trial by trial; printed, it is a sentence.
+
+        Args:
+            a: The one label.
+            b: The other.
+            at: None for the last values, an episode, or an x axis and how much has been
+                spent on it: ``{"uplink_bytes": 1e5}``.
+            y: The column to compare.
+
+        Raises:
+            UnknownNameError: No such label, column or axis.
+            ResultsError: Other trials, fewer than 2, or no value there.
+        """
+        from commenv.study.comparison import compare
+
+        return compare(self.frame, a, b, at, y)
 
 
 def load(*directories: str | Path) -> Results:

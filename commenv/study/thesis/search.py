@@ -116,8 +116,8 @@ def _espc_is_better(context: Context) -> list[Claim]:
     controls = [
         Claim(
             figure=context.figure,
-            text="at equal environment steps, ESPC does better than ES 25",
-            estimand=at_equal(espc, "ES 25"),
+            text="at equal steps of all agents together, ESPC does better than ES 25",
+            estimand=at_equal(espc, "ES 25", "team_steps"),
             direction="greater",
             trials=context.trials,
         ),

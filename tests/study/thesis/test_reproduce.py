@@ -29,6 +29,7 @@ def invented(figure, trials=2, episodes=200):
                         "label": curve.label,
                         "trial": trial,
                         "episode": np.arange(episodes),
+                        "num_agents": 3,
                         "env_steps": steps.astype(float),
                         "evaluation": random.normal(size=episodes),
                         "reward": random.normal(size=episodes),
@@ -128,9 +129,9 @@ def test_a_report_of_nothing_is_refused(tmp_path):
 
 def test_a_scale_shrinks_agents_and_messages_alike(tmp_path):
     verdicts = reproduce(
-        "4.5", tmp_path, trials=1, episodes=2, agents=0.1, seed=0, progress=False
+        "4.5", tmp_path, trials=1, episodes=6, agents=0.1, seed=0, progress=False
     )
-    assert len(verdicts) == len(FIGURES["4.5"].claims(Context("4.5", 1, 2, None)))
+    assert len(verdicts) == len(FIGURES["4.5"].claims(Context("4.5", 1, 6, None)))
     assert (tmp_path / "4.5" / "n5").is_dir()
     manifest = json.loads((tmp_path / "4.5" / "n5" / "manifest.json").read_text())
     espc = manifest["study"]["cells"][0]
