@@ -93,3 +93,22 @@ def test_a_wrong_axis_or_ending_is_refused(folders, arguments, words, monkeypatc
     with pytest.raises(ValueError, match=words):
         commenv.load("a").plot(**arguments)
     assert not list(folders.glob("curves*"))
+
+
+def test_two_labels_are_compared_trial_by_trial():
+    results = commenv.run(
+        "SimpleGrid-v0",
+        ["dql", "ebcdql"],
+        num_trials=4,
+        num_episodes=40,
+        progress=False,
+    )
+    frame = results.frame
+    first = frame[frame["episode"] == 5].set_index(["label", "trial"])["reward"]
+    compared = results.compare("dql", "ebcdql", at=5, y="reward")
+    expected = (first["dql"] - first["ebcdql"]).mean()
+    assert compared.estimate == pytest.approx(expected)
+    assert "4 paired trials" in str(compared)
+    team = results.compare("dql", "ebcdql", at={"team_steps": 5_000}, y="reward")
+    alone = results.compare("dql", "ebcdql", at={"env_steps": 1_000}, y="reward")
+    assert team.estimate == alone.estimate
