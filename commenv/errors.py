@@ -78,7 +78,7 @@ class UnknownNameError(CommenvError, ValueError):
             parts.append("known: " + ", ".join(sorted(known)))
         if cure:
             parts.append(cure)
-        super().__init__("; ".join(parts))
+        super().__init__("; ".join(parts).replace("?; ", "? "))
         self._arguments = (kind, name, known, cure)
 
     def __reduce__(self) -> tuple[type, tuple[str, str, tuple[str, ...], str]]:

@@ -135,13 +135,19 @@ def find_features(name: str, problem: Problem) -> FeatureTable:
 
 
 def _afterstates(problem: Problem) -> FeatureTable:
-    """One-hot in the most probable next state: in a windy grid, that without wind."""
+    """One-hot in the most probable next state, the first of equals.
+
+    On the thesis' grids that is the next cell without wind. Where a wind is likelier than
+    calm, or ice as likely to turn the agent as not, it is not what the agent meant.
+    """
     mdp = problem.mdp
     if mdp is None:
         raise ValueError(
             "features 'afterstate' need the environment's tables, and it publishes "
             "none; use 'state_action'"
         )
-    likeliest = mdp.probability.argmax(axis=-1)[..., None]
-    hot = np.take_along_axis(mdp.next_state, likeliest, axis=-1)[..., 0]
-    return OneHotFeatures(hot, mdp.num_states)
+    states, actions = mdp.probability.shape[:2]
+    reached = np.zeros((states, actions, states))
+    place = np.indices(mdp.next_state.shape)
+    np.add.at(reached, (place[0], place[1], mdp.next_state), mdp.probability)
+    return OneHotFeatures(reached.argmax(axis=-1), states)

@@ -87,6 +87,8 @@ class Budget:
             name, equals, value = (piece.strip() for piece in part.partition("="))
             if name not in known:
                 raise UnknownNameError("budget setting", name, known)
+            if name in values:
+                raise ValueError(f"budget setting {name!r} is given twice")
             if not equals:
                 raise ValueError(f"budget {part!r} has no value; write {name}=...")
             values[name] = _number(name, value)

@@ -30,6 +30,7 @@ class Channel:
             hear, or none, entered on the trial's first link.
 
     Raises:
+        TypeError: A codec, budget or link of another kind, or headers not a bool.
         ValueError: An unknown medium.
     """
 
@@ -40,6 +41,12 @@ class Channel:
     medium: Literal["unicast", "broadcast"] = "unicast"
 
     def __post_init__(self) -> None:
+        kinds = {"codec": Codec, "budget": Budget, "link": Link, "headers": bool}
+        for name, kind in kinds.items():
+            if not isinstance(getattr(self, name), kind):
+                raise TypeError(
+                    f"{name} is {getattr(self, name)!r}; give a {kind.__name__}"
+                )
         if self.medium not in ("unicast", "broadcast"):
             raise ValueError(
                 f"medium {self.medium!r} is neither 'unicast' nor 'broadcast'"

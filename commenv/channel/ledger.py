@@ -109,8 +109,11 @@ class Ledger:
         return self._fates[fate, unit].reshape(self.shape).copy()
 
     def sent(self, unit: Unit = Unit.MESSAGES) -> NDArray[np.int64]:
-        """Attempted less refused: what was paid for, lost or not."""
-        return self.attempted(unit) - self.count(Fate.REFUSED, unit)
+        """What left the sender, and was paid for, whether it arrived or was lost.
+
+        That is attempted less refused; a queued message counts once it leaves.
+        """
+        return self.count(Fate.DELIVERED, unit) + self.count(Fate.LOST, unit)
 
     @property
     def penalty(self) -> NDArray[np.float64]:

@@ -91,6 +91,11 @@ class LiveChannel:
         *,
         journal: bool = False,
     ) -> None:
+        if direction == "uplink" and channel.medium == "broadcast":
+            raise ValueError(
+                "medium='broadcast' on an uplink: each agent has a message of its own; "
+                "use 'unicast'"
+            )
         trials, agents = draws.shape
         self.channel = channel
         self.shape = draws.shape

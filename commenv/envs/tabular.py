@@ -209,6 +209,10 @@ class TabularMDP:
         """
         return values.finite_horizon_values(self, policy, gamma, horizon)
 
+    def finite_horizon_optimum(self, gamma: float, horizon: int) -> NDArray[np.float64]:
+        """See :func:`commenv.envs.values.finite_horizon_optimum`."""
+        return values.finite_horizon_optimum(self, gamma, horizon)
+
     def start_value(self, state_values: ArrayLike) -> NDArray[np.float64]:
         """The expectation of values over the start distribution.
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from commenv.envs.tabular import TabularMDP
 
 __all__ = [
+    "finite_horizon_optimum",
     "finite_horizon_values",
     "greedy_policy",
     "optimal_values",
@@ -64,8 +65,7 @@ def finite_horizon_values(
             negative horizon.
     """
     _check_gamma(gamma)
-    if horizon < 0:
-        raise ValueError(f"horizon {horizon} is negative; give 0 or more steps")
+    _check_horizon(horizon)
     chances = _probabilities(mdp, policy)
     batch = chances.shape[:-2]
     flat = chances.reshape(-1, mdp.num_states, mdp.num_actions)
@@ -148,6 +148,33 @@ def optimal_values(mdp: TabularMDP, gamma: float) -> NDArray[np.float64]:
     """
     _check_gamma(gamma)
     return _optimal_total(mdp) if gamma == 1 else _policy_iteration(mdp, gamma)
+
+
+def finite_horizon_optimum(
+    mdp: TabularMDP, gamma: float, horizon: int
+) -> NDArray[np.float64]:
+    """The largest expected discounted return over the next ``horizon`` steps.
+
+    Args:
+        mdp: The tables.
+        gamma: The discount factor, in [0, 1].
+        horizon: The number of steps to go, at least 0.
+
+    Returns:
+        float64, shape (S,).
+
+    Raises:
+        ValueError: ``gamma`` outside [0, 1], or a negative horizon.
+    """
+    _check_gamma(gamma)
+    _check_horizon(horizon)
+    state_values = np.zeros(mdp.num_states)
+    for _ in range(horizon):
+        before = state_values
+        state_values = _action_values(mdp, before, gamma).max(axis=1)
+        if np.array_equal(state_values, before):
+            break
+    return state_values
 
 
 class _Sweep:
@@ -338,6 +365,11 @@ def _probabilities(mdp: TabularMDP, policy: ArrayLike) -> NDArray[np.float64]:
             f"{mdp.num_states} states and {mdp.num_actions} actions"
         )
     return array.astype(np.float64, copy=False)
+
+
+def _check_horizon(horizon: int) -> None:
+    if horizon < 0:
+        raise ValueError(f"horizon {horizon} is negative; give 0 or more steps")
 
 
 def _check_gamma(gamma: float) -> None:

@@ -54,6 +54,8 @@ class Rounds:
         """The learner broadcasts, and every agent runs one whole episode."""
         env, agents = self.env, self.agents
         observations, _ = env.reset(seed=self._seed)
+        if self._seed is not None:
+            env.hold(self.learner.parameters())
         self._seed = None
         agents.begin(env.episode)
         env.broadcast(self.learner.parameters())

@@ -62,7 +62,11 @@ COLUMNS: tuple[Column, ...] = (
     Column("refused", "float64", "uplink messages that a budget refused"),
     Column("refused_bytes", "float64", "uplink payload that a budget refused, bytes"),
     Column("lost", "float64", "uplink messages that the link lost"),
+    Column("expired", "float64", "uplink messages queued by a budget that never left"),
     Column("penalty", "float64", "cost of exceeding a budget, in units of reward"),
+    Column("downlink_refused", "float64", "broadcasts that a budget refused"),
+    Column("downlink_lost", "float64", "broadcasts that the link lost"),
+    Column("downlink_penalty", "float64", "cost of exceeding it, in units of reward"),
 )
 
 NAMES: tuple[str, ...] = tuple(column.name for column in COLUMNS)

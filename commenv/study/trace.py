@@ -3,7 +3,11 @@
     DIR/trace/00-dql/trials-00000-00024/steps-0000.parquet
     DIR/trace/00-dql/trials-00000-00024/messages-0000.parquet
 
-A block's folder appears when the block is whole.
+A block's folder appears when the block is whole. A row of ``steps`` is one environment
+step of one agent. A row of ``messages`` is one change of a message's fate: a message
+that a budget queued has a row ``in_flight`` and later a second one; ``payload`` and
+``header`` are bytes, ``clock`` the round of the change, and ``truncated`` marks a
+message that a budget cut to ``payload``.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from commenv.channel import HEADER_SIZE, LiveChannel
+from commenv.channel.frames import TRUNCATED
 from commenv.envs.batched import BatchedStep
 from commenv.study.spec import Study
 from commenv.wrappers import ChannelEnv
@@ -60,8 +65,7 @@ class Trace:
         self._agent = np.tile(np.arange(num_agents), len(trials))
         self._num_agents = num_agents
         self.follow(np.ones(len(trials), dtype=np.bool_))
-        self._steps: list[dict[str, Any]] = []
-        self._messages: list[dict[str, Any]] = []
+        self._steps, self._messages = _Rows(), _Rows()
         self._files = 0
 
     def follow(self, running: NDArray[np.bool_]) -> None:
@@ -79,7 +83,7 @@ class Trace:
     ) -> None:
         """Takes a step of the active agents."""
         rows = np.flatnonzero(active & self._followed)
-        self._steps.append(
+        self._steps.add(
             {
                 "trial": self._trial[rows],
                 "agent": self._agent[rows],
@@ -97,7 +101,9 @@ class Trace:
         """Takes the messages of a round out of the ledgers' journals."""
         for direction, channel in (("uplink", env.uplink), ("downlink", env.downlink)):
             self._take_journal(direction, channel)
-        if sum(len(part["trial"]) for part in self._steps) > _ROWS_PER_FILE:
+        self._steps.settle()
+        self._messages.settle()
+        if self._steps.count + self._messages.count > _ROWS_PER_FILE:
             self._write()
 
     def finish(self) -> None:
@@ -116,7 +122,7 @@ class Trace:
             kept = self._followed[entry.links]
             links, headers = entry.links[kept], entry.headers[kept]
             count = len(links)
-            self._messages.append(
+            self._messages.add(
                 {
                     "direction": np.full(count, direction),
                     "trial": self._trial[links],
@@ -126,6 +132,7 @@ class Trace:
                     "fate": np.full(count, entry.fate.name.lower()),
                     "payload": entry.payload[kept],
                     "header": np.full(count, HEADER_SIZE),
+                    "truncated": (headers["flags"] & TRUNCATED) > 0,
                     "clock": np.full(count, channel.clock),
                 }
             )
@@ -135,12 +142,44 @@ class Trace:
     def _write(self) -> None:
         import pyarrow.parquet as pq
 
-        for name, parts in (("steps", self._steps), ("messages", self._messages)):
-            if parts:
+        for name, rows in (("steps", self._steps), ("messages", self._messages)):
+            if rows.count:
                 path = self._draft / f"{name}-{self._files:04d}.parquet"
-                pq.write_table(_joined(parts), path, compression="zstd")
-            parts.clear()
+                pq.write_table(rows.take(), path, compression="zstd")
         self._files += 1
+
+
+class _Rows:
+    """Rows of a table, as they come: many small parts in a round, then one for it."""
+
+    def __init__(self) -> None:
+        self._round: list[dict[str, Any]] = []
+        self._parts: list[dict[str, Any]] = []
+        self.count = 0
+
+    def add(self, part: dict[str, Any]) -> None:
+        """Takes some rows of the round that is being played."""
+        self._round.append(part)
+
+    def settle(self) -> None:
+        """Joins the round's rows; many small arrays would take far more memory."""
+        if self._round:
+            self._parts.append(_joined(self._round))
+            self.count += len(self._parts[-1]["trial"])
+            self._round = []
+
+    def take(self) -> pa.Table:
+        """All settled rows, which are then forgotten."""
+        import pyarrow as pa
+
+        columns = _joined(self._parts)
+        self._parts, self.count = [], 0
+        return pa.table(
+            {
+                name: pa.array(values if values.ndim == 1 else list(values))
+                for name, values in columns.items()
+            }
+        )
 
 
 def _cells(values: NDArray[Any]) -> Any:
@@ -148,11 +187,5 @@ def _cells(values: NDArray[Any]) -> Any:
     return values if values.ndim == 1 else values.reshape(len(values), -1)
 
 
-def _joined(parts: list[dict[str, Any]]) -> pa.Table:
-    import pyarrow as pa
-
-    columns = {}
-    for name in parts[0]:
-        values = np.concatenate([part[name] for part in parts])
-        columns[name] = pa.array(values if values.ndim == 1 else list(values))
-    return pa.table(columns)
+def _joined(parts: list[dict[str, Any]]) -> dict[str, NDArray[Any]]:
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

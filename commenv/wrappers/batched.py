@@ -217,12 +217,28 @@ class ChannelEnv:
         self._check_reset()
         return self.downlink.broadcast(parameters)
 
+    def hold(self, parameters: NDArray[np.void]) -> None:
+        """Lets every agent hold parameters that it did not have to be sent.
+
+        An algorithm's start is known on both sides before the first message, as its
+        settings are; it costs nothing.
+
+        Args:
+            parameters: Structured array, shape (trials,).
+
+        Raises:
+            NotResetError: Before the first reset.
+        """
+        self._check_reset()
+        self._parameters = np.repeat(parameters, self.shape[1])
+
     def receive_broadcast(self) -> NDArray[np.void] | None:
         """The last parameters that each agent received.
 
         Returns:
-            Structured array, shape (trials, agents); zeros for an agent that has not
-            received any yet. None before the first broadcast has reached anybody.
+            Structured array, shape (trials, agents). An agent that has not received any
+            yet holds what :meth:`hold` gave it, or else zeros; None before the first
+            broadcast has reached anybody and nothing was held.
 
         Raises:
             NotResetError: Before the first reset.
@@ -265,7 +281,11 @@ class ChannelEnv:
             refused=up.refused,
             refused_bytes=up.refused_bytes,
             lost=up.lost,
+            expired=up.expired,
             penalty=up.penalty,
+            downlink_refused=down.refused,
+            downlink_lost=down.lost,
+            downlink_penalty=down.penalty,
         )
 
     def close(self) -> None:

@@ -28,7 +28,8 @@ class Metrics:
         frequency: float64: 1 where the agent sent at least one message, else 0; its
             mean is the share of agents that sent.
         messages: int64: uplink messages sent, that is attempted less refused: what a
-            link then loses was paid for.
+            link then loses was paid for. A queued message counts in the episode in
+            which it leaves.
         size: int64: uplink payload bytes sent, as really encoded; headers are
             included where the channel is told to count them.
         header_size: int64: uplink header bytes sent.
@@ -38,8 +39,12 @@ class Metrics:
         refused: int64: uplink messages that a budget refused.
         refused_bytes: int64: uplink payload bytes that a budget refused or cut off.
         lost: int64: uplink messages that the link lost.
+        expired: int64: uplink messages that a budget queued and that never left.
         penalty: float64: the price of uplink messages beyond a budget; it is not
             subtracted from ``reward``.
+        downlink_refused: int64: broadcasts to the agent that a budget refused.
+        downlink_lost: int64: broadcasts to the agent that the link lost.
+        downlink_penalty: float64: the price of broadcasts beyond a budget.
     """
 
     reward: NDArray[np.float64]
@@ -55,7 +60,11 @@ class Metrics:
     refused: NDArray[np.int64]
     refused_bytes: NDArray[np.int64]
     lost: NDArray[np.int64]
+    expired: NDArray[np.int64]
     penalty: NDArray[np.float64]
+    downlink_refused: NDArray[np.int64]
+    downlink_lost: NDArray[np.int64]
+    downlink_penalty: NDArray[np.float64]
 
     def mean_over_agents(self) -> dict[str, NDArray[np.float64]]:
         """Every metric's mean over a trial's agents: float64, shape (trials,)."""
@@ -77,6 +86,7 @@ class Traffic:
     refused: NDArray[np.int64]
     refused_bytes: NDArray[np.int64]
     lost: NDArray[np.int64]
+    expired: NDArray[np.int64]
     penalty: NDArray[np.float64]
 
     @classmethod
@@ -89,6 +99,7 @@ class Traffic:
             refused=ledger.count(Fate.REFUSED, Unit.MESSAGES),
             refused_bytes=ledger.count(Fate.REFUSED, Unit.PAYLOAD),
             lost=ledger.count(Fate.LOST, Unit.MESSAGES),
+            expired=ledger.count(Fate.EXPIRED, Unit.MESSAGES),
             penalty=ledger.penalty,
         )
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 import commenv  # noqa: F401 - registers the ids
-from commenv.envs import TabularMDP, greedy_policy
+from commenv.envs import TabularMDP, greedy_policy, make_batched
 
 CODES_WIND = {"down": 0.3, "left": 0.3}
 
@@ -271,3 +271,33 @@ def test_policy_values_takes_one_policy_and_a_horizon_is_not_negative():
         mdp.policy_values(np.zeros((3, 2), dtype=int), 1)
     with pytest.raises(ValueError, match="horizon -1 is negative"):
         mdp.finite_horizon_values([0, 0], 1, -1)
+
+
+@pytest.mark.parametrize("gamma", [0.9, 1.0])
+def test_the_best_of_few_steps_is_the_best_of_all_policies_for_them(gamma):
+    """Brute force over every sequence of actions, on a grid without wind."""
+    mdp = make_batched("SimpleGrid-v0", 1, env_kwargs={"size": 2}).mdp
+
+    def best(state, steps):
+        if steps == 0:
+            return 0.0
+        totals = []
+        for action in range(5):
+            following = mdp.next_state[state, action, 0]
+            reward = mdp.reward[state, action, 0]
+            ends = mdp.terminated[state, action, 0]
+            ahead = 0.0 if ends else best(following, steps - 1)
+            totals.append(reward + gamma * ahead)
+        return max(totals)
+
+    for horizon in range(5):
+        expected = [best(state, horizon) for state in range(4)]
+        found = mdp.finite_horizon_optimum(gamma, horizon)
+        np.testing.assert_allclose(found, expected, rtol=1e-15)
+
+
+def test_a_long_horizon_is_as_good_as_none():
+    mdp = make_batched("WindyGrid-v0", 1).mdp
+    np.testing.assert_allclose(
+        mdp.finite_horizon_optimum(0.9, 400), mdp.optimal_values(0.9), atol=1e-12
+    )

@@ -86,6 +86,7 @@ def test_a_round_broadcasts_acts_selects_sends_and_updates_in_this_order():
     log = Log()
     metrics = list(rounds_of(log, Always()).play(2))
     assert log == [
+        ("parameters",),  # what everybody knows beforehand
         ("begin", 0),
         ("parameters",),
         ("receive", [[0.0, 0.0]]),

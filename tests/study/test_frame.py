@@ -45,7 +45,11 @@ def test_the_columns_are_the_promised_ones_in_order():
         "refused",
         "refused_bytes",
         "lost",
+        "expired",
         "penalty",
+        "downlink_refused",
+        "downlink_lost",
+        "downlink_penalty",
     )
     assert KEY == ("label", "trial", "episode")
 

@@ -102,10 +102,17 @@ def test_the_trace_adds_up_to_the_frame(tmp_path, name, block):
         assert (payload == np.minimum(offered, 500)).all()
     else:
         assert (payload == offered).all()
-    sent = first[first["fate"] != "refused"].groupby(KEY)["payload"].sum()
+    # A queued message counts in the round in which it leaves.
+    left = up[up["fate"].isin(["delivered", "lost"])]
+    sent = left.assign(episode=left["clock"] - 1).groupby(KEY)["payload"].sum()
     size = totals(frame, "size")
     assert (sent.reindex(size.index, fill_value=0) == size).all()
 
+    assert up["truncated"].any() == (name == "truncate")
+    expired = totals(frame, "expired")
+    gone = by_fate.get("expired", empty)
+    gone = gone.assign(episode=gone["clock"] - 1)
+    assert (counted(gone, expired) == expired).all()
     if name == "perfect":
         assert set(by_fate) == {"delivered"}
     if name == "queue":  # one goes out, two wait; the oldest goes first next time

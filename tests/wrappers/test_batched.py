@@ -132,6 +132,36 @@ def test_every_agent_holds_the_last_parameters_that_it_received():
         np.testing.assert_array_equal(env.receive_broadcast()["value"], held)
 
 
+def test_an_agent_that_has_heard_nothing_keeps_what_it_held():
+    env = make(1, 3, downlink=Channel(budget=Budget(messages=1, scope="team")))
+    env.reset(seed=0)
+    start = np.zeros(1, STEP)
+    start["value"] = 5.0
+    env.hold(start)
+    assert env.receive_broadcast()["value"].tolist() == [[5.0, 5.0, 5.0]]
+    assert env.metrics.downlink_size.tolist() == [[0, 0, 0]]
+    news = np.zeros(1, STEP)
+    news["value"] = 7.0
+    env.broadcast(news)
+    assert sorted(env.receive_broadcast()["value"][0]) == [5.0, 5.0, 7.0]
+    assert env.metrics.downlink_refused.sum() == 2
+
+
+def test_a_queued_message_is_sent_when_it_leaves_and_never_if_it_expires():
+    queue = Budget(messages=1, scope="team", exceed="queue", max_wait=1)
+    env = make(1, 3, uplink=Channel(budget=queue))
+    env.reset(seed=0)
+    env.send(records([[1, 1, 1]]))
+    assert env.metrics.messages.sum() == 1
+    assert env.metrics.size.sum() == 12
+    env.reset()
+    assert env.metrics.messages.sum() == 1
+    assert env.metrics.expired.sum() == 0
+    env.reset()
+    assert env.metrics.messages.sum() == 0
+    assert env.metrics.expired.sum() == 1
+
+
 def test_a_broadcast_medium_is_charged_once_for_each_trial():
     env = make(2, 3, downlink=Channel(medium="broadcast"))
     env.reset(seed=0)
