@@ -1,7 +1,7 @@
 """commenv: reinforcement learning with a metered, budgeted message channel.
 
-Importing it registers the environments with Gymnasium. ``run`` and ``load`` need the
-extra ``study``; everything else needs no extra.
+Importing it registers the environments with Gymnasium. ``run``, ``load`` and
+``load_policy`` need the extra ``study``; everything else needs no extra.
 """
 
 from commenv.channel import (
@@ -16,7 +16,7 @@ from commenv.channel import (
 from commenv.draws import Draws
 from commenv.envs import TabularMDP
 from commenv.registration import register_envs
-from commenv.study import Results, load, run
+from commenv.study import Results, load, load_policy, run
 from commenv.wrappers import ChannelEnv, Metrics, batched_env
 
 __version__ = "0.1.0"
@@ -37,6 +37,7 @@ __all__ = [
     "__version__",
     "batched_env",
     "load",
+    "load_policy",
     "register_envs",
     "run",
 ]

@@ -1,4 +1,4 @@
-"""The command line: ``commenv list | run | show | plot | reproduce | report``."""
+"""The command line: ``list | run | show | plot | evaluate | reproduce | report``."""
 
 from __future__ import annotations
 
@@ -107,6 +107,32 @@ def _plot(options: argparse.Namespace) -> None:
     path = options.out or Path(options.directories[0]) / "curves.png"
     commenv.load(*options.directories).plot(x=options.x, y=options.y, path=path)
     print(f"picture: {path}")
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from commenv.study.animation import check_picture, draw
+    from commenv.study.evaluation import evaluate, render
+
+    if options.render:
+        check_picture(options.render)
+    rows = evaluate(
+        options.directory,
+        label=options.label,
+        trial=options.trial,
+        episodes=options.episodes,
+        seed=options.seed,
+        allow=options.allow,
+    )
+    print(render(rows))
+    if options.render:
+        policy = commenv.load_policy(
+            options.directory, rows[0].label, options.trial, allow=options.allow
+        )
+        drawn = draw(policy, options.render, seed=options.seed)
+        print(
+            f"\npicture: {options.render} (an episode of {policy.cell.label}, trial "
+            f"{policy.trial}: {drawn.steps} steps, return {drawn.total:.4g})"
+        )
 
 
 def _reproduce(options: argparse.Namespace) -> None:
@@ -221,6 +247,9 @@ def _parser() -> argparse.ArgumentParser:
     for sub in (show, plot):
         sub.add_argument("directories", nargs="+", metavar="DIR", help="results folder")
     _add_plot_options(plot)
+    _add_evaluate_options(
+        command("evaluate", _evaluate, "play a study's trained policies again")
+    )
     reproduce = command("reproduce", _reproduce, "run figures of the thesis again")
     _add_reproduce_options(reproduce)
     report = command("report", _report, "write a page about reproduced figures")
@@ -294,6 +323,29 @@ def _add_run_options(run: argparse.ArgumentParser) -> None:
     how.add_argument("--quiet", action="store_true", help="no progress")
 
 
+def _add_evaluate_options(evaluate: argparse.ArgumentParser) -> None:
+    evaluate.add_argument("directory", metavar="DIR", help="results folder")
+    evaluate.add_argument("--label", help="one label; default: all")
+    evaluate.add_argument("--trial", type=int, metavar="N", help="one trial")
+    evaluate.add_argument(
+        "--episodes", type=int, default=100, metavar="N", help="of each (default 100)"
+    )
+    evaluate.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="of the episodes (default 0)"
+    )
+    evaluate.add_argument(
+        "--render", metavar="FILE", help="draw an episode of the first label: .gif"
+    )
+    evaluate.add_argument(
+        "--allow",
+        action="append",
+        default=[],
+        metavar="MODULE:NAME",
+        help="import this name that the folder's settings hold (repeat for several); "
+        "importing runs code, so allow what you trust",
+    )
+
+
 def _add_reproduce_options(reproduce: argparse.ArgumentParser) -> None:
     reproduce.add_argument(
         "figures", nargs="+", metavar="FIGURE", help="3.4, 3.5, 4.1 ... 4.11, or all"
@@ -328,7 +380,7 @@ def _add_plot_options(plot: argparse.ArgumentParser) -> None:
         "--x",
         default="episode",
         metavar="AXIS",
-        help="episode, env_steps, messages, uplink_bytes or total_bytes",
+        help="episode, env_steps, team_steps, messages, uplink_bytes or total_bytes",
     )
     plot.add_argument(
         "--y",

@@ -220,7 +220,10 @@ class DAVIALearner(Learner):
             total / received
         )
 
+    def policy(self) -> NDArray[np.float64]:
+        """The greedy policy, ties at random."""
+        return greedy_policy(self._features.values(self.memory["w"]))
+
     def evaluate(self, episode: int) -> NDArray[np.float64]:
-        """The value of the greedy policy, ties at random."""
-        greedy = greedy_policy(self._features.values(self.memory["w"]))
-        return self._problem.evaluator.table_values(greedy, episode)
+        """The value of the greedy policy."""
+        return self._problem.evaluator.policy_values(self.policy(), episode)

@@ -168,7 +168,10 @@ class QLearner(Learner):
         count = np.bincount(pair, minlength=q.size).reshape(q.shape)
         self.memory["q"] = q + self.alpha * total / np.maximum(count, 1)
 
+    def policy(self) -> NDArray[np.float64]:
+        """The greedy policy, ties at random."""
+        return greedy_policy(self.memory["q"])
+
     def evaluate(self, episode: int) -> NDArray[np.float64]:
-        """The value of the greedy policy, ties at random."""
-        greedy = greedy_policy(self.memory["q"])
-        return self._problem.evaluator.table_values(greedy, episode)
+        """The value of the greedy policy."""
+        return self._problem.evaluator.policy_values(self.policy(), episode)

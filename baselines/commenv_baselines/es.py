@@ -50,7 +50,7 @@ from commenv.channel import Messages, Received
 from commenv.draws import Draws
 from commenv.learning import Agents, Algorithm, Learner, Problem, Signal, Transition
 from commenv_baselines.optimizers import Adam, Momentum, Normalized, Optimizer
-from commenv_baselines.policies import MLP, Players, TablePlayers
+from commenv_baselines.policies import MLP, Greedy, Players, TablePlayers
 from commenv_baselines.shaping import SHAPINGS, with_worst
 
 __all__ = ["ES", "RETURN", "ESAgents", "ESLearner", "Noise"]
@@ -336,10 +336,13 @@ class ESLearner(Learner):
             gradient[trial] += (weights[mine, None] * noise[mine]).sum(axis=0)
         return gradient, count > 0
 
+    def policy(self) -> Greedy:
+        """The unperturbed policy."""
+        return self._policy.greedy(self.memory["theta"])
+
     def evaluate(self, episode: int) -> Array:
         """The value of the unperturbed policy."""
-        act = self._policy.greedy(self.memory["theta"])
-        return self._problem.evaluator.values(act, episode)
+        return self._problem.evaluator.policy_values(self.policy(), episode)
 
     def _checked(self, messages: Received) -> Array:
         """The returns; invalid ones are counted, the first time with a warning."""

@@ -12,7 +12,7 @@ and no linear-algebra library decides how to split it.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
@@ -25,7 +25,7 @@ from commenv.errors import MissingExtraError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["MLP", "Players", "TablePlayers"]
+__all__ = ["MLP", "Greedy", "Players", "TablePlayers"]
 
 Array = NDArray[np.float64]
 Layers = list[tuple[Array, Array]]
@@ -90,25 +90,9 @@ class MLP:
         players = Players(self, theta)
         return self.forward(players.layers, observations[players.rows]).T[: len(theta)]
 
-    def greedy(self, theta: Array) -> Callable[[NDArray[Any]], NDArray[Any]]:
-        """A function from observations to actions, for :class:`commenv.learning.Act`.
-
-        Args:
-            theta: One policy for each trial, shape (trials, q).
-
-        Returns:
-            A function of observations with a flat, trial-major leading axis, the same
-            number of rows for each trial in every call.
-        """
-        players: list[Players | TablePlayers] = []
-
-        def act(observations: NDArray[Any]) -> NDArray[Any]:
-            if not players:
-                each = len(observations) // len(theta)
-                players.append(self.players(np.repeat(theta, each, axis=0)))
-            return players[0].act(observations)
-
-        return act
+    def greedy(self, theta: Array) -> Greedy:
+        """One policy for each trial, theta of shape (trials, q)."""
+        return Greedy(self, theta)
 
     def players(self, theta: Array) -> Players | TablePlayers:
         """The quickest way to act many times with parameters (rows, q)."""
@@ -171,6 +155,36 @@ class MLP:
                 linear.bias.copy_(torch.from_numpy(biases[..., 0].copy()))
             modules += [linear, torch.nn.Tanh()]
         return torch.nn.Sequential(*modules)
+
+
+class Greedy:
+    """Policies as a function from observations to actions.
+
+    It is an :data:`commenv.learning.evaluation.Act`: observations have a flat,
+    trial-major leading axis, the same number of rows for each trial.
+
+    Args:
+        mlp: The sizes.
+        theta: float64, shape (trials, q).
+    """
+
+    def __init__(self, mlp: MLP, theta: Array) -> None:
+        self._mlp = mlp
+        self._theta = theta
+        self._rows = 0
+        self._players: Players | TablePlayers | None = None
+
+    def __call__(self, observations: NDArray[Any]) -> NDArray[Any]:
+        """One action for each row."""
+        if self._players is None or len(observations) != self._rows:
+            self._rows = len(observations)
+            each = self._rows // len(self._theta)
+            self._players = self._mlp.players(np.repeat(self._theta, each, axis=0))
+        return self._players.act(observations)
+
+    def to_torch(self, trial: int = 0) -> torch.nn.Module:
+        """The policy of the trial at this position; see :meth:`MLP.to_torch`."""
+        return self._mlp.to_torch(self._theta[trial])
 
 
 class Players:

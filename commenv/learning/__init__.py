@@ -7,7 +7,12 @@ from commenv.learning.algorithm import (
     Problem,
     Transition,
 )
-from commenv.learning.evaluation import Evaluator, ExactEvaluator, PlayedEvaluator
+from commenv.learning.evaluation import (
+    Evaluator,
+    ExactEvaluator,
+    PlayedEvaluator,
+    Policy,
+)
 from commenv.learning.plugins import make_algorithm, make_scheme, plugin_names
 from commenv.learning.rounds import Rounds
 from commenv.learning.scheme import Scheme, SchemeDraws, Signal
@@ -21,6 +26,7 @@ __all__ = [
     "ExactEvaluator",
     "Learner",
     "PlayedEvaluator",
+    "Policy",
     "Problem",
     "Rounds",
     "Scheme",

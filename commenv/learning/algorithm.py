@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from commenv.channel import Messages, Received
 from commenv.draws import Draws
 from commenv.envs import TabularMDP
-from commenv.learning.evaluation import Evaluator
+from commenv.learning.evaluation import Evaluator, Policy
 from commenv.learning.scheme import Signal
 
 __all__ = ["Agents", "Algorithm", "Learner", "Problem", "Transition"]
@@ -58,8 +58,10 @@ class Problem:
 
     @property
     def deterministic(self) -> bool:
-        """Whether the tables say that nothing is random; False where there are none."""
-        return self.mdp is not None and self.mdp.deterministic
+        """Whether the tables say that no step is random; False where there are none."""
+        return self.mdp is not None and bool(
+            (self.mdp.probability.max(axis=-1) == 1).all()
+        )
 
 
 class Transition(NamedTuple):
@@ -118,7 +120,8 @@ class Learner(ABC):
     """The learner's half: it knows of the agents what the uplink delivered.
 
     Attributes:
-        memory: Arrays of shape (trials, ...).
+        memory: Arrays of numbers of shape (trials, ...). They say all that was learned:
+            with them another learner of the same settings has the same policy.
     """
 
     memory: dict[str, NDArray[Any]]
@@ -130,6 +133,17 @@ class Learner(ABC):
     @abstractmethod
     def update(self, messages: Received) -> None:
         """Learns from the messages of one round."""
+
+    def policy(self) -> Policy:
+        """What was learned: the greedy or unperturbed policy of every trial.
+
+        A function with a method ``to_torch(trial)`` can be exported.
+
+        Raises:
+            NotImplementedError: The algorithm does not say; it can then not be played
+                again after a study.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no policy()")
 
     @abstractmethod
     def evaluate(self, episode: int) -> NDArray[np.float64]:

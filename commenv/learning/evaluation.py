@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +13,36 @@ from numpy.typing import NDArray
 from commenv.draws import Draws, UniformStream
 from commenv.envs import BatchedEnv, TabularMDP
 
-__all__ = ["Act", "Evaluator", "ExactEvaluator", "PlayedEvaluator"]
+__all__ = [
+    "Act",
+    "Evaluator",
+    "ExactEvaluator",
+    "Played",
+    "PlayedEvaluator",
+    "Policy",
+]
 
 Act = Callable[[NDArray[Any]], NDArray[Any]]
 """A deterministic policy for all trials: observations with a flat, trial-major leading
 axis, the same number of rows for each trial, to as many actions."""
+
+Policy: TypeAlias = NDArray[np.float64] | Act
+"""What a learner has learned, for all trials: a table of action probabilities, shape
+(trials, states, actions), or a function."""
+
+
+class Played(NamedTuple):
+    """Episodes that were played with a policy; arrays of shape (trials, episodes).
+
+    Attributes:
+        returns: Discounted returns, float64.
+        totals: Returns without a discount, float64.
+        lengths: Steps, int64.
+    """
+
+    returns: NDArray[np.float64]
+    totals: NDArray[np.float64]
+    lengths: NDArray[np.int64]
 
 
 class Evaluator(ABC):
@@ -25,6 +51,12 @@ class Evaluator(ABC):
     Values are expected discounted returns from the start: float64, shape (trials,).
     The episode is the round that is evaluated; it addresses the draws of play.
     """
+
+    def policy_values(self, policy: Policy, episode: int) -> NDArray[np.float64]:
+        """Values of policies of either form."""
+        if isinstance(policy, np.ndarray):
+            return self.table_values(policy, episode)
+        return self.values(policy, episode)
 
     @abstractmethod
     def table_values(
@@ -95,34 +127,55 @@ class PlayedEvaluator(Evaluator):
             )
         self.draws = Draws(draws.seed, draws.trials, num_episodes)
         self.gamma = gamma
-        self.world = make_world(len(draws.trials) * num_episodes)
+        self._make_world = make_world
+
+    @cached_property
+    def world(self) -> BatchedEnv:
+        """One instance for each trial and episode, made when it is first needed."""
+        trials, episodes = self.draws.shape
+        return self._make_world(trials * episodes)
 
     def table_values(
         self, policy: NDArray[np.float64], episode: int
     ) -> NDArray[np.float64]:
         """Plays with actions drawn from the policy."""
+        return self.play(policy, episode).returns.mean(axis=1)
+
+    def values(self, act: Act, episode: int) -> NDArray[np.float64]:
+        """Plays with the policy's actions."""
+        return self.play(act, episode).returns.mean(axis=1)
+
+    def play(self, policy: Policy, episode: int) -> Played:
+        """Plays the episodes of every trial, all at once."""
+        act = self._drawn(policy, episode) if isinstance(policy, np.ndarray) else policy
+        observations = self.world.reset(
+            self.draws.world(episode, purpose="evaluation environment")
+        )
+        active = np.ones(self.world.num_envs, dtype=np.bool_)
+        returns, totals = np.zeros((2, self.world.num_envs))
+        lengths, discount = np.zeros(self.world.num_envs, dtype=np.int64), 1.0
+        while active.any():
+            step = self.world.step(act(observations), active)
+            returns += discount * step.rewards
+            totals += step.rewards
+            lengths += active
+            discount *= self.gamma
+            active &= ~(step.terminated | step.truncated)
+            observations = step.observations
+        shape = self.draws.shape
+        return Played(
+            returns.reshape(shape), totals.reshape(shape), lengths.reshape(shape)
+        )
+
+    def _drawn(self, table: NDArray[np.float64], episode: int) -> Act:
+        """Draws actions from a table's probabilities."""
         trials, episodes = self.draws.shape
         rows = np.repeat(np.arange(trials), episodes)
-        thresholds = np.cumsum(policy, axis=-1)[..., :-1]
+        thresholds = np.cumsum(table, axis=-1)[..., :-1]
         choices: UniformStream = self.draws.stream("evaluation policy", episode)
 
         def act(states: NDArray[Any]) -> NDArray[Any]:
             uniforms = choices.next()[:, None]
             return (uniforms >= thresholds[rows, states]).sum(axis=1)
 
-        return self.values(act, episode)
-
-    def values(self, act: Act, episode: int) -> NDArray[np.float64]:
-        """Plays with the policy's actions."""
-        observations = self.world.reset(
-            self.draws.world(episode, purpose="evaluation environment")
-        )
-        active = np.ones(self.world.num_envs, dtype=np.bool_)
-        returns, discount = np.zeros(self.world.num_envs), 1.0
-        while active.any():
-            step = self.world.step(act(observations), active)
-            returns += discount * step.rewards
-            discount *= self.gamma
-            active &= ~(step.terminated | step.truncated)
-            observations = step.observations
-        return returns.reshape(self.draws.shape).mean(axis=1)
+        return act

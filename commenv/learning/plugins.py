@@ -13,7 +13,14 @@ from commenv.errors import UnknownNameError
 from commenv.learning.algorithm import Algorithm
 from commenv.learning.scheme import Scheme
 
-__all__ = ["find", "make_algorithm", "make_scheme", "plugin_names", "reference_of"]
+__all__ = [
+    "find",
+    "is_registered",
+    "make_algorithm",
+    "make_scheme",
+    "plugin_names",
+    "reference_of",
+]
 
 ALGORITHMS = "commenv.algorithms"
 SCHEMES = "commenv.schemes"
@@ -41,6 +48,17 @@ def find(reference: str, group: str) -> type[Any]:
     )
 
 
+def is_registered(reference: str, group: str) -> bool:
+    """Whether an installed package has registered the class ``module:Class``.
+
+    Nothing is imported in order to find out, but for what packages have registered.
+    """
+    entries = entry_points(group=group)
+    return any(entry.value == reference for entry in entries) or any(
+        _reference(entry.load()) == reference for entry in entries
+    )
+
+
 def make_algorithm(reference: str, settings: dict[str, Any]) -> Algorithm:
     """An algorithm with the given settings, the others at their defaults.
 
@@ -63,7 +81,11 @@ def make_scheme(reference: str, settings: dict[str, Any]) -> Scheme:
 
 def reference_of(plugin: Algorithm | Scheme) -> str:
     """The ``module:Class`` by which a plug-in object can be made again."""
-    return f"{type(plugin).__module__}:{type(plugin).__qualname__}"
+    return _reference(type(plugin))
+
+
+def _reference(cls: type[Any]) -> str:
+    return f"{cls.__module__}:{cls.__qualname__}"
 
 
 def _import(reference: str, kind: str) -> type[Any]:

@@ -3,5 +3,16 @@
 from commenv.study.results import Results, load
 from commenv.study.run import execute, run
 from commenv.study.spec import Cell, Study, cells
+from commenv.study.trained import TrainedPolicy, load_policy
 
-__all__ = ["Cell", "Results", "Study", "cells", "execute", "load", "run"]
+__all__ = [
+    "Cell",
+    "Results",
+    "Study",
+    "TrainedPolicy",
+    "cells",
+    "execute",
+    "load",
+    "load_policy",
+    "run",
+]

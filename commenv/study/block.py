@@ -13,9 +13,16 @@ from numpy.typing import NDArray
 from commenv.draws import Draws
 from commenv.envs.batched import BatchedEnv
 from commenv.envs.making import make_batched
-from commenv.learning import ExactEvaluator, PlayedEvaluator, Problem, Rounds
+from commenv.learning import (
+    ExactEvaluator,
+    Learner,
+    PlayedEvaluator,
+    Problem,
+    Rounds,
+)
 from commenv.learning.evaluation import Evaluator
 from commenv.study.frame import COLUMNS
+from commenv.study.policies import Memory, check_memory
 from commenv.study.spec import Cell, Study
 from commenv.wrappers import ChannelEnv
 
@@ -24,7 +31,7 @@ if TYPE_CHECKING:
 
     from commenv.study.trace import Trace
 
-__all__ = ["optimum_of", "run_block"]
+__all__ = ["optimum_of", "problem_of", "run_block", "world_of"]
 
 _COSTS = {
     "env_steps": "episode_length",
@@ -39,12 +46,13 @@ def optimum_of(study: Study, cell: Cell) -> float | None:
     """The exact optimal value of the start, time limit ignored; None where not known.
 
     Raises:
-        ValueError: The algorithm does not fit the environment.
+        ValueError: The algorithm does not fit the environment, or its learner remembers
+            what cannot be kept.
     """
-    world = _world(cell, 1)  # the least that tells whether the algorithm fits
-    problem = _problem(replace(study, evaluation_episodes=1), cell, [0], world)
+    world = world_of(cell, 1)  # the least that tells whether the algorithm fits
+    problem = problem_of(replace(study, evaluation_episodes=1), cell, [0], world)
     cell.algorithm.agents(problem)
-    cell.algorithm.learner(problem)
+    check_memory(cell.algorithm.learner(problem).memory, cell.algorithm.name)
     world.close()
     if world.mdp is None:
         return None
@@ -63,6 +71,7 @@ def run_block(
     *,
     report: Callable[[int], None] = lambda count: None,
     trace: Trace | None = None,
+    keep: Callable[[Memory], None] = lambda memory: None,
 ) -> pa.Table:
     """Runs some trials of a cell together.
 
@@ -72,12 +81,14 @@ def run_block(
         trials: The trials' numbers; what a trial gives does not depend on the others.
         report: Called after each round with the number of trials that played it.
         trace: Told of every step and message, if given.
+        keep: Called at the end with the learner's memory, of each trial as it was when
+            the trial stopped.
 
     Returns:
         A table of :data:`commenv.study.frame.COLUMNS`, ordered by trial and episode.
     """
     env, rounds = _set_up(study, cell, trials, trace)
-    series = _Series(study, len(trials))
+    series, learned = _Series(study, len(trials)), _Learned(rounds.learner)
     for episode, metrics in enumerate(rounds.play(study.num_episodes)):
         running = series.running.copy()
         series.add(metrics.mean_over_agents())
@@ -85,13 +96,16 @@ def run_block(
             trace.on_round(env)
             trace.follow(series.running)
         due = (episode + 1) % study.evaluate_every == 0
-        if due or (running & ~series.running).any():
-            which = running if due else running & ~series.running
+        stopped = running & ~series.running
+        learned.keep(stopped)
+        if due or stopped.any():
+            which = running if due else stopped
             series.evaluate(which, rounds.learner.evaluate(episode))
         report(int(running.sum()))
         if not series.running.any():
             break
     env.close()
+    keep(learned.memory)
     return _table(study, cell, trials, series)
 
 
@@ -133,7 +147,25 @@ class _Series:
         return np.stack(self.taken, axis=1)
 
 
-def _world(cell: Cell, num_envs: int) -> Any:
+class _Learned:
+    """A copy of the learner's memory, each trial's from the round in which it stopped.
+
+    The batch plays on after that, for as long as any of its trials does.
+    """
+
+    def __init__(self, learner: Learner) -> None:
+        self._learner = learner
+        self.memory = {name: one.copy() for name, one in learner.memory.items()}
+
+    def keep(self, stopped: NDArray[np.bool_]) -> None:
+        """Takes the present memory of some trials."""
+        if stopped.any():
+            for name, values in self._learner.memory.items():
+                self.memory[name][stopped] = values[stopped]
+
+
+def world_of(cell: Cell, num_envs: int) -> Any:
+    """A batch of instances of a cell's environment."""
     return make_batched(
         cell.environment,
         num_envs,
@@ -145,7 +177,7 @@ def _world(cell: Cell, num_envs: int) -> Any:
 def _set_up(
     study: Study, cell: Cell, trials: Sequence[int], trace: Trace | None
 ) -> tuple[ChannelEnv, Rounds]:
-    world = _world(cell, len(trials) * study.num_agents)
+    world = world_of(cell, len(trials) * study.num_agents)
     env = ChannelEnv(
         world,
         trials,
@@ -156,7 +188,7 @@ def _set_up(
         journal=trace is not None,
     )
     env.observer = trace
-    problem = _problem(study, cell, trials, world)
+    problem = problem_of(study, cell, trials, world)
     rounds = Rounds(
         env,
         cell.algorithm.agents(problem),
@@ -167,7 +199,8 @@ def _set_up(
     return env, rounds
 
 
-def _problem(study: Study, cell: Cell, trials: Sequence[int], world: Any) -> Problem:
+def problem_of(study: Study, cell: Cell, trials: Sequence[int], world: Any) -> Problem:
+    """What a cell's algorithm is told about its task."""
     draws = Draws(study.seed, trials, study.num_agents)
     return Problem(
         draws=draws,
@@ -188,7 +221,7 @@ def _evaluator(study: Study, cell: Cell, world: Any, draws: Draws) -> Evaluator:
         )
 
     def make_world(num_envs: int) -> BatchedEnv:
-        return _world(cell, num_envs)
+        return world_of(cell, num_envs)
 
     return PlayedEvaluator(make_world, draws, study.gamma, study.evaluation_episodes)
 

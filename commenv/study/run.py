@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from commenv.channel import Channel
-from commenv.errors import MissingExtraError
 from commenv.learning import Algorithm, Scheme
 from commenv.study.block import optimum_of, run_block
+from commenv.study.policies import Memory
 from commenv.study.progress import Progress
 from commenv.study.results import Results
 from commenv.study.spec import Study, cells
-from commenv.study.store import Store
+from commenv.study.store import Store, check_extra
 from commenv.study.trace import Trace, expected_size
 from commenv.study.workers import in_workers
 
@@ -125,7 +124,7 @@ def execute(
     progress: bool = True,
 ) -> Results:
     """Runs what is missing of a study; the arguments are those of :func:`run`."""
-    _check_extra()
+    check_extra("running a study")
     for name, value in (("workers", workers), ("block", block)):
         if value is not None and value < 1:
             raise ValueError(f"{name} is {value}; at least 1 is needed")
@@ -193,12 +192,14 @@ def _run(
 ) -> pa.Table | None:
     cell = study.cells[block.cell]
     trials = list(block.trials)
-    trace = None
+    trace, learned = None, Memory()
     if study.trace and store is not None:
         folder = store.trace_folder(block.cell, cell.label, block.trials)
         trace = Trace(folder, trials, study.num_agents)
     try:
-        table = run_block(study, cell, trials, report=report, trace=trace)
+        table = run_block(
+            study, cell, trials, report=report, trace=trace, keep=learned.update
+        )
         if trace is not None:
             trace.finish()
     except BaseException:
@@ -207,11 +208,6 @@ def _run(
         raise
     if store is None:
         return table
-    store.write_block(block.cell, cell.label, table)
+    store.write_policies(block.cell, cell.label, trials, learned)
+    store.write_block(block.cell, cell.label, table)  # last: it says that all is there
     return None
-
-
-def _check_extra() -> None:
-    for module in ("pandas", "pyarrow"):
-        if importlib.util.find_spec(module) is None:
-            raise MissingExtraError("running a study", "study")

@@ -2,6 +2,7 @@
 
     DIR/manifest.json                          what the study is, and what ran it
     DIR/blocks/00-dql/trials-00000-00024.parquet   one row per episode and trial
+    DIR/policies/00-dql/trials-00000-00024.safetensors   what their learners learned
     DIR/trace/...                              with --trace: every step and message
 
 A file is either whole or not there, so a study that was stopped at any moment goes on
@@ -10,6 +11,7 @@ from the blocks that it has.
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import json
 import platform
@@ -28,18 +30,20 @@ import msgspec
 from commenv.errors import MissingExtraError, ResultsError
 from commenv.study.files import write_atomically
 from commenv.study.frame import COLUMNS, NAMES, validate
+from commenv.study.policies import Memory, packed
 from commenv.study.spec import Study
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-__all__ = ["Manifest", "Store", "differences"]
+__all__ = ["Manifest", "Store", "check_extra", "differences"]
 
 FORMAT = "commenv study"
 FORMAT_VERSION = 1
 _BLOCK = re.compile(r"trials-(\d{1,9})-(\d{1,9})\.parquet")
 _MOST_MANIFEST_BYTES = 16 * 2**20
+_EXTRA = ("pandas", "pyarrow", "safetensors")
 _PACKAGES = ("commenv", "numpy", "gymnasium", "pettingzoo", "pyarrow", "torch")
 
 
@@ -164,12 +168,33 @@ class Store:
         path = folder / f"{_block_name(trials.min(), trials.max())}.parquet"
         buffer = io.BytesIO()
         pq.write_table(table, buffer, compression="zstd")
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, buffer.getvalue())
-        except OSError as error:
-            raise self._unusable(error) from error
-        return path
+        return self._write(path, buffer.getvalue())
+
+    def write_policies(
+        self, cell: int, label: str, trials: Sequence[int], memory: Memory
+    ) -> Path:
+        """Keeps what a block's learners learned; call it before :meth:`write_block`.
+
+        Raises:
+            ResultsError: The folder cannot be written to.
+        """
+        folder = self.directory / "policies" / _cell_name(cell, label)
+        name = f"{_block_name(trials[0], trials[-1])}.safetensors"
+        return self._write(folder / name, packed(memory))
+
+    def policies_of(self, cell: int, trial: int) -> tuple[Path, range]:
+        """The file with what a finished trial's learner learned, and its trials.
+
+        Raises:
+            ValueError: No finished block has the trial.
+        """
+        for path in self._blocks(cell):
+            trials = self._check_block(path)
+            if trial in trials:
+                folder = self.directory / "policies" / path.parent.name
+                return folder / f"{path.stem}.safetensors", trials
+        finished = _brief.repr(sorted(self.finished(cell)))
+        raise ValueError(f"trial {trial} is not among the finished ones, {finished}")
 
     def trace_folder(self, cell: int, label: str, trials: Sequence[int]) -> Path:
         """Where the trace of a block of consecutive trials goes."""
@@ -203,6 +228,14 @@ class Store:
         frame = pd.concat(parts, ignore_index=True)
         validate(frame)
         return frame
+
+    def _write(self, path: Path, data: bytes) -> Path:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, data)
+        except OSError as error:
+            raise self._unusable(error) from error
+        return path
 
     def _blocks(self, cell: int) -> list[Path]:
         return sorted(self.directory.glob(f"blocks/{cell:02d}-*/trials-*.parquet"))
@@ -240,13 +273,20 @@ class Store:
         """Removes what a killed run left half done; fails where nothing may change."""
         with tempfile.TemporaryFile(dir=self.directory):
             pass
-        for pattern in (f".{self.manifest_path.name}.*", "blocks/*/.trials-*"):
+        halves = ("blocks/*/.trials-*", "policies/*/.trials-*")
+        for pattern in (f".{self.manifest_path.name}.*", *halves):
             for path in self.directory.glob(pattern):
                 path.unlink(missing_ok=True)
+        for policies in self.directory.glob("policies/*/trials-*"):
+            if not self._block_beside(policies).exists():
+                policies.unlink(missing_ok=True)
         for trace in self.directory.glob("trace/*/*"):
-            block = self.directory / "blocks" / trace.parent.name / trace.name
-            if not block.with_suffix(".parquet").exists():
+            if not self._block_beside(trace).exists():
                 shutil.rmtree(trace, ignore_errors=True)
+
+    def _block_beside(self, path: Path) -> Path:
+        """The block whose trace or policies are at a path."""
+        return self.directory / "blocks" / path.parent.name / f"{path.stem}.parquet"
 
     def _unusable(self, error: OSError) -> ResultsError:
         reason = error.strerror or str(error)
@@ -254,6 +294,12 @@ class Store:
             f"cannot use {self.directory} ({reason}); choose a folder that you may "
             "write to"
         )
+
+
+def check_extra(feature: str) -> None:
+    """Raises MissingExtraError for a feature where ``study`` is not installed."""
+    if not all(importlib.util.find_spec(module) for module in _EXTRA):
+        raise MissingExtraError(feature, "study")
 
 
 _brief = reprlib.Repr()

@@ -73,3 +73,19 @@ def test_a_function_is_valued_as_the_table_it_amounts_to():
 def test_no_evaluation_episodes_are_too_few():
     with pytest.raises(ValueError, match="0 evaluation episodes; at least 1"):
         played([0], 0)
+
+
+def test_play_tells_returns_totals_and_lengths_of_every_episode():
+    """One trial walks right and then down, the other stays."""
+
+    def act(states):
+        walk, stay = states.reshape(2, -1)
+        return np.concatenate([np.where(walk % 5 == 4, 3, 1), np.full_like(stay, 4)])
+
+    make = lambda n: make_batched("SimpleGrid-v0", n, max_episode_steps=20)  # noqa: E731
+    evaluator = PlayedEvaluator(make, Draws(0, [0, 1], 1), 0.9, 3)
+    played = evaluator.play(act, 0)
+    assert played.lengths.tolist() == [[8] * 3, [20] * 3]
+    assert played.totals.tolist() == [[-7.0] * 3, [-20.0] * 3]
+    np.testing.assert_allclose(played.returns[0], -(1 - 0.9**7) / 0.1, rtol=1e-12)
+    np.testing.assert_array_equal(evaluator.values(act, 0), played.returns.mean(axis=1))

@@ -1,9 +1,17 @@
+import sys
+
 import pytest
 from commenv_baselines.dql import DQL
 
 from commenv.errors import UnknownNameError
 from commenv.learning import Always, make_algorithm, make_scheme, plugin_names
-from commenv.learning.plugins import ALGORITHMS, SCHEMES, find, reference_of
+from commenv.learning.plugins import (
+    ALGORITHMS,
+    SCHEMES,
+    find,
+    is_registered,
+    reference_of,
+)
 
 
 def test_the_installed_plugins_are_found_by_their_short_names():
@@ -45,3 +53,21 @@ def test_what_cannot_be_made_is_explained(reference, settings, message):
 def test_an_unknown_scheme_is_called_a_scheme():
     with pytest.raises(UnknownNameError, match="unknown scheme 'alway'; did you mean"):
         make_scheme("alway", {})
+
+
+def test_registered_are_the_classes_of_installed_packages_and_no_others():
+    for name in plugin_names(SCHEMES):  # by where they are written, not re-exported
+        assert is_registered(reference_of_class(find(name, SCHEMES)), SCHEMES)
+    assert is_registered("commenv.learning.schemes:Always", SCHEMES)
+    assert is_registered(reference_of(DQL()), ALGORITHMS)
+    assert not is_registered("commenv.learning.schemes:Always", ALGORITHMS)
+    assert not is_registered("commenv_baselines.dql:QLearner", ALGORITHMS)
+
+
+def test_asking_whether_a_class_is_registered_imports_nothing_new():
+    assert not is_registered("antigravity:Class", ALGORITHMS)
+    assert "antigravity" not in sys.modules
+
+
+def reference_of_class(cls):
+    return f"{cls.__module__}:{cls.__qualname__}"

@@ -201,7 +201,7 @@ def test_a_refused_study_leaves_nothing_behind(changes, words, tmp_path):
     assert not (tmp_path / "new").exists()
 
 
-@pytest.mark.parametrize("module", ["pandas", "pyarrow"])
+@pytest.mark.parametrize("module", ["pandas", "pyarrow", "safetensors"])
 def test_without_the_extra_it_is_named_and_nothing_is_written(
     module, tmp_path, monkeypatch
 ):
@@ -324,6 +324,10 @@ def test_killed_five_times_and_continued_it_ends_like_an_unkilled_one(
     found = commenv.load(out)
     same_bits(found.frame, expected.frame)
     assert found.optimum == expected.optimum
+    for block in out.glob("blocks/*/*"):
+        policies = out / "policies" / block.parent.name / f"{block.stem}.safetensors"
+        assert policies.exists()
+    assert len(list(out.glob("policies/*/*"))) == len(list(out.glob("blocks/*/*")))
     leftovers = [path for path in out.rglob("*") if path.name.startswith(".")]
     assert not leftovers
     steps = [pd.read_parquet(path) for path in out.glob("trace/*/*/steps-*.parquet")]

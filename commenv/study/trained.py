@@ -1,0 +1,285 @@
+"""Trained policies out of a results folder, ready to act again.
+
+A manifest is outside data, and names code: the algorithm's class, and perhaps an
+environment or a setting written ``module:Name``. Importing a module runs it. So only
+algorithms that installed packages have registered are imported, and what the caller
+names again in ``allow``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gymnasium as gym
+import msgspec
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import ArrayLike
+
+from commenv.errors import MissingExtraError, ResultsError, UnknownNameError
+from commenv.learning import Always, Policy, make_algorithm
+from commenv.learning.plugins import ALGORITHMS, is_registered
+from commenv.study.block import problem_of, world_of
+from commenv.study.policies import read_memory
+from commenv.study.spec import Cell, Study, time_limit
+from commenv.study.store import Store, check_extra
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["Trained", "TrainedPolicy", "load_policy", "trained"]
+
+
+class _Cell(msgspec.Struct):
+    """What a manifest must say about a label for its policies to act again."""
+
+    label: str
+    environment: str
+    env_kwargs: dict[str, Any]
+    time_limit: int
+    algorithm: dict[str, Any]
+
+
+class _Study(msgspec.Struct):
+    cells: list[_Cell]
+    num_agents: int
+    num_trials: int
+    num_episodes: int
+    gamma: float
+
+
+class TrainedPolicy:
+    """What one trial has learned; it does not explore.
+
+    Args:
+        cell: The label, its environment and its algorithm.
+        trial: The trial's number.
+        world: A batch with the environment's spaces.
+        policy: What was learned, for this one trial.
+        seed: Of the draws between actions that are equally good.
+
+    Attributes:
+        cell: As given.
+        trial: As given.
+        observation_space: Of what :meth:`act` takes.
+        action_space: Of what it returns.
+        policy: As given: a table of shape (1, states, actions), or a function.
+    """
+
+    def __init__(
+        self, cell: Cell, trial: int, world: Any, policy: Policy, seed: int = 0
+    ) -> None:
+        self.cell = cell
+        self.trial = trial
+        self.observation_space: gym.Space[Any] = world.single_observation_space
+        self.action_space: gym.Space[Any] = world.single_action_space
+        self.policy = policy
+        self._random = np.random.default_rng(seed)
+
+    def __repr__(self) -> str:
+        where = self.cell.environment
+        return f"<policy of {self.cell.label!r}, trial {self.trial}, for {where}>"
+
+    def act(self, observation: ArrayLike) -> Any:
+        """The action for one observation, as a Gymnasium environment takes it.
+
+        Raises:
+            ValueError: The observation does not fit the observation space.
+        """
+        seen = np.asarray(observation)
+        self._check(seen)
+        if isinstance(self.policy, np.ndarray):
+            chances = self.policy[0, seen]
+            uniform = self._random.random()
+            return int((uniform >= np.cumsum(chances)[:-1]).sum())
+        action = np.asarray(self.policy(seen[None]))[0]
+        return int(action) if isinstance(self.action_space, spaces.Discrete) else action
+
+    def to_torch(self) -> torch.nn.Module:
+        """The policy as a torch module, from flat observations to the last layer.
+
+        Raises:
+            ValueError: It is a table, or a function that is no network.
+            MissingExtraError: The extra ``torch`` is not installed.
+        """
+        export: Any = getattr(self.policy, "to_torch", None)
+        if export is None:
+            raise ValueError(
+                f"{self!r} is no network, so it has no torch module; its table or "
+                "function is the attribute policy"
+            )
+        module: torch.nn.Module = export(0)
+        return module
+
+    def _check(self, seen: np.ndarray[Any, Any]) -> None:
+        space = self.observation_space
+        # A Box is not asked whether it contains it: simulators leave its bounds.
+        fits = seen.shape == space.shape
+        if not isinstance(space, spaces.Box):
+            fits = fits and space.contains(seen)
+        if not fits:
+            raise ValueError(f"observation {seen} does not fit the space {space}")
+
+
+class Trained:
+    """One label of a results folder.
+
+    Args:
+        store: The folder.
+        position: The label's place in the study.
+        study: The study, with this label alone.
+
+    Attributes:
+        cell: The label, its environment and its algorithm.
+        study: As given.
+        world: One instance of the environment, closed: its spaces and tables.
+        trials: The finished trials.
+    """
+
+    def __init__(self, store: Store, position: int, study: Study) -> None:
+        self._store, self._position = store, position
+        self.study, (self.cell,) = study, study.cells
+        self.world = world_of(self.cell, 1)
+        self.world.close()  # it is asked for its spaces and tables alone
+        self.trials = sorted(store.finished(position))
+
+    def policy(self, trial: int, seed: int = 0) -> TrainedPolicy:
+        """What a trial has learned.
+
+        Raises:
+            ValueError: No such trial is finished.
+            ResultsError: Its file is missing, damaged or another study's, or the
+                algorithm does not say what its policy is.
+        """
+        problem = problem_of(self.study, self.cell, [trial], self.world)
+        try:
+            learner = self.cell.algorithm.learner(problem)
+        except ValueError as error:
+            raise _unfit(self._store, error) from error
+        path, trials = self._store.policies_of(self._position, trial)
+        learner.memory = read_memory(path, trials, trial, learner.memory)
+        try:
+            policy = learner.policy()
+        except NotImplementedError as error:
+            raise ResultsError(
+                f"{self.cell.label!r} cannot act again: {error}"
+            ) from error
+        return TrainedPolicy(self.cell, trial, self.world, policy, seed)
+
+
+def trained(
+    directory: str | Path, label: str | None = None, allow: Collection[str] = ()
+) -> Iterator[Trained]:
+    """The labels of a results folder, or one of them.
+
+    Args:
+        directory: The folder.
+        label: One label; all when left out.
+        allow: Every ``module:Name`` in the folder's settings that may be imported;
+            registered algorithms need no such leave.
+
+    Raises:
+        ResultsError: A folder that is not ours or is damaged, settings that this
+            commenv cannot use, or a name that is not allowed.
+        UnknownNameError: No such label; the message lists the nearest.
+        MissingExtraError: The extra ``study`` is not installed.
+    """
+    check_extra("playing trained policies")
+    store = Store(directory)
+    try:
+        described = msgspec.convert(store.manifest().study, _Study)
+    except msgspec.ValidationError as error:
+        raise _unfit(store, error) from None
+    known = [cell.label for cell in described.cells]
+    if label is not None and label not in known:
+        raise UnknownNameError("label", label, known)
+    for position, cell in enumerate(described.cells):
+        if label in (None, cell.label):
+            yield Trained(store, position, _study(store, described, cell, allow))
+
+
+def load_policy(
+    directory: str | Path,
+    label: str | None = None,
+    trial: int | None = None,
+    *,
+    seed: int = 0,
+    allow: Collection[str] = (),
+) -> TrainedPolicy:
+    """A trained policy out of a results folder, for use elsewhere.
+
+    Args:
+        directory: The folder that a study was written to.
+        label: Which of its labels; the first when left out.
+        trial: Which trial; the first that is finished when left out.
+        seed: Of the draws between actions that are equally good.
+        allow: Every ``module:Name`` in the folder's settings that may be imported;
+            registered algorithms need no such leave.
+
+    Raises:
+        ResultsError: A folder or file that is not ours or is damaged, or names code
+            that is not allowed.
+        ValueError: No such label or finished trial.
+        MissingExtraError: The extra ``study`` is not installed.
+
+    Example:
+        >>> import commenv, gymnasium as gym
+        >>> policy = commenv.load_policy("results")  # doctest: +SKIP
+        >>> env = gym.make("SimpleGrid-v0")
+        >>> observation, _ = env.reset(seed=0)
+        >>> env.step(policy.act(observation))  # doctest: +SKIP
+    """
+    one = next(trained(directory, label, allow))
+    chosen = next(iter(one.trials), 0) if trial is None else trial
+    return one.policy(chosen, seed)
+
+
+def _study(
+    store: Store, described: _Study, cell: _Cell, allow: Collection[str]
+) -> Study:
+    """A label as a study of its own, of what the manifest says."""
+    settings = dict(cell.algorithm)
+    reference = settings.pop("class", None)
+    _check_allowed(store, (cell.environment, cell.env_kwargs, settings), allow)
+    if not isinstance(reference, str) or not is_registered(reference, ALGORITHMS):
+        _check_allowed(store, reference, allow)
+    try:
+        limit = time_limit(cell.environment, cell.env_kwargs, cell.time_limit)
+        algorithm = make_algorithm(str(reference), settings)
+        own = Cell(
+            cell.label, cell.environment, cell.env_kwargs, limit, algorithm, Always()
+        )
+        return Study(
+            (own,),
+            num_agents=described.num_agents,
+            num_trials=described.num_trials,
+            num_episodes=described.num_episodes,
+            gamma=described.gamma,
+        )
+    except MissingExtraError:
+        raise
+    except ValueError as error:
+        raise _unfit(store, error) from error
+
+
+def _check_allowed(store: Store, settings: Any, allow: Collection[str]) -> None:
+    """Refuses every ``module:Name`` in settings that the caller does not allow."""
+    if isinstance(settings, dict):
+        settings = list(settings.values())
+    if isinstance(settings, (list, tuple)):
+        for setting in settings:
+            _check_allowed(store, setting, allow)
+    elif isinstance(settings, str) and ":" in settings and settings not in allow:
+        raise ResultsError(
+            f"{store.manifest_path} names {settings!r}, which no installed package has "
+            "registered, and importing it would run its code; if you trust it, allow "
+            f"it: --allow {settings}"
+        )
+
+
+def _unfit(store: Store, error: Exception) -> ResultsError:
+    return ResultsError(
+        f"the settings in {store.manifest_path} cannot be used here: {error}"
+    )
