@@ -16,7 +16,7 @@ import commenv
 from commenv.channel import Budget, Channel
 from commenv.errors import CommenvError
 from commenv.learning.plugins import ALGORITHMS, SCHEMES, find, plugin_names
-from commenv.registration import env_ids
+from commenv.registration import env_ids, plain_ids
 
 __all__ = ["main"]
 
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         if str(Path.cwd()) not in sys.path:
-            sys.path.insert(0, str(Path.cwd()))  # so that module:Class finds one's own
+            sys.path.append(str(Path.cwd()))  # so that module:Class finds one's own
         with _log_shown():
             options.command(options)
         sys.stdout.flush()
@@ -56,13 +56,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _list(options: argparse.Namespace) -> None:
     print("environments (and every other Gymnasium id)")
-    for env_id in env_ids():
+    for env_id in [*env_ids(), *plain_ids()]:
         print(f"  {env_id}")
     for group, title in ((ALGORITHMS, "algorithms"), (SCHEMES, "schemes")):
         print(f"{title} (and every module:Class)")
         for name in plugin_names(group):
             summary = (find(name, group).__doc__ or "").strip().partition("\n")[0]
-            print(f"  {name:<12} {summary}")
+            print(f"  {name:<14} {summary}")
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -81,10 +81,10 @@ def _run(options: argparse.Namespace) -> None:
         num_episodes=options.episodes,
         gamma=options.gamma,
         seed=options.seed,
-        settings=dict(_setting(text) for text in options.set),
+        settings=_once([_setting(text) for text in options.set], "--set"),
         uplink=Channel(budget=Budget.parse(options.uplink_budget)),
         downlink=Channel(budget=Budget.parse(options.downlink_budget)),
-        stop=dict(_limit(text) for text in options.stop) or None,
+        stop=_once([_limit(text) for text in options.stop], "--stop") or None,
         evaluate_every=options.evaluate_every,
         evaluation_episodes=options.evaluation_episodes,
         max_episode_steps=options.max_episode_steps,
@@ -172,10 +172,19 @@ def _setting(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not (name and equals):
         raise _UsageError(f"--set {text!r} has no value; write --set name=value")
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value
+    for read in (json.loads, float):  # float takes .5, which is no JSON
+        with contextlib.suppress(ValueError):
+            return name, read(value)
+    return name, value
+
+
+def _once(pairs: list[tuple[str, Any]], option: str) -> dict[str, Any]:
+    """Pairs as a dictionary, each name once."""
+    names = [name for name, _ in pairs]
+    for name in names:
+        if names.count(name) > 1:
+            raise _UsageError(f"{option} {name} is given twice; give it once")
+    return dict(pairs)
 
 
 def _limit(text: str) -> tuple[str, float]:
@@ -318,7 +327,10 @@ def _add_run_options(run: argparse.ArgumentParser) -> None:
     how.add_argument("--workers", type=int, default=1, metavar="N", help="processes")
     how.add_argument("--block", type=int, metavar="N", help="trials that run together")
     how.add_argument(
-        "--trace", action="store_true", help="keep every step and message in DIR/trace"
+        "--trace",
+        action="store_true",
+        help="keep every step and message in DIR/trace; a study that is gone on with "
+        "must keep to it",
     )
     how.add_argument("--quiet", action="store_true", help="no progress")
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from numbers import Integral
 from typing import Any, Protocol
 
 import numpy as np
@@ -62,7 +61,7 @@ class Draws:
             raise ValueError(f"seed {seed} is negative; use an integer of 0 or more")
         self.seed = int(seed)
         self.trials = tuple(int(trial) for trial in trials)
-        chosen = range(int(agents)) if isinstance(agents, Integral) else agents
+        chosen = agents if isinstance(agents, Sequence) else range(int(agents))
         self.agents = tuple(int(agent) for agent in chosen)
         if not self.trials or not self.agents:
             raise ValueError(

@@ -63,6 +63,15 @@ def batched_entry_point(env_id: str) -> str | None:
     return _BATCHED[name][2] if namespace == NAMESPACE and name in _BATCHED else None
 
 
+def plain_ids() -> list[str]:
+    """The ids without our name in front of them that are ours, sorted."""
+    return [
+        name
+        for name in sorted(_PLAIN)
+        if gym.registry[name].entry_point == _TABULAR[name][0]
+    ]
+
+
 def register_envs() -> None:
     """Registers every environment under ``commenv/...``, and the grids plainly too.
 

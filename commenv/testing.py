@@ -119,7 +119,7 @@ class _Play:
 
 def _global_state() -> list[int]:
     state: Any = np.random.get_state()  # noqa: NPY002 - it must stay as it is
-    return [int(word) for word in state[1]]
+    return [*map(int, state[1]), int(state[2])]
 
 
 def _padded(mask: NDArray[np.bool_], counts: NDArray[np.int64]) -> NDArray[np.bool_]:

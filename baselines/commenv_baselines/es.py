@@ -299,6 +299,12 @@ class ESLearner(Learner):
             "invalid": np.zeros(len(theta), dtype=np.int64),
             **self._optimizer.start(theta.shape),
         }
+        self._invalid = np.zeros(len(theta))
+
+    @property
+    def invalid(self) -> Array:
+        """Returns of the last round that were not finite: (trials,)."""
+        return self._invalid
 
     def parameters(self) -> NDArray[np.void]:
         """One record with theta per trial, 8 q bytes."""
@@ -357,6 +363,7 @@ class ESLearner(Learner):
             )
         counts = np.bincount(invalid, minlength=self._problem.shape[0])
         self.memory["invalid"] = self.memory["invalid"] + counts
+        self._invalid = counts.astype(np.float64)
         return returns
 
 

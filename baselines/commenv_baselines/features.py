@@ -137,8 +137,8 @@ def find_features(name: str, problem: Problem) -> FeatureTable:
 def _afterstates(problem: Problem) -> FeatureTable:
     """One-hot in the most probable next state, the first of equals.
 
-    On the thesis' grids that is the next cell without wind. Where a wind is likelier than
-    calm, or ice as likely to turn the agent as not, it is not what the agent meant.
+    On the thesis' grids that is the next cell without wind. Where a wind is likelier
+    than calm, or ice as likely to turn the agent as not, it is not what was meant.
     """
     mdp = problem.mdp
     if mdp is None:

@@ -126,6 +126,14 @@ class Learner(ABC):
 
     memory: dict[str, NDArray[Any]]
 
+    @property
+    def invalid(self) -> NDArray[np.float64]:
+        """Messages of the last update whose numbers were unusable: (trials,).
+
+        None, unless an algorithm says otherwise.
+        """
+        return np.zeros(len(next(iter(self.memory.values()))))
+
     @abstractmethod
     def parameters(self) -> NDArray[np.void]:
         """What is broadcast in each round: structured array, shape (trials,)."""

@@ -52,6 +52,9 @@ class Evaluator(ABC):
     The episode is the round that is evaluated; it addresses the draws of play.
     """
 
+    def close(self) -> None:  # noqa: B027 - tables hold nothing to release
+        """Releases what the evaluator holds."""
+
     def policy_values(self, policy: Policy, episode: int) -> NDArray[np.float64]:
         """Values of policies of either form."""
         if isinstance(policy, np.ndarray):
@@ -134,6 +137,11 @@ class PlayedEvaluator(Evaluator):
         """One instance for each trial and episode, made when it is first needed."""
         trials, episodes = self.draws.shape
         return self._make_world(trials * episodes)
+
+    def close(self) -> None:
+        """Closes the instances, if any were made."""
+        if "world" in self.__dict__:
+            self.world.close()
 
     def table_values(
         self, policy: NDArray[np.float64], episode: int

@@ -119,6 +119,8 @@ def _make(reference: str, group: str, base: type[Any], settings: dict[str, Any])
     for name in settings:
         if name not in known:
             raise UnknownNameError(f"setting of {reference}", name, known)
+    if not is_dataclass(cls):
+        return cls()
     try:
         return msgspec.convert(settings, cls)
     except msgspec.ValidationError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -43,7 +42,7 @@ _MEASURED = tuple(column.name for column in COLUMNS if column.dtype == "float64"
 
 
 def optimum_of(study: Study, cell: Cell) -> float | None:
-    """The exact optimal value of the start, time limit ignored; None where not known.
+    """The exact optimal value of the start within the time limit; None without tables.
 
     Raises:
         ValueError: The algorithm does not fit the environment, or its learner remembers
@@ -56,12 +55,8 @@ def optimum_of(study: Study, cell: Cell) -> float | None:
     world.close()
     if world.mdp is None:
         return None
-    try:
-        values = world.mdp.optimal_values(study.gamma)
-        optimum = float(world.mdp.start_value(values))
-    except ValueError:
-        return None  # without a discount the optimum may be infinite
-    return optimum if math.isfinite(optimum) else None
+    values = world.mdp.finite_horizon_optimum(study.gamma, cell.time_limit)
+    return float(world.mdp.start_value(values))
 
 
 def run_block(
@@ -87,11 +82,29 @@ def run_block(
     Returns:
         A table of :data:`commenv.study.frame.COLUMNS`, ordered by trial and episode.
     """
-    env, rounds = _set_up(study, cell, trials, trace)
-    series, learned = _Series(study, len(trials)), _Learned(rounds.learner)
+    env, rounds, evaluator = _set_up(study, cell, trials, trace)
+    try:
+        series, learned = _play(study, rounds, env, report, trace)
+    finally:
+        env.close()
+        evaluator.close()
+    keep(learned.memory)
+    return _table(study, cell, trials, series)
+
+
+def _play(
+    study: Study,
+    rounds: Rounds,
+    env: ChannelEnv,
+    report: Callable[[int], None],
+    trace: Trace | None,
+) -> tuple[_Series, _Learned]:
+    """Plays all rounds; what was measured in them, and what was learned."""
+    series, learned = _Series(study, env.shape[0]), _Learned(rounds.learner)
     for episode, metrics in enumerate(rounds.play(study.num_episodes)):
         running = series.running.copy()
-        series.add(metrics.mean_over_agents())
+        invalid = rounds.learner.invalid / study.num_agents
+        series.add({**metrics.mean_over_agents(), "invalid": invalid})
         if trace is not None:
             trace.on_round(env)
             trace.follow(series.running)
@@ -104,9 +117,7 @@ def run_block(
         report(int(running.sum()))
         if not series.running.any():
             break
-    env.close()
-    keep(learned.memory)
-    return _table(study, cell, trials, series)
+    return series, learned
 
 
 class _Series:
@@ -176,7 +187,7 @@ def world_of(cell: Cell, num_envs: int) -> Any:
 
 def _set_up(
     study: Study, cell: Cell, trials: Sequence[int], trace: Trace | None
-) -> tuple[ChannelEnv, Rounds]:
+) -> tuple[ChannelEnv, Rounds, Evaluator]:
     world = world_of(cell, len(trials) * study.num_agents)
     env = ChannelEnv(
         world,
@@ -187,8 +198,8 @@ def _set_up(
         gamma=study.gamma,
         journal=trace is not None,
     )
-    env.observer = trace
     problem = problem_of(study, cell, trials, world)
+    env.observer = trace
     rounds = Rounds(
         env,
         cell.algorithm.agents(problem),
@@ -196,7 +207,7 @@ def _set_up(
         cell.scheme,
         seed=study.seed,
     )
-    return env, rounds
+    return env, rounds, problem.evaluator
 
 
 def problem_of(study: Study, cell: Cell, trials: Sequence[int], world: Any) -> Problem:

@@ -62,6 +62,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("refused", "float64", "uplink messages that a budget refused"),
     Column("refused_bytes", "float64", "uplink payload that a budget refused, bytes"),
     Column("lost", "float64", "uplink messages that the link lost"),
+    Column("invalid", "float64", "messages whose return was not finite: the worst"),
     Column("expired", "float64", "uplink messages queued by a budget that never left"),
     Column("penalty", "float64", "cost of exceeding a budget, in units of reward"),
     Column("downlink_refused", "float64", "broadcasts that a budget refused"),

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["execute", "run"]
 
-DEFAULT_BLOCK = 100
+LARGEST_BLOCK = 50
 _logger = logging.getLogger("commenv")
 
 
@@ -86,7 +86,9 @@ def run(
         out: A folder for the results. One that holds an unfinished study with the same
             settings is continued.
         workers: Processes.
-        block: Trials that run together.
+        block: Trials that run together, and are kept together. Larger ones are faster,
+            smaller ones lose less when a study is stopped; unless told, every worker
+            has at least two, of at most 50 trials.
         trace: Keep every step and message under ``out`` too.
         progress: Say on standard error how far the study has come.
 
@@ -128,8 +130,8 @@ def execute(
     for name, value in (("workers", workers), ("block", block)):
         if value is not None and value < 1:
             raise ValueError(f"{name} is {value}; at least 1 is needed")
-    share = math.ceil(study.num_trials / workers)  # so that every worker has some
-    size = min(share, DEFAULT_BLOCK) if block is None else block
+    share = math.ceil(study.num_trials / (2 * workers))
+    size = min(share, LARGEST_BLOCK) if block is None else block
     if study.trace and out is None:
         raise ValueError("a trace needs a folder to go to; give out=")
     optima = {cell.label: optimum_of(study, cell) for cell in study.cells}

@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
+from numbers import Integral
 from types import MappingProxyType
 from typing import Any
 
@@ -122,6 +123,8 @@ class Study:
     def __post_init__(self) -> None:
         if not self.cells:
             raise ValueError("a study of nothing; name an environment and an algorithm")
+        for name in (*_COUNTS, "seed"):
+            _check_whole(name, getattr(self, name))
         for name in _COUNTS:
             value = getattr(self, name)
             if value < 1:
@@ -149,6 +152,11 @@ class Study:
         described["downlink"] = _describe(self.downlink)
         described["cells"] = [cell.describe() for cell in self.cells]
         return described
+
+
+def _check_whole(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise ValueError(f"{name} is {value!r}; give a whole number")
 
 
 def cells(

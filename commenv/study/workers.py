@@ -10,6 +10,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import wait as wait_for
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
 from typing import Any
@@ -76,12 +77,13 @@ def _watch(
     futures: list[Future[Any]], reports: Any, report: Callable[[int], None]
 ) -> None:
     """Hands reports on until every job is done; raises what a job has raised."""
-    while not all(future.done() for future in futures):
+    pending = set(futures)
+    while pending:
         with contextlib.suppress(queue.Empty):
             report(reports.get(timeout=_SECONDS_BETWEEN_LOOKS))
-        for future in futures:
-            if future.done():
-                future.result()
+        done, pending = wait_for(pending, timeout=0)
+        for future in done:
+            future.result()
     with contextlib.suppress(queue.Empty):
         while True:
             report(reports.get(timeout=_SECONDS_BETWEEN_LOOKS))

@@ -45,6 +45,7 @@ def test_the_columns_are_the_promised_ones_in_order():
         "refused",
         "refused_bytes",
         "lost",
+        "invalid",
         "expired",
         "penalty",
         "downlink_refused",
