@@ -248,7 +248,7 @@ class Store:
         match = _BLOCK.fullmatch(path.name)
         try:
             schema = pq.read_schema(path)
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeError) as error:
             raise _damaged(path, error) from None
         missing = [one.name for one in COLUMNS if one.name not in schema.names]
         if match is None or missing:
@@ -266,7 +266,7 @@ class Store:
         self._check_block(path)
         try:
             return pq.read_table(path, columns=list(NAMES)).to_pandas()
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeError) as error:
             raise _damaged(path, error) from None
 
     def _tidy(self) -> None:

@@ -375,12 +375,13 @@ def test_a_world_whose_rewards_are_nan_warns_once_and_goes_on():
     gym.register("Broken-v0", Broken)
     try:
         with pytest.warns(RuntimeWarning, match="not finite") as caught:
-            frame = run("Broken-v0", ES(), num_agents=20)
+            frame = run("Broken-v0", ES(), num_agents=20, block=50)
     finally:
         del gym.registry["Broken-v0"]
     assert len(caught) == 1
-    last = frame[frame["episode"] == 5]
+    first, last = frame[frame["episode"] == 0], frame[frame["episode"] == 5]
     assert (last["evaluation"] == 1.0).all()
+    assert first["invalid"].between(0.2, 0.8).all()  # about half of the policies
 
 
 @pytest.mark.slow

@@ -216,9 +216,13 @@ def test_reports_count_the_trials_that_play():
 
 @pytest.mark.parametrize(
     ("environment", "gamma", "optimum"),
-    [("SimpleGrid-v0", 0.9, -5.217031), ("FrozenLake-v1", 1.0, 14 / 17)],
+    [
+        ("SimpleGrid-v0", 0.9, -5.217031),
+        ("WindyGrid-v0", 1.0, -14.47349),
+        ("FrozenLake-v1", 1.0, 0.74419),  # 14/17 without the limit of 100 steps
+    ],
 )
-def test_the_optimum_is_exact_and_ignores_the_time_limit(environment, gamma, optimum):
+def test_the_optimum_is_exact_within_the_time_limit(environment, gamma, optimum):
     study = make_study(environment, gamma=gamma)
     assert optimum_of(study, study.cells[0]) == pytest.approx(optimum, abs=1e-5)
 
@@ -229,7 +233,7 @@ def test_there_is_no_optimum_without_tables(corridor):
 
 
 class Endless(gym.Env):
-    """One cell that costs 1 a step, for ever: no finite optimum without a discount."""
+    """One cell that costs 1 a step, for ever."""
 
     observation_space = gym.spaces.Discrete(1)
     action_space = gym.spaces.Discrete(1)
@@ -246,15 +250,15 @@ class Endless(gym.Env):
         return 0, -1.0, False, False, {}
 
 
-def test_an_infinite_optimum_counts_as_none():
+def test_the_optimum_of_an_endless_task_is_that_within_the_limit():
     gym.register("Endless-v0", Endless, max_episode_steps=5)
     try:
         study = make_study("Endless-v0", gamma=1.0)
-        assert optimum_of(study, study.cells[0]) is None
+        assert optimum_of(study, study.cells[0]) == -5.0
         frame = frame_of(study)
         assert (frame["evaluation"] == -5).all()
         discounted = make_study("Endless-v0", gamma=0.5)
-        assert optimum_of(discounted, discounted.cells[0]) == pytest.approx(-2)
+        assert optimum_of(discounted, discounted.cells[0]) == -1.9375
     finally:
         del gym.registry["Endless-v0"]
 

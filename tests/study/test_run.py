@@ -177,8 +177,8 @@ def test_workers_share_the_trials_unless_told_otherwise(tmp_path):
         for one in ("a", "b")
     ]
     assert names == [
-        ["trials-00000-00003", "trials-00004-00007", "trials-00008-00009"],
-        ["trials-00000-00009"],
+        [f"trials-{2 * i:05d}-{2 * i + 1:05d}" for i in range(5)],
+        ["trials-00000-00004", "trials-00005-00009"],
     ]
 
 
