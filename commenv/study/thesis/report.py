@@ -95,8 +95,9 @@ def _section(folder: Path, number: str, page: Path, pictures: Path) -> str:
     verdicts = _claims(folder)
     if verdicts:
         lines += [*_claim_lines(verdicts), ""]
-        if any(row["verdict"] != "supported" for row in verdicts):
-            lines += [f"**Likely reason:** {FIGURES[number].reasons}", ""]
+        differs = any(row["verdict"] != "supported" for row in verdicts)
+        word = "Likely reason" if differs else "Note"
+        lines += [f"**{word}:** {FIGURES[number].reasons}", ""]
         lines += _setting_lines(folder)
     lines += [f"Run time: {duration(run['seconds'])} of wall clock.", ""]
     return "\n".join(lines)
