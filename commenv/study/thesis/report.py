@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ This page is written by `commenv report`, from results that
 `commenv reproduce FIGURE --scale paper` stores. Pictures show the mean and the 10th to
 90th percentile over trials.
 """
+_COLOURS = 64
 _EXACT_SAID = {
     "4.1": "E[p_send] = m/n. It is exact when p is uniform: the line, and the mean of "
     "100,000 draws.",
@@ -71,7 +71,7 @@ def report(results: str | Path, out: str | Path, images: str | Path) -> Path:
 
 
 def _overview(root: Path, numbers: list[str]) -> str:
-    lines = ["| figure | trials | verdicts |", "|---|---|---|"]
+    lines = ["| figure | scale | verdicts |", "|---|---|---|"]
     for number in numbers:
         verdicts = [row["verdict"] for row in _claims(root / number)]
         counts = ", ".join(
@@ -79,9 +79,18 @@ def _overview(root: Path, numbers: list[str]) -> str:
             for one in ("supported", "contradicted", "undecided")
             if one in verdicts
         )
-        trials = _run(root / number)["scale"].get("trials", "-")
-        lines.append(f"| [{number}](#{_anchor(number)}) | {trials} | {counts or '-'} |")
+        words = _scale(_run(root / number)["scale"])
+        lines.append(f"| [{number}](#{_anchor(number)}) | {words} | {counts or '-'} |")
     return "\n".join(lines) + "\n"
+
+
+def _scale(scale: dict[str, Any]) -> str:
+    if "samples" in scale:
+        return f"{scale['samples']:,} draws"
+    words = f"{scale['trials']} trials of {scale['episodes']} episodes"
+    if scale["agents"] < 1:
+        words += f", {scale['agents']:.0%} of the thesis' agents"
+    return words
 
 
 def _section(folder: Path, number: str, page: Path, pictures: Path) -> str:
@@ -110,10 +119,21 @@ def _picture_lines(folder: Path, number: str, page: Path, pictures: Path) -> lis
         if not (folder / name).exists():
             continue
         target = pictures / f"{number}-{name}"
-        shutil.copyfile(folder / name, target)
+        _copy_small(folder / name, target)
         place = target.resolve().relative_to(page.resolve().parent).as_posix()
         lines += [f"![{caption}]({place})", ""]
     return lines
+
+
+def _copy_small(source: Path, target: Path) -> None:
+    """A picture with few colours, which line drawings do not miss."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    with Image.open(source) as picture:
+        few = picture.convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE)
+        few.save(buffer, "PNG", optimize=True)
+    write_atomically(target, buffer.getvalue())
 
 
 def _claim_lines(verdicts: list[dict[str, str]]) -> list[str]:

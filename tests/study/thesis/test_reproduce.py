@@ -94,7 +94,8 @@ def test_a_figure_is_run_drawn_judged_and_reported(tmp_path):
     assert json.loads((out / "3.4" / "run.json").read_text())["scale"] == first["scale"]
     page = report(out, tmp_path / "REPRODUCTION.md", tmp_path / "images")
     text = page.read_text()
-    assert "| [3.4](#figure-34-simple-grid) | 2 | 6 undecided |" in text
+    row = "| [3.4](#figure-34-simple-grid) | 2 trials of 120 episodes | 6 undecided |"
+    assert row in text
     assert "images/3.4-figure.png" in text
     assert (tmp_path / "images" / "4.7-figure.png").exists()
     assert "threshold 0.5" in text
