@@ -1,0 +1,220 @@
+"""The options of the command line."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
+
+import commenv
+
+__all__ = ["USAGE", "make_parser", "say"]
+
+USAGE = 2
+"""The exit code of a mistake in the usage."""
+
+Command = Callable[[argparse.Namespace], None]
+
+
+def say(text: str) -> None:
+    """One line on standard error."""
+    print(" ".join(str(text).split()), file=sys.stderr)
+
+
+def make_parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
+    """The parser of all commands.
+
+    Args:
+        commands: What to call for each of them, by name. The call's argument holds the
+            options, and ``interrupted``: what to say if it is interrupted.
+    """
+    parser = _Parser(
+        prog="commenv",
+        description="Communication-efficient reinforcement learning: run studies, "
+        "show their numbers, plot their curves.",
+    )
+    parser.add_argument("--version", action="version", version=commenv.__version__)
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "--traceback", action="store_true", help="show where an error comes from"
+    )
+    common.set_defaults(interrupted="stopped")
+    subparsers: Any = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, (text, add_options) in _COMMANDS.items():
+        sub = subparsers.add_parser(name, help=text, description=text, parents=[common])
+        sub.set_defaults(command=commands[name])
+        add_options(sub)
+    return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        say(f"{self.prog}: {message} (see {self.prog} --help)")
+        sys.exit(USAGE)
+
+
+def _add_run_options(run: argparse.ArgumentParser) -> None:
+    study = run.add_argument_group("what to run (repeat an option for a product)")
+    for name, default, text in (
+        ("--env", None, "Gymnasium id"),
+        ("--algorithm", None, "name, or module:Class"),
+        ("--scheme", None, "name, or module:Class; default: the algorithm's own"),
+    ):
+        study.add_argument(
+            name,
+            action="append",
+            default=default,
+            metavar="NAME",
+            required=name != "--scheme",
+            help=text,
+        )
+    study.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a setting: alpha=0.5, dql.alpha=0.5, or env.size=7",
+    )
+    numbers: tuple[tuple[str, Any, Any, str], ...] = (
+        ("--agents", int, 5, "agents of each trial"),
+        ("--trials", int, 20, "independent training runs"),
+        ("--episodes", int, 1000, "rounds of each trial"),
+        ("--gamma", float, 0.9, "discount"),
+        ("--seed", int, 0, "of all random draws"),
+        ("--max-episode-steps", int, None, "time limit; default: the environment's"),
+        ("--evaluate-every", int, 1, "rounds from one evaluation to the next"),
+        ("--evaluation-episodes", int, 10, "where there are no tables to be exact"),
+    )
+    for name, kind, default, text in numbers:
+        shown = "" if default is None else f" (default {default})"
+        study.add_argument(
+            name, type=kind, default=default, metavar="N", help=text + shown
+        )
+    channel = run.add_argument_group("the channel")
+    for direction in ("uplink", "downlink"):
+        channel.add_argument(
+            f"--{direction}-budget",
+            default="",
+            metavar="BUDGET",
+            help="for example messages=1,bytes=1000,per=episode,scope=team,"
+            "exceed=refuse",
+        )
+    channel.add_argument(
+        "--stop",
+        action="append",
+        default=[],
+        metavar="TOTAL=N",
+        help="stop a trial once its total per agent reaches N: uplink_bytes=1e6, "
+        "total_bytes, messages or env_steps",
+    )
+    how = run.add_argument_group("how to run it (no number depends on these)")
+    how.add_argument("--out", metavar="DIR", help="results folder, new or to go on in")
+    how.add_argument("--workers", type=int, default=1, metavar="N", help="processes")
+    how.add_argument("--block", type=int, metavar="N", help="trials that run together")
+    how.add_argument(
+        "--trace",
+        action="store_true",
+        help="keep every step and message in DIR/trace; a study that is gone on with "
+        "must keep to it",
+    )
+    how.add_argument("--quiet", action="store_true", help="no progress")
+
+
+def _add_evaluate_options(evaluate: argparse.ArgumentParser) -> None:
+    evaluate.add_argument("directory", metavar="DIR", help="results folder")
+    evaluate.add_argument("--label", help="one label; default: all")
+    evaluate.add_argument("--trial", type=int, metavar="N", help="one trial")
+    evaluate.add_argument(
+        "--episodes", type=int, default=100, metavar="N", help="of each (default 100)"
+    )
+    evaluate.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="of the episodes (default 0)"
+    )
+    evaluate.add_argument(
+        "--render", metavar="FILE", help="draw an episode of the first label: .gif"
+    )
+    evaluate.add_argument(
+        "--allow",
+        action="append",
+        default=[],
+        metavar="MODULE:NAME",
+        help="import this name that the folder's settings hold (repeat for several); "
+        "importing runs code, so allow what you trust",
+    )
+
+
+def _add_reproduce_options(reproduce: argparse.ArgumentParser) -> None:
+    reproduce.add_argument(
+        "figures", nargs="+", metavar="FIGURE", help="3.4, 3.5, 4.1 ... 4.11, or all"
+    )
+    reproduce.add_argument(
+        "--scale",
+        default="quick",
+        metavar="SCALE",
+        help="quick (to see it work, the default), or paper (the thesis' own)",
+    )
+    reproduce.add_argument(
+        "--trials", type=int, metavar="N", help="trials; default: the scale's"
+    )
+    reproduce.add_argument(
+        "--episodes", type=int, metavar="N", help="rounds; default: the scale's"
+    )
+    reproduce.add_argument(
+        "--agents", type=float, metavar="SHARE", help="share of the thesis' agents"
+    )
+    reproduce.add_argument("--seed", type=int, default=2, metavar="N", help="default 2")
+    reproduce.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="processes"
+    )
+    reproduce.add_argument(
+        "--out", default="reproduction", metavar="DIR", help="default: reproduction"
+    )
+    reproduce.add_argument("--quiet", action="store_true", help="no progress")
+
+
+def _add_plot_options(plot: argparse.ArgumentParser) -> None:
+    _add_directories(plot)
+    plot.add_argument(
+        "--x",
+        default="episode",
+        metavar="AXIS",
+        help="episode, env_steps, team_steps, messages, uplink_bytes or total_bytes",
+    )
+    plot.add_argument(
+        "--y",
+        action="append",
+        metavar="AXIS",
+        help="evaluation, reward, frequency or size; repeat for several panels "
+        "(default: reward, frequency and size)",
+    )
+    plot.add_argument(
+        "--out", metavar="FILE", help=".png, .svg or .pdf (default: DIR/curves.png)"
+    )
+
+
+def _add_no_options(_: argparse.ArgumentParser) -> None:
+    """Nothing to choose."""
+
+
+def _add_directories(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("directories", nargs="+", metavar="DIR", help="results folder")
+
+
+def _add_report_options(report: argparse.ArgumentParser) -> None:
+    report.add_argument("directory", metavar="DIR", help="what reproduce wrote to")
+    report.add_argument("--out", default="REPRODUCTION.md", metavar="FILE")
+    report.add_argument("--images", default="docs/images/reproduction", metavar="DIR")
+
+
+_COMMANDS: Mapping[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
+    "list": ("list environments, algorithms and schemes", _add_no_options),
+    "run": ("run a study, or go on with one", _add_run_options),
+    "show": ("print the numbers of one or more studies", _add_directories),
+    "plot": ("draw the curves of one or more studies", _add_plot_options),
+    "evaluate": ("play a study's trained policies again", _add_evaluate_options),
+    "reproduce": ("run figures of the thesis again", _add_reproduce_options),
+    "report": ("write a page about reproduced figures", _add_report_options),
+}
