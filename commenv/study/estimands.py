@@ -24,6 +24,7 @@ __all__ = [
     "area",
     "at_equal",
     "at_optimum",
+    "correlation",
     "difference",
     "final",
     "gap",
@@ -133,6 +134,20 @@ def smoothness(label: str, column: str = "evaluation") -> Estimand:
 
     name = f"steps of {label}'s {column}, standard deviation"
     return Estimand(name, _each_trial(label, column, "episode", spread))
+
+
+def correlation(label: str, a: str, b: str) -> Estimand:
+    """Pearson's correlation of two columns over a trial's episodes.
+
+    A column that does not change follows nothing: 0.
+    """
+    one, other = _columns(label, a), _columns(label, b)
+
+    def measure(frame: pd.DataFrame) -> Numbers:
+        x, y = one(frame), other(frame)
+        return {trial: _correlated(x[trial], y[trial]) for trial in x}
+
+    return Estimand(f"correlation of {a} and {b} of {label}", measure)
 
 
 def area(label: str, column: str = "evaluation", x: str = "episode") -> Estimand:
@@ -289,6 +304,19 @@ def _curves(
     trials, starts = np.unique(rows["trial"].to_numpy(), return_index=True)
     parts = zip(np.split(y, starts[1:]), np.split(along, starts[1:]), strict=True)
     return {int(trial): part for trial, part in zip(trials, parts, strict=True)}
+
+
+def _columns(label: str, column: str) -> Callable[[pd.DataFrame], dict[int, Points]]:
+    """A column's values, by trial."""
+    return lambda frame: {
+        trial: y for trial, (y, _) in _curves(frame, label, column, "episode").items()
+    }
+
+
+def _correlated(x: Points, y: Points) -> float:
+    if np.ptp(x) == 0 or np.ptp(y) == 0:
+        return 0.0
+    return float(np.corrcoef(x, y)[0, 1])
 
 
 def _last(y: Points, x: Points) -> float:

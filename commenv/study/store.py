@@ -307,7 +307,7 @@ _brief.maxstring = _brief.maxother = 60
 
 
 def differences(old: Any, new: Any, path: str = "") -> list[str]:
-    """Where two plain structures differ, as ``"gamma: 0.9, not 0.5"``."""
+    """Where plain structures differ, as ``"gamma: 0.9 there, 0.5 asked for"``."""
     if isinstance(old, dict) and isinstance(new, dict):
         return [
             line

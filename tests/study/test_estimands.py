@@ -155,3 +155,20 @@ def test_wrong_arguments_are_refused():
         estimands.share(estimands.final("a"))
     with pytest.raises(ValueError, match="above 2 and below 1"):
         estimands.share(estimands.final("a"), above=2, below=1)
+
+
+def test_a_correlation_is_taken_within_each_trial():
+    frame = pd.DataFrame(
+        {
+            "label": "a",
+            "trial": [0, 0, 0, 1, 1, 1],
+            "episode": [0, 1, 2, 0, 1, 2],
+            "reward": [1.0, 2.0, 3.0, 1.0, 2.0, 3.0],
+            "frequency": [0.1, 0.2, 0.3, 0.5, 0.5, 0.5],
+        }
+    )
+    found = correlation("a", "frequency", "reward")(frame)
+    assert found[0] == pytest.approx(1.0)
+    assert found[1] == 0.0  # what does not change follows nothing
+    opposite = frame.assign(frequency=-frame["frequency"])
+    assert correlation("a", "frequency", "reward")(opposite)[0] == pytest.approx(-1.0)
