@@ -167,8 +167,10 @@ def test_a_correlation_is_taken_within_each_trial():
             "frequency": [0.1, 0.2, 0.3, 0.5, 0.5, 0.5],
         }
     )
-    found = correlation("a", "frequency", "reward")(frame)
+    found = estimands.correlation("a", "frequency", "reward")(frame)
     assert found[0] == pytest.approx(1.0)
     assert found[1] == 0.0  # what does not change follows nothing
     opposite = frame.assign(frequency=-frame["frequency"])
-    assert correlation("a", "frequency", "reward")(opposite)[0] == pytest.approx(-1.0)
+    assert estimands.correlation("a", "frequency", "reward")(opposite)[
+        0
+    ] == pytest.approx(-1.0)
