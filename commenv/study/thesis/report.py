@@ -25,11 +25,11 @@ within a figure, at 5 %) says so, and *undecided* otherwise, always so below 10 
 How is documented in `commenv.study.claims`.
 
 Claims, margins and settings were written down before these results, but for three
-points that a first look at them corrected: figures 4.5 and 4.6 compare at equal steps of
-all agents together, not of each; figures 4.10 and 4.11 ask whether messages follow the
-reward, as the thesis says, where they asked whether k leaves the messages alone; and
-EBCDQL in figure 4.2, for which the thesis gives no settings, has Frozen Lake's instead
-of Simple Grid's, on another seed.
+points that a first look at them corrected: figures 4.5 and 4.6 compare at equal steps
+of all agents together, not of each; figures 4.10 and 4.11 ask whether messages follow
+the reward, as the thesis says, where they asked whether k leaves the messages alone;
+and EBCDQL in figure 4.2, for which the thesis gives no settings, has Frozen Lake's
+instead of Simple Grid's, on another seed.
 
 This page is written by `commenv report`, from results that
 `commenv reproduce FIGURE --scale paper` stores. Pictures show the mean and the 10th to
