@@ -38,7 +38,6 @@ _COSTS = {
     "uplink_bytes": "size",
     "total_bytes": "total_size",
 }
-_MEASURED = tuple(column.name for column in COLUMNS if column.dtype == "float64")
 
 
 def optimum_of(study: Study, cell: Cell) -> float | None:

@@ -1,5 +1,6 @@
 """Communication schemes: the controls, the triggers, and ESPC's probabilistic one."""
 
+from commenv.learning.schemes.chosen import RandomChoice, TopUtility
 from commenv.learning.schemes.probabilistic import (
     ProbabilisticUtility,
     return_times_noise,
@@ -9,9 +10,8 @@ from commenv.learning.schemes.simple import (
     Bernoulli,
     Never,
     Periodic,
-    RandomChoice,
 )
-from commenv.learning.schemes.triggers import Gain, TDError, TopUtility
+from commenv.learning.schemes.triggers import Gain, TDError
 
 __all__ = [
     "Always",

@@ -39,7 +39,7 @@ from numpy.typing import NDArray
 from commenv.channel import Left
 from commenv.errors import MissingExtraError, UnknownNameError
 from commenv.learning.scheme import Decision, Scheme, SchemeDraws, Signals, State
-from commenv.learning.schemes.simple import check_m, how_many
+from commenv.learning.schemes.chosen import check_m, how_many
 
 __all__ = ["ProbabilisticUtility", "return_times_noise"]
 
@@ -98,11 +98,7 @@ class ProbabilisticUtility(Scheme):
         }
 
     def select(
-        self,
-        signals: Signals,
-        state: State,
-        draws: SchemeDraws,
-        left: Left,
+        self, signals: Signals, state: State, draws: SchemeDraws, left: Left
     ) -> Decision:
         """A mask of messages, by one draw for each agent."""
         returns = signals["return"].values

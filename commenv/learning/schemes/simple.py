@@ -10,7 +10,7 @@ import numpy as np
 from commenv.channel import Left
 from commenv.learning.scheme import Decision, Scheme, SchemeDraws, Signals, State
 
-__all__ = ["Always", "Bernoulli", "Never", "Periodic", "RandomChoice"]
+__all__ = ["Always", "Bernoulli", "Never", "Periodic"]
 
 
 @dataclass(frozen=True)
@@ -20,11 +20,7 @@ class Always(Scheme):
     name: ClassVar[str] = "always"
 
     def select(
-        self,
-        signals: Signals,
-        state: State,
-        draws: SchemeDraws,
-        left: Left,
+        self, signals: Signals, state: State, draws: SchemeDraws, left: Left
     ) -> Decision:
         """A mask of messages that is true everywhere."""
         return np.ones(left.messages.shape, dtype=np.bool_), state
@@ -37,11 +33,7 @@ class Never(Scheme):
     name: ClassVar[str] = "never"
 
     def select(
-        self,
-        signals: Signals,
-        state: State,
-        draws: SchemeDraws,
-        left: Left,
+        self, signals: Signals, state: State, draws: SchemeDraws, left: Left
     ) -> Decision:
         """A mask of messages that is false everywhere."""
         return np.zeros(left.messages.shape, dtype=np.bool_), state
@@ -67,11 +59,7 @@ class Bernoulli(Scheme):
             raise ValueError(f"p {self.p} is outside [0, 1]")
 
     def select(
-        self,
-        signals: Signals,
-        state: State,
-        draws: SchemeDraws,
-        left: Left,
+        self, signals: Signals, state: State, draws: SchemeDraws, left: Left
     ) -> Decision:
         """A mask of messages, one draw for each agent."""
         return draws.uniforms()[..., 0] < self.p, state
@@ -97,68 +85,8 @@ class Periodic(Scheme):
             raise ValueError(f"k {self.k} is below 1; a period has at least one round")
 
     def select(
-        self,
-        signals: Signals,
-        state: State,
-        draws: SchemeDraws,
-        left: Left,
+        self, signals: Signals, state: State, draws: SchemeDraws, left: Left
     ) -> Decision:
         """A mask of messages that is the same for everybody."""
         turn = draws.episode % self.k == 0
         return np.full(left.messages.shape, turn, dtype=np.bool_), state
-
-
-@dataclass(frozen=True)
-class RandomChoice(Scheme):
-    """m of a trial's n agents send, drawn without replacement in every round.
-
-    Real agents would have to agree on the draw, so it needs global knowledge.
-
-    Args:
-        m: How many send, 0 to n; None means half of them, rounded down.
-
-    Raises:
-        ValueError: m negative, or above the number of agents.
-    """
-
-    name: ClassVar[str] = "random"
-    needs_global: ClassVar[bool] = True
-
-    m: int | None = None
-
-    def __post_init__(self) -> None:
-        check_m(self.m)
-
-    def start(self, shape: tuple[int, int]) -> State:
-        """No state; checks m against the number of agents."""
-        how_many(self.m, shape)
-        return {}
-
-    def select(
-        self,
-        signals: Signals,
-        state: State,
-        draws: SchemeDraws,
-        left: Left,
-    ) -> Decision:
-        """A mask of messages with m true in each trial."""
-        ranks = draws.uniforms()[..., 0].argsort(axis=1).argsort(axis=1)
-        return ranks < how_many(self.m, ranks.shape), state
-
-
-def check_m(m: int | None) -> None:
-    """Raises ValueError for a negative number of senders."""
-    if m is not None and m < 0:
-        raise ValueError(f"m {m} is negative; 0 agents is the least that can send")
-
-
-def how_many(m: int | None, shape: tuple[int, ...]) -> int:
-    """m, or half the agents for None.
-
-    Raises:
-        ValueError: More senders than agents.
-    """
-    agents = shape[1]
-    if m is not None and m > agents:
-        raise ValueError(f"m {m} senders of {agents} agents; give at most {agents}")
-    return agents // 2 if m is None else m

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from commenv.channel import Left
 from commenv.learning.scheme import Decision, Scheme, SchemeDraws, Signals, State
-from commenv.learning.schemes.simple import check_m, how_many
 
-__all__ = ["Gain", "TDError", "TopUtility"]
+__all__ = ["Gain", "TDError"]
 
 _LARGEST_EXPONENT = 700.0
 
@@ -66,11 +64,7 @@ class TDError(Scheme):
         return {"level": np.zeros(shape)}
 
     def select(
-        self,
-        signals: Signals,
-        state: State,
-        draws: SchemeDraws,
-        left: Left,
+        self, signals: Signals, state: State, draws: SchemeDraws, left: Left
     ) -> Decision:
         """A mask of records."""
         signal = signals["td_error"]
@@ -132,60 +126,8 @@ class Gain(Scheme):
         return -math.exp(min(exponent, _LARGEST_EXPONENT))
 
     def select(
-        self,
-        signals: Signals,
-        state: State,
-        draws: SchemeDraws,
-        left: Left,
+        self, signals: Signals, state: State, draws: SchemeDraws, left: Left
     ) -> Decision:
         """A mask of messages."""
         limit = self.threshold(draws.episode, draws.num_episodes)
         return signals["gain"].values <= limit, state
-
-
-@dataclass(frozen=True)
-class TopUtility(Scheme):
-    """The m agents of a trial with the largest utility send: an oracle.
-
-    Agents would have to know each other's utilities, so it needs global knowledge: it
-    bounds what a decentralised scheme with the same utility can reach. Among equal
-    utilities the lower agent number comes first.
-
-    Args:
-        m: How many send, 0 to n; None means half of them, rounded down.
-        signal: The signal about messages that ranks them.
-
-    Raises:
-        ValueError: m negative, or above the number of agents.
-    """
-
-    name: ClassVar[str] = "top"
-    needs_global: ClassVar[bool] = True
-
-    m: int | None = None
-    signal: str = "utility"
-
-    def __post_init__(self) -> None:
-        check_m(self.m)
-
-    @property
-    def requires(self) -> tuple[str, ...]:  # type: ignore[override]
-        """The signal that ranks the messages."""
-        return (self.signal,)
-
-    def start(self, shape: tuple[int, int]) -> State:
-        """No state; checks m against the number of agents."""
-        how_many(self.m, shape)
-        return {}
-
-    def select(
-        self,
-        signals: Signals,
-        state: State,
-        draws: SchemeDraws,
-        left: Left,
-    ) -> Decision:
-        """A mask of messages with m true in each trial."""
-        values: NDArray[Any] = signals[self.signal].values
-        ranks = np.argsort(np.argsort(-values, axis=1, kind="stable"), axis=1)
-        return ranks < how_many(self.m, ranks.shape), state

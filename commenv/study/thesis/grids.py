@@ -6,6 +6,8 @@ public code. Exploration is 0.1 throughout, so that EBCDQL is not compared at 0.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from commenv.study.claims import Claim
 from commenv.study.estimands import at_optimum, difference, final, late, share
 from commenv.study.thesis.figure import Context, Curve, Figure, Scale
@@ -30,36 +32,23 @@ DAVIA_GRID = Curve(
     },
     scheme_settings={"least": 0.05, "rho": 0.9999},
 )
-DAVIA_LAKE = Curve(
-    "DAVIA",
-    "davia",
-    DAVIA_GRID.settings,
-    scheme_settings={"least": 5.0, "rho": 0.9999},
-)
+DAVIA_LAKE = replace(DAVIA_GRID, scheme_settings={"least": 5.0, "rho": 0.9999})
 EBCDQL_GRID = Curve(
     "EBCDQL",
     "ebcdql",
     {"alpha": 0.9},
     scheme_settings={"beta": 0.6, "rho": 1.3, "threshold": 0.5},
 )
-EBCDQL_DEAF = Curve(
-    "EBCDQL, Simple Grid's settings",
-    "ebcdql",
-    {"alpha": 0.9},
-    scheme_settings=EBCDQL_GRID.scheme_settings,
-    control=True,
+EBCDQL_GRID_CONTROL = replace(
+    EBCDQL_GRID, label="EBCDQL, Simple Grid's settings", control=True
 )
-EBCDQL_LAKE = Curve(
-    "EBCDQL",
-    "ebcdql",
-    {"alpha": 0.9},
-    scheme_settings={"beta": 0.05, "rho": 0.9, "threshold": 0.5},
+EBCDQL_LAKE = replace(
+    EBCDQL_GRID, scheme_settings={"beta": 0.05, "rho": 0.9, "threshold": 0.5}
 )
-EBCDQL_EXPLORING = Curve(
-    "EBCDQL, exploration 0.5",
-    "ebcdql",
-    {"alpha": 0.9, "exploration": 0.5},
-    scheme_settings=EBCDQL_GRID.scheme_settings,
+EBCDQL_EXPLORING = replace(
+    EBCDQL_GRID,
+    label="EBCDQL, exploration 0.5",
+    settings={"alpha": 0.9, "exploration": 0.5},
     control=True,
 )
 OURS = (
@@ -283,7 +272,7 @@ GRID_FIGURES = (
             DQL,
             EBCDQL_LAKE,
             DAVIA_GRID,
-            EBCDQL_DEAF,
+            EBCDQL_GRID_CONTROL,
             *_search_curves((4, 4)),
         ),
         claims=_value_methods_win,

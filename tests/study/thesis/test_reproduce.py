@@ -12,6 +12,7 @@ from commenv.study.claims import judge
 from commenv.study.thesis.figure import Context, Scale
 from commenv.study.thesis.report import report
 from commenv.study.thesis.reproduce import FIGURES, NUMBERS, reproduce
+from commenv.study.thesis.search import SEARCH_FIGURES
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -62,7 +63,7 @@ def test_labels_differ_and_claims_are_about_curves_that_are_run(number):
     assert {verdict.verdict for verdict in verdicts} == {"undecided"}  # 2 trials
 
 
-@pytest.mark.parametrize("number", [n for n in FIGURES if n > "4.3" or n == "4.11"])
+@pytest.mark.parametrize("number", [figure.number for figure in SEARCH_FIGURES])
 def test_espc_figures_run_their_controls_from_both_starts(number):
     labels = [curve.label for curve in FIGURES[number].curves]
     for control in ("centred", "at random, centred", "ESPC m"):
