@@ -35,7 +35,7 @@ This page is written by `commenv report`, from results that
 `commenv reproduce FIGURE --scale paper` stores. Pictures show the mean and the 10th to
 90th percentile over trials.
 """
-_COLOURS = 64
+_COLOURS = 256
 _EXACT_SAID = {
     "4.1": "E[p_send] = m/n. It is exact when p is uniform: the line, and the mean of "
     "100,000 draws.",
