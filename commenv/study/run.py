@@ -87,8 +87,8 @@ def run(
             settings is continued.
         workers: Processes.
         block: Trials that run together, and are kept together. Larger ones are faster,
-            smaller ones lose less when a study is stopped; unless told, every worker
-            has at least two, of at most 50 trials.
+            smaller ones lose less when a study is stopped; unless told, the study is
+            cut so that every worker has at least two, of at most 50 trials.
         trace: Keep every step and message under ``out`` too.
         progress: Say on standard error how far the study has come.
 
@@ -130,8 +130,7 @@ def execute(
     for name, value in (("workers", workers), ("block", block)):
         if value is not None and value < 1:
             raise ValueError(f"{name} is {value}; at least 1 is needed")
-    share = math.ceil(study.num_trials / (2 * workers))
-    size = min(share, LARGEST_BLOCK) if block is None else block
+    size = _block_size(study, workers) if block is None else block
     if study.trace and out is None:
         raise ValueError("a trace needs a folder to go to; give out=")
     optima = {cell.label: optimum_of(study, cell) for cell in study.cells}
@@ -151,6 +150,13 @@ def execute(
     import pyarrow as pa
 
     return Results(pa.concat_tables(tables).to_pandas(), optima)
+
+
+def _block_size(study: Study, workers: int) -> int:
+    """Equal blocks, so that every worker has at least two of all cells' together."""
+    share = math.ceil(len(study.cells) * study.num_trials / (2 * workers))
+    parts = math.ceil(study.num_trials / min(share, LARGEST_BLOCK))
+    return math.ceil(study.num_trials / parts)
 
 
 def _announce_trace(study: Study, store: Store) -> None:

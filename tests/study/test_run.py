@@ -48,6 +48,8 @@ CHANNELS = {
     },
 }
 
+FOUR_SCHEMES = ["always", "never", "random", "periodic"]
+
 
 def study(environment="WindyGrid-v0", algorithm=None, **changes):
     settings = {
@@ -71,6 +73,22 @@ def same_bits(one, other):
             assert (bits[0] == bits[1]).all(), name
         else:
             assert one[name].equals(other[name]), name
+
+
+@pytest.mark.parametrize(
+    ("sizes", "blocks"),
+    [
+        ({"num_trials": 10}, [5, 5]),
+        ({"num_trials": 3, "workers": 2}, [1, 1, 1]),
+        ({"num_trials": 3, "workers": 2, "schemes": FOUR_SCHEMES}, [3, 3, 3, 3]),
+        ({"num_trials": 102}, [34, 34, 34]),
+    ],
+)
+def test_unless_told_every_worker_has_two_blocks(sizes, blocks, tmp_path):
+    how = {"num_agents": 1, "num_episodes": 1, "progress": False, "out": tmp_path}
+    commenv.run("SimpleGrid-v0", "dql", **sizes, **how)
+    files = sorted(tmp_path.glob("blocks/*/*.parquet"))
+    assert [len(pd.read_parquet(file)) for file in files] == blocks
 
 
 @pytest.mark.slow

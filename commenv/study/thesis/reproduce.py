@@ -122,7 +122,6 @@ def _run(
             _study(figure, size, agents, curves, seed),
             out=folder / f"n{agents}",
             workers=workers,
-            block=max(1, -(-size.trials // 2)) if workers > 1 else None,
             progress=progress,
         )
         for agents, curves in groups.items()
