@@ -86,6 +86,8 @@ class ES(Algorithm):
             Pole, 64, 64 on Ant.
         baseline: ``"window"`` sends the return less the mean of the agent's past ones.
         window: How many past returns that mean is over, at least 1; k in the thesis.
+        offset: Added to every return before it is used, in units of return: a control,
+            since a sound form learns the same whatever it is.
         initial: What theta starts from: ``"zero"`` (thesis code), or ``"random"``:
             weights from N(0, 1 / inputs of the unit) and biases 0.
 
@@ -106,6 +108,7 @@ class ES(Algorithm):
     hidden_sizes: tuple[int, ...] = (8, 8)
     baseline: Baseline = "none"
     window: int = 5
+    offset: float = 0.0
     initial: Start = "zero"
 
     def __post_init__(self) -> None:
@@ -118,6 +121,8 @@ class ES(Algorithm):
             raise ValueError(f"l2 {self.l2} is below 0")
         if self.window < 1:
             raise ValueError(f"window {self.window} is below 1")
+        if not np.isfinite(self.offset):
+            raise ValueError(f"offset {self.offset} is not finite")
         if any(size < 1 for size in self.hidden_sizes):
             raise ValueError(f"hidden_sizes {self.hidden_sizes}; use 1 or more units")
         for name, known in _CHOICES.items():
@@ -246,7 +251,7 @@ class ESAgents(Agents):
 
     def candidates(self) -> tuple[Messages, Mapping[str, Signal]]:
         """Each agent's return, less its baseline if there is one."""
-        returns = self._returns.reshape(self._problem.shape)
+        returns = self._returns.reshape(self._problem.shape) + self._settings.offset
         returns = np.where(np.isfinite(returns), returns, np.nan)
         records = np.empty(returns.size, RETURN)
         sent = returns - self._baseline(returns)

@@ -50,8 +50,9 @@ Y_LABELS: dict[str, str] = {
 _IN_RETURNS = ("evaluation", "reward")
 _IN_BYTES = ("uplink_bytes", "total_bytes", "size")
 
-# Okabe and Ito's palette without its yellow, which is too faint on white. Markers, not
-# dashes, tell curves apart without colour: a dashed line means "held".
+# Okabe and Ito's palette without its yellow, which is too faint on white, and darker or
+# duller colours for figures of more curves. Markers, not dashes, tell curves apart
+# without colour: a dashed line means "held".
 _COLOURS = (
     "#0072B2",
     "#D55E00",
@@ -61,6 +62,10 @@ _COLOURS = (
     "#56B4E9",
     "#000000",
     "#882255",
+    "#999933",
+    "#332288",
+    "#8C564B",
+    "#44AA99",
 )
 _MARKERS = "os^Dv<P>"
 _MARKS = 7

@@ -248,6 +248,14 @@ def test_the_window_baseline_is_the_mean_of_past_returns(offset):
     assert sent == [[0, 0], [1, -np.inf], [4.5, 2], [4, 2]]
 
 
+def test_an_offset_is_added_to_every_return_that_is_sent():
+    agents = ES(offset=-10.0).agents(problem(1, 3, signals=["return"]))
+    agents.begin(0)
+    messages, signals = played(agents, [[1.0, 2.0, np.nan]], steps=2)
+    assert messages.records["return"].tolist() == [-8, -6, -np.inf]
+    assert signals["return"].values[0, :2].tolist() == [-8, -6]
+
+
 def test_offsets_change_no_update_of_centred_forms():
     returns = np.random.default_rng(0).integers(0, 99, (TRIALS, AGENTS)) / 4
     for shaping in ("centered", "centered_rank"):
@@ -306,6 +314,7 @@ def test_the_quadratic_toy_shows_what_an_offset_does(
         ({"l2": -0.1}, "l2 -0.1"),
         ({"momentum": 1.0}, "momentum 1.0"),
         ({"window": 0}, "window 0"),
+        ({"offset": np.inf}, "offset inf"),
         ({"hidden_sizes": (8, 0)}, r"hidden_sizes \(8, 0\)"),
         ({"shaping": "ranked"}, "'ranked' is none of centered_rank, raw, centered"),
         ({"optimizer": "sgd"}, "'sgd' is none of"),

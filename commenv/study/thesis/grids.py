@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from commenv.study.claims import Claim
 from commenv.study.estimands import at_optimum, difference, final, late, share
+from commenv.study.thesis.controls import Controls, both_starts
 from commenv.study.thesis.figure import Context, Curve, Figure, Scale
 
 __all__ = ["GRID_FIGURES"]
@@ -178,43 +179,17 @@ def _known(context: Context) -> float:
     return context.optimum
 
 
-def _search_curves(hidden: tuple[int, ...]) -> tuple[Curve, ...]:
-    """ES and ESPC (m 15, k 5) as in the thesis, their controls, and a random start."""
-    es = dict(_es(hidden, 0.01, 0.001).settings)
-    centred = es | {"shaping": "centered"}
-    window = es | {"baseline": "window", "window": 5}
-    thesis = (
-        Curve("ES", "es", es),
-        Curve("ESPC", "es", es, "probabilistic", {"m": 15, "k": 5}),
+def _search_curves(hidden: tuple[int, ...], offset: float) -> tuple[Curve, ...]:
+    """ES and ESPC (m 15, k 5) as in the thesis, their controls, and a random start.
+
+    The offset controls add ``offset`` to every return.
+    """
+    es = _es(hidden, 0.01, 0.001)
+    espc = Curve("ESPC", "es", es.settings, "probabilistic", {"m": 15, "k": 5})
+    controls = Controls(
+        es.settings, 15, 5, offset, es="ES", fewer="ES of 15", espc="ESPC"
     )
-    controls = (
-        Curve("ES, centred", "es", centred, control=True),
-        Curve("ES of 15, centred", "es", centred, num_agents=15, control=True),
-        Curve(
-            "15 at random, centred", "es", centred, "random", {"m": 15}, control=True
-        ),
-        Curve(
-            "ESPC, centred",
-            "es",
-            window,
-            "probabilistic",
-            {"m": 15, "k": 5, "mode": "centered"},
-            control=True,
-        ),
-    )
-    starts = tuple(
-        Curve(
-            f"{curve.label}, random start",
-            curve.algorithm,
-            {**curve.settings, "initial": "random"},
-            curve.scheme,
-            curve.scheme_settings,
-            curve.num_agents,
-            control=True,
-        )
-        for curve in (*thesis, *controls)
-    )
-    return (*thesis, *controls, *starts)
+    return both_starts((es, espc, *controls.curves()))
 
 
 GRID_FIGURES = (
@@ -273,7 +248,7 @@ GRID_FIGURES = (
             EBCDQL_LAKE,
             DAVIA_GRID,
             EBCDQL_GRID_CONTROL,
-            *_search_curves((4, 4)),
+            *_search_curves((4, 4), offset=10.0),
         ),
         claims=_value_methods_win,
         said="The value-based methods do better than ES and ESPC.",
@@ -293,7 +268,7 @@ GRID_FIGURES = (
         gamma=0.9,
         paper=Scale(trials=5, episodes=1000),
         quick=Scale(trials=2, episodes=60),
-        curves=(DQL, EBCDQL_LAKE, DAVIA_LAKE, *_search_curves((4, 4))),
+        curves=(DQL, EBCDQL_LAKE, DAVIA_LAKE, *_search_curves((4, 4), offset=-1.0)),
         claims=_value_methods_win,
         said="The value-based methods do better than ES and ESPC.",
         reasons="DAVIA's lambda of 5 keeps it silent: its lead over ES and ESPC is "

@@ -1,14 +1,12 @@
 """The thesis' figures of ESPC against ES: 4.5, 4.6 and 4.8 to 4.11.
 
-Each also runs the controls that tell better communication from a missing baseline: ES
-centred, ES of m agents, m of n drawn at random, ESPC centred; from both starts of
-theta.
+Each also runs the controls that tell better communication from a missing baseline, and
+all from both starts of theta.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from commenv.study.claims import Claim
@@ -21,6 +19,13 @@ from commenv.study.estimands import (
     messages_ratio,
     smoothness,
 )
+from commenv.study.thesis.controls import (
+    CENTRED,
+    CENTRED_WITH_OFFSET,
+    WITH_OFFSET,
+    Controls,
+    both_starts,
+)
 from commenv.study.thesis.figure import Context, Curve, Figure, Scale
 
 __all__ = ["SEARCH_FIGURES"]
@@ -30,6 +35,9 @@ SAME_SHARE = 0.02
 """Messages within this of m / n, as a share of ES', count as m / n."""
 SAME_SCORE: Mapping[str, float] = {"cart": 25.0, "ant": 10.0}
 """Evaluations this close count as equal: 5 % of the score range."""
+
+OFFSET: Mapping[str, float] = {"cart": -500.0, "ant": -100.0}
+"""What the offset controls add to every return: less the most that staying up earns."""
 
 _CART: dict[str, Any] = {
     "shaping": "raw",
@@ -50,38 +58,10 @@ def _espc(settings: dict[str, Any], m: int, k: int, label: str) -> Curve:
     return Curve(label, "es", settings, "probabilistic", {"m": m, "k": k})
 
 
-def _controls(settings: dict[str, Any], m: int, k: int) -> tuple[Curve, ...]:
-    centred = settings | {"shaping": "centered"}
-    window = settings | {"baseline": "window", "window": k}
-    return (
-        Curve(f"ES {AGENTS}, centred", "es", centred, control=True),
-        Curve(f"ES {m}, centred", "es", centred, num_agents=m, control=True),
-        Curve(
-            f"{m} at random, centred", "es", centred, "random", {"m": m}, control=True
-        ),
-        Curve(
-            f"ESPC m {m}, centred",
-            "es",
-            window,
-            "probabilistic",
-            {"m": m, "k": k, "mode": "centered"},
-            control=True,
-        ),
+def _controls(settings: dict[str, Any], m: int, k: int, offset: float) -> Controls:
+    return Controls(
+        settings, m, k, offset, es=f"ES {AGENTS}", fewer=f"ES {m}", espc=f"ESPC m {m}"
     )
-
-
-def _both_starts(curves: tuple[Curve, ...]) -> tuple[Curve, ...]:
-    """The curves as they are, theta 0 at the start, and again from a random theta."""
-    again = tuple(
-        replace(
-            curve,
-            label=f"{curve.label}, random start",
-            settings={**curve.settings, "initial": "random"},
-            control=True,
-        )
-        for curve in curves
-    )
-    return (*curves, *again)
 
 
 def _better(context: Context, a: str, b: str, text: str) -> Claim:
@@ -105,7 +85,14 @@ def _messages(context: Context, label: str, m: int) -> Claim:
     )
 
 
-def _espc_is_better(context: Context) -> list[Claim]:
+def _espc_is_better(margin: float) -> Callable[[Context], list[Claim]]:
+    def claims(context: Context) -> list[Claim]:
+        return [*_against_es(context), *_offset_tells(context, margin)]
+
+    return claims
+
+
+def _against_es(context: Context) -> list[Claim]:
     espc = "ESPC (50, 25)"
     plain = [
         _better(context, espc, other, f"{espc} learns better than {other}")
@@ -127,6 +114,21 @@ def _espc_is_better(context: Context) -> list[Claim]:
         ),
     ]
     return [*plain, _messages(context, espc, 25), *controls]
+
+
+def _offset_tells(context: Context, margin: float) -> list[Claim]:
+    """A sound scheme learns the same if a constant is added to all returns."""
+    centred, moved = (f"ESPC m 25{words}" for words in (CENTRED, CENTRED_WITH_OFFSET))
+    same = Claim(
+        figure=context.figure,
+        text="centred, ESPC learns alike with an offset of the returns",
+        estimand=difference(area(centred), area(moved)),
+        direction="equal",
+        margin=margin,
+        trials=context.trials,
+    )
+    text = "with an offset of the returns, ESPC as printed learns worse"
+    return [same, _better(context, "ESPC (50, 25)", "ESPC m 25" + WITH_OFFSET, text)]
 
 
 def _fewer_is_faster(context: Context) -> list[Claim]:
@@ -184,33 +186,33 @@ def _window_leaves_learning_alone(margin: float) -> Callable[[Context], list[Cla
     return claims
 
 
-def _compared(settings: dict[str, Any]) -> tuple[Curve, ...]:
-    return _both_starts(
+def _compared(settings: dict[str, Any], offset: float) -> tuple[Curve, ...]:
+    return both_starts(
         (
             _espc(settings, 25, 5, "ESPC (50, 25)"),
             _es(settings),
             _es(settings, 25),
-            *_controls(settings, 25, 5),
+            *_controls(settings, 25, 5, offset).curves(),
         )
     )
 
 
-def _numbers(settings: dict[str, Any]) -> tuple[Curve, ...]:
-    return _both_starts(
+def _numbers(settings: dict[str, Any], offset: float) -> tuple[Curve, ...]:
+    return both_starts(
         (
             *[_espc(settings, m, 10, f"ESPC m {m}") for m in (5, 10, 15, 30, 45)],
             _es(settings),
-            *_controls(settings, 15, 10),
+            *_controls(settings, 15, 10, offset).curves(),
         )
     )
 
 
-def _windows(settings: dict[str, Any]) -> tuple[Curve, ...]:
-    return _both_starts(
+def _windows(settings: dict[str, Any], offset: float) -> tuple[Curve, ...]:
+    return both_starts(
         (
             *[_espc(settings, 25, k, f"ESPC k {k}") for k in (3, 10, 30)],
             _es(settings),
-            *_controls(settings, 25, 10),
+            *_controls(settings, 25, 10, offset).curves(),
         )
     )
 
@@ -241,8 +243,8 @@ SEARCH_FIGURES = (
         title="Cart Pole: ESPC against ES",
         paper=Scale(trials=20, episodes=200),
         quick=Scale(trials=1, episodes=15),
-        curves=_compared(_CART),
-        claims=_espc_is_better,
+        curves=_compared(_CART, OFFSET["cart"]),
+        claims=_espc_is_better(SAME_SCORE["cart"]),
         said="ESPC(50, 25) learns better than ES 50 and ES 25, at ES 25's messages.",
         reasons=_MISSING_BASELINE,
         **_CART_POLE,
@@ -251,8 +253,8 @@ SEARCH_FIGURES = (
         number="4.6",
         title="Ant: ESPC against ES",
         paper=Scale(trials=3, episodes=200),
-        curves=_compared(_ANT),
-        claims=_espc_is_better,
+        curves=_compared(_ANT, OFFSET["ant"]),
+        claims=_espc_is_better(SAME_SCORE["ant"]),
         said="ESPC(50, 25) learns better than ES 50 and ES 25, at ES 25's messages.",
         reasons=_MISSING_BASELINE,
         **_ANT_27,
@@ -262,7 +264,7 @@ SEARCH_FIGURES = (
         title="Cart Pole: the number of messages m",
         paper=Scale(trials=20, episodes=200),
         quick=Scale(trials=1, episodes=15),
-        curves=_numbers(_CART),
+        curves=_numbers(_CART, OFFSET["cart"]),
         claims=_fewer_is_faster,
         said="Messages are m/n of ES'; lower m learns faster and less smoothly; 15 is "
         "best.",
@@ -273,7 +275,7 @@ SEARCH_FIGURES = (
         number="4.9",
         title="Ant: the number of messages m",
         paper=Scale(trials=6, episodes=200),
-        curves=_numbers(_ANT),
+        curves=_numbers(_ANT, OFFSET["ant"]),
         claims=_five_collapses,
         said="m = 5 collapses.",
         reasons=_MISSING_BASELINE,
@@ -284,7 +286,7 @@ SEARCH_FIGURES = (
         title="Cart Pole: the window k",
         paper=Scale(trials=10, episodes=200),
         quick=Scale(trials=1, episodes=15),
-        curves=_windows(_CART),
+        curves=_windows(_CART, OFFSET["cart"]),
         claims=_window_leaves_learning_alone(SAME_SCORE["cart"]),
         said="k leaves learning alone; larger k follows the reward more closely.",
         reasons="While returns rise, an agent's utility lies above the mean of its "
@@ -296,7 +298,7 @@ SEARCH_FIGURES = (
         number="4.11",
         title="Ant: the window k",
         paper=Scale(trials=5, episodes=300),
-        curves=_windows(_ANT),
+        curves=_windows(_ANT, OFFSET["ant"]),
         claims=_window_leaves_learning_alone(SAME_SCORE["ant"]),
         said="k leaves learning alone; larger k follows the reward more closely.",
         reasons=_MISSING_BASELINE,

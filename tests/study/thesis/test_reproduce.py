@@ -66,7 +66,8 @@ def test_labels_differ_and_claims_are_about_curves_that_are_run(number):
 @pytest.mark.parametrize("number", [figure.number for figure in SEARCH_FIGURES])
 def test_espc_figures_run_their_controls_from_both_starts(number):
     labels = [curve.label for curve in FIGURES[number].curves]
-    for control in ("centred", "at random, centred", "ESPC m"):
+    controls = ("ES 50, centred", "at random, centred", "centred, with offset")
+    for control in (*controls, "ESPC m", "with offset"):
         assert any(control in label for label in labels)
     starts = [label for label in labels if label.endswith(", random start")]
     assert {label.removesuffix(", random start") for label in starts} == {
