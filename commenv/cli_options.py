@@ -154,7 +154,8 @@ def _add_reproduce_options(reproduce: argparse.ArgumentParser) -> None:
         "--scale",
         default="quick",
         metavar="SCALE",
-        help="quick (to see it work, the default), or paper (the thesis' own)",
+        help="quick (to see it work, the default), paper (the thesis' own), or report "
+        "(as in REPRODUCTION.md, with more trials)",
     )
     reproduce.add_argument(
         "--trials", type=int, metavar="N", help="trials; default: the scale's"
@@ -165,7 +166,7 @@ def _add_reproduce_options(reproduce: argparse.ArgumentParser) -> None:
     reproduce.add_argument(
         "--agents", type=float, metavar="SHARE", help="share of the thesis' agents"
     )
-    reproduce.add_argument("--seed", type=int, default=2, metavar="N", help="default 2")
+    reproduce.add_argument("--seed", type=int, default=4, metavar="N", help="default 4")
     reproduce.add_argument(
         "--workers", type=int, default=1, metavar="N", help="processes"
     )

@@ -28,7 +28,8 @@ __all__ = [
 ]
 
 WORDS_PER_BLOCK = 4
-_UNIFORMS_AT_A_TIME = 32
+# To address a row costs as much as some hundred numbers of it.
+_UNIFORMS_AT_A_TIME = 100
 # Generators never restart, so they may run far ahead. Rows a power of two apart would
 # compete for the same cache lines.
 _UNIFORMS_OF_A_GENERATOR = 260

@@ -201,6 +201,7 @@ GRID_FIGURES = (
         gamma=0.9,
         paper=Scale(trials=100, episodes=1000),
         quick=Scale(trials=3, episodes=200),
+        report=Scale(trials=100, episodes=1000),
         curves=(
             DQL,
             EBCDQL_GRID,
@@ -227,6 +228,7 @@ GRID_FIGURES = (
         gamma=0.9,
         paper=Scale(trials=100, episodes=1000),
         quick=Scale(trials=3, episodes=200),
+        report=Scale(trials=100, episodes=1000),
         curves=(DQL, EBCDQL_LAKE, DAVIA_LAKE, _es((4, 4, 4), 0.001, 0.01), *OURS),
         claims=_frozen_lake,
         said="EBCDQL does best, then ES; DQL and DAVIA fail.",
@@ -243,6 +245,7 @@ GRID_FIGURES = (
         gamma=0.9,
         paper=Scale(trials=5, episodes=1000),
         quick=Scale(trials=2, episodes=60),
+        report=Scale(trials=160, episodes=1000),
         curves=(
             DQL,
             EBCDQL_LAKE,
@@ -268,6 +271,7 @@ GRID_FIGURES = (
         gamma=0.9,
         paper=Scale(trials=5, episodes=1000),
         quick=Scale(trials=2, episodes=60),
+        report=Scale(trials=20, episodes=1000),
         curves=(DQL, EBCDQL_LAKE, DAVIA_LAKE, *_search_curves((4, 4), offset=-1.0)),
         claims=_value_methods_win,
         said="The value-based methods do better than ES and ESPC.",

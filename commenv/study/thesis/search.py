@@ -235,6 +235,7 @@ _ANT_27: dict[str, Any] = {
     "evaluations": 5,
     "evaluation_episodes": 3,
     "quick": Scale(trials=1, episodes=2, agents=0.04),
+    "report": Scale(trials=2, episodes=20, agents=0.2),
 }
 
 SEARCH_FIGURES = (
@@ -243,6 +244,7 @@ SEARCH_FIGURES = (
         title="Cart Pole: ESPC against ES",
         paper=Scale(trials=20, episodes=200),
         quick=Scale(trials=1, episodes=15),
+        report=Scale(trials=200, episodes=200),
         curves=_compared(_CART, OFFSET["cart"]),
         claims=_espc_is_better(SAME_SCORE["cart"]),
         said="ESPC(50, 25) learns better than ES 50 and ES 25, at ES 25's messages.",
@@ -264,6 +266,7 @@ SEARCH_FIGURES = (
         title="Cart Pole: the number of messages m",
         paper=Scale(trials=20, episodes=200),
         quick=Scale(trials=1, episodes=15),
+        report=Scale(trials=180, episodes=200),
         curves=_numbers(_CART, OFFSET["cart"]),
         claims=_fewer_is_faster,
         said="Messages are m/n of ES'; lower m learns faster and less smoothly; 15 is "
@@ -286,6 +289,7 @@ SEARCH_FIGURES = (
         title="Cart Pole: the window k",
         paper=Scale(trials=10, episodes=200),
         quick=Scale(trials=1, episodes=15),
+        report=Scale(trials=200, episodes=200),
         curves=_windows(_CART, OFFSET["cart"]),
         claims=_window_leaves_learning_alone(SAME_SCORE["cart"]),
         said="k leaves learning alone; larger k follows the reward more closely.",
