@@ -17,9 +17,9 @@ from commenv.envs.flat import FlatTables, integer_actions
 from commenv.envs.tabular import TabularMDP
 from commenv.errors import NotResetError
 
-__all__ = ["ScalarBatch", "TabularBatch"]
+__all__ = ["ARRAY_SPACES", "ScalarBatch", "TabularBatch"]
 
-_ARRAY_SPACES = (spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary, spaces.Box)
+ARRAY_SPACES = (spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary, spaces.Box)
 
 
 class TabularBatch(BatchedEnv):
@@ -193,7 +193,7 @@ def check_counts(num_envs: int, max_episode_steps: int | None) -> None:
 
 
 def _check_space(space: gym.Space[Any], what: str) -> None:
-    if not isinstance(space, _ARRAY_SPACES):
+    if not isinstance(space, ARRAY_SPACES):
         raise ValueError(
             f"the {what} space {space} is not one array per instance; wrap the "
             f"environment, in gymnasium.wrappers.FlattenObservation for instance"

@@ -10,14 +10,15 @@ from typing import Any
 
 import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec, load_env_creator
+from gymnasium.wrappers import FlattenObservation
 
-from commenv.envs.batch import ScalarBatch, TabularBatch, check_counts
+from commenv.envs.batch import ARRAY_SPACES, ScalarBatch, TabularBatch, check_counts
 from commenv.envs.batched import BatchedEnv
 from commenv.envs.tabular import TabularMDP
 from commenv.errors import UnknownNameError
 from commenv.registration import NAMESPACE, batched_entry_point
 
-__all__ = ["find_spec", "make_batched"]
+__all__ = ["find_spec", "make_batched", "make_scalar"]
 
 _OF_THE_BATCH = ("num_envs", "max_episode_steps")  # not the environment's arguments
 _logger = logging.getLogger("commenv")
@@ -34,7 +35,8 @@ def make_batched(
 
     Environments that publish their tables are stepped by array operations, and so are
     ``commenv/CartPole-v1`` and the MuJoCo robots (``commenv/Ant-v5`` ...). All others
-    are stepped one by one, which is slower; the log says so.
+    are stepped one by one, which is slower; the log says so. Their observations are
+    those of :func:`make_scalar`.
 
     Args:
         env_id: A registered id; ``"module:Env-v0"`` imports the module first.
@@ -61,12 +63,7 @@ def make_batched(
     _check_arguments(spec.id, _creator(spec), arguments)
 
     def make() -> gym.Env[Any, Any]:
-        return gym.make(
-            spec,
-            max_episode_steps=max_episode_steps,
-            disable_env_checker=True,
-            **arguments,
-        )
+        return _make(spec, max_episode_steps, arguments)
 
     env = make()
     try:
@@ -79,9 +76,21 @@ def make_batched(
                 reason,
                 _batched_twin(spec),
             )
-        return ScalarBatch([env, *(make() for _ in range(num_envs - 1))])
+        instances = [env, *(make() for _ in range(num_envs - 1))]
+        return ScalarBatch([_in_one_array(instance) for instance in instances])
     env.close()
     return TabularBatch(mdp, num_envs, limit)
+
+
+def make_scalar(
+    spec: EnvSpec, max_episode_steps: int | None, arguments: Mapping[str, Any]
+) -> gym.Env[Any, Any]:
+    """One instance of a Gymnasium environment.
+
+    Observations of several parts (Dict, Tuple) are flattened into one array, as
+    :class:`gymnasium.wrappers.FlattenObservation` does.
+    """
+    return _in_one_array(_make(spec, max_episode_steps, arguments))
 
 
 def find_spec(env_id: str) -> EnvSpec:
@@ -106,6 +115,21 @@ def find_spec(env_id: str) -> EnvSpec:
         cure = "an environment of another package is written module:Env-v0"
         raise UnknownNameError("environment", name, gym.registry, cure)
     return gym.registry[name]
+
+
+def _make(
+    spec: EnvSpec, max_episode_steps: int | None, arguments: Mapping[str, Any]
+) -> gym.Env[Any, Any]:
+    return gym.make(
+        spec, max_episode_steps=max_episode_steps, disable_env_checker=True, **arguments
+    )
+
+
+def _in_one_array(env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
+    space = env.observation_space
+    if isinstance(space, ARRAY_SPACES) or not space.is_np_flattenable:
+        return env
+    return FlattenObservation(env)
 
 
 def _batched_twin(spec: EnvSpec) -> str:

@@ -85,6 +85,9 @@ class TrainedPolicy:
     def act(self, observation: ArrayLike) -> Any:
         """The action for one observation, as a Gymnasium environment takes it.
 
+        Observations of several parts are given as one array, as
+        :class:`gymnasium.wrappers.FlattenObservation` makes it.
+
         Raises:
             ValueError: The observation does not fit the observation space.
         """

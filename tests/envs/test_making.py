@@ -53,6 +53,20 @@ def test_others_are_stepped_one_by_one_and_the_log_says_why(
     assert reason in record.getMessage()
 
 
+def test_observations_of_several_parts_are_flattened_into_one_array(caplog):
+    with caplog.at_level(logging.INFO, logger="commenv"):
+        batch = make_batched("Blackjack-v1", 2)
+    assert "publishes no tables" in caplog.text
+    single = gym.make("Blackjack-v1")
+    assert batch.single_observation_space == gym.spaces.flatten_space(
+        single.observation_space
+    )
+    draws = Draws(3, [0], 2).world(0)
+    parts = [single.reset(seed=int(seed))[0] for seed in draws.seeds()]
+    expected = [gym.spaces.flatten(single.observation_space, part) for part in parts]
+    np.testing.assert_array_equal(batch.reset(draws), expected)
+
+
 @pytest.mark.parametrize("env_id", ["CartPole-v1", "Hopper-v5"])
 def test_the_log_names_the_batched_twin(env_id, caplog):
     if env_id == "Hopper-v5":
