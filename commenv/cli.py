@@ -140,13 +140,15 @@ def _reproduce(options: argparse.Namespace) -> None:
     from commenv.study.store import check_extra
 
     check_extra("reproducing a figure")
-    from commenv.study.thesis.reproduce import NUMBERS, reproduce
+    from commenv.study.thesis.reproduce import NUMBERS, check_known, reproduce
 
     options.interrupted = (
         f"stopped; what was finished is in {options.out}: repeat the same command to "
         "go on"
     )
     numbers = NUMBERS if "all" in options.figures else options.figures
+    for number in numbers:
+        check_known(number, options.scale)  # before the first of them takes its time
     for number in numbers:
         print(f"figure {number}")
         verdicts = reproduce(

@@ -551,3 +551,19 @@ def test_an_interrupt_keeps_whole_blocks_and_says_how_to_go_on(
         progress=False,
     )
     assert commenv.load(out).frame.equals(alone.frame)
+
+
+def test_figures_are_reproduced_and_reported(capsys, tmp_path):
+    out, page = tmp_path / "figures", tmp_path / "page.md"
+    code, said, _ = call(capsys, "reproduce", "4.7", "--out", out)
+    assert (code, said.splitlines()[0]) == (0, "figure 4.7")
+    images = ("--images", tmp_path / "images")
+    assert call(capsys, "report", out, "--out", page, *images)[0] == 0
+    assert "![The thesis' panels](images/4.7-figure.png)" in page.read_text()
+
+
+def test_a_wrong_figure_is_refused_before_the_first_is_run(capsys, tmp_path):
+    how = ("--out", tmp_path / "figures")
+    refused(call(capsys, "reproduce", "4.7", "4.51", *how), 2, "'4.5' or '4.1'")
+    refused(call(capsys, "reproduce", "4.7", "--scale", "big", *how), 2, "paper, quick")
+    assert not (tmp_path / "figures").exists()

@@ -35,7 +35,7 @@ from commenv.study.thesis.search import SEARCH_FIGURES
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Picture
 
-__all__ = ["FIGURES", "NUMBERS", "reproduce"]
+__all__ = ["FIGURES", "NUMBERS", "check_known", "reproduce"]
 
 FIGURES: Mapping[str, Figure] = {
     figure.number: figure for figure in (*GRID_FIGURES, *SEARCH_FIGURES)
@@ -82,10 +82,7 @@ def reproduce(
         UnknownNameError: No such figure or scale.
         ResultsError: The folder holds something else.
     """
-    if number not in NUMBERS:
-        raise UnknownNameError("figure", number, NUMBERS)
-    if scale not in SCALES:
-        raise UnknownNameError("scale", scale, SCALES)
+    check_known(number, scale)
     folder = Path(out) / number
     folder.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
@@ -103,6 +100,14 @@ def reproduce(
     write_csv(verdicts, folder / "claims.csv")
     _note(folder, {"scale": asdict(size), "seed": seed}, began)
     return verdicts
+
+
+def check_known(number: str, scale: str) -> None:
+    """Raises UnknownNameError if there is no such figure or scale."""
+    if number not in NUMBERS:
+        raise UnknownNameError("figure", number, NUMBERS)
+    if scale not in SCALES:
+        raise UnknownNameError("scale", scale, SCALES)
 
 
 def _run(
