@@ -61,15 +61,18 @@ class Ledger:
         self.shape = shape
         links = shape[0] * shape[1]
         self._attempted = np.zeros((len(Unit), links), dtype=np.int64)
+        self._sent = np.zeros((len(Unit), links), dtype=np.int64)
         self._fates = np.zeros((len(Fate), len(Unit), links), dtype=np.int64)
         self._penalty = np.zeros(links)
         self.journal: list[Entry] | None = [] if journal else None
 
     def attempt(self, links: NDArray[np.intp], payload: NDArray[np.int64]) -> None:
         """Enters messages that are about to be sent, at most one for each link."""
-        self._attempted[Unit.MESSAGES, links] += 1
-        self._attempted[Unit.PAYLOAD, links] += payload
-        self._attempted[Unit.HEADER, links] += HEADER_SIZE
+        _add(self._attempted, links, payload)
+
+    def send(self, links: NDArray[np.intp], payload: NDArray[np.int64]) -> None:
+        """Enters messages that leave their senders, at most one for each link."""
+        _add(self._sent, links, payload)
 
     def settle(
         self,
@@ -81,10 +84,7 @@ class Ledger:
         """Enters the fate of messages, at most one for each link."""
         if not len(links):
             return
-        counts = self._fates[fate]
-        counts[Unit.MESSAGES, links] += 1
-        counts[Unit.PAYLOAD, links] += payload
-        counts[Unit.HEADER, links] += HEADER_SIZE
+        _add(self._fates[fate], links, payload)
         if self.journal is not None:
             self.journal.append(Entry(links, headers, fate, payload))
 
@@ -92,9 +92,12 @@ class Ledger:
         """Enters the bytes that a budget cut from messages that went on."""
         self._fates[Fate.REFUSED, Unit.PAYLOAD, links] += payload
 
-    def land(self, link: int, payload: int) -> None:
-        """Takes a message out of flight, because it is about to meet another fate."""
-        self._fates[Fate.IN_FLIGHT, :, link] -= (1, payload, HEADER_SIZE)
+    def land(self, links: NDArray[np.intp], payload: NDArray[np.int64]) -> None:
+        """Takes messages out of flight, because they are about to meet another fate.
+
+        At most one for each link.
+        """
+        _add(self._fates[Fate.IN_FLIGHT], links, payload, -1)
 
     def charge(self, links: NDArray[np.intp], penalty: NDArray[np.float64]) -> None:
         """Enters the price of messages beyond a budget, at most one for each link."""
@@ -109,11 +112,11 @@ class Ledger:
         return self._fates[fate, unit].reshape(self.shape).copy()
 
     def sent(self, unit: Unit = Unit.MESSAGES) -> NDArray[np.int64]:
-        """What left the sender, and was paid for, whether it arrived or was lost.
+        """What left the sender, and was paid for, whatever became of it then.
 
         That is attempted less refused; a queued message counts once it leaves.
         """
-        return self.count(Fate.DELIVERED, unit) + self.count(Fate.LOST, unit)
+        return self._sent[unit].reshape(self.shape).copy()
 
     @property
     def penalty(self) -> NDArray[np.float64]:
@@ -124,3 +127,15 @@ class Ledger:
     def balanced(self) -> bool:
         """Whether the fates add up to what was attempted, on every link."""
         return bool((self._attempted == self._fates.sum(axis=0)).all())
+
+
+def _add(
+    counts: NDArray[np.int64],
+    links: NDArray[np.intp],
+    payload: NDArray[np.int64],
+    sign: int = 1,
+) -> None:
+    """Adds messages of so much payload to counts of shape (units, links)."""
+    counts[Unit.MESSAGES, links] += sign
+    counts[Unit.PAYLOAD, links] += sign * payload
+    counts[Unit.HEADER, links] += sign * HEADER_SIZE

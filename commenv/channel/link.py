@@ -1,34 +1,130 @@
-"""Links carry accepted messages, and may lose them; nobody is told."""
+"""Links carry accepted messages: they may lose, delay, expire or distort them.
+
+Nobody is told: a sender knows whether its message was accepted, and no more. What a
+link remembers is explicit, a dictionary of arrays with one entry for each link, and
+what it draws is addressed by link, so nothing depends on anybody else's messages.
+"""
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from commenv.draws import UniformStream
+from commenv.draws import Draws
 
-__all__ = ["BernoulliLoss", "Link", "PerfectLink"]
+__all__ = [
+    "BernoulliLoss",
+    "Chain",
+    "Delay",
+    "GilbertElliottLoss",
+    "Link",
+    "LinkDraws",
+    "Passage",
+    "PerfectLink",
+    "Range",
+    "RateCap",
+    "Sending",
+]
+
+State = dict[str, NDArray[Any]]
+
+
+class Sending(NamedTuple):
+    """Messages that are put on the link together, at most one for each.
+
+    Attributes:
+        links: Integers, shape (m,): the flat (trial-major) link of each message.
+        sizes: int64, shape (m,): bytes on the air, header included.
+        clock: The channel's tick.
+        distances: float64, shape (m,): from sender to receiver, where the environment
+            says where they are; else None.
+    """
+
+    links: NDArray[np.intp]
+    sizes: NDArray[np.int64]
+    clock: int
+    distances: NDArray[np.float64] | None = None
+
+    def take(self, which: NDArray[np.bool_]) -> Sending:
+        """The messages where a mask is true."""
+        distances = None if self.distances is None else self.distances[which]
+        return Sending(self.links[which], self.sizes[which], self.clock, distances)
+
+
+class Passage(NamedTuple):
+    """What becomes of messages on a link; every array has shape (m,).
+
+    Attributes:
+        lost: bool: it never arrives.
+        wait: int64: ticks until it arrives, or expires; 0 is at once.
+        expired: bool: it waits in vain.
+    """
+
+    lost: NDArray[np.bool_]
+    wait: NDArray[np.int64]
+    expired: NDArray[np.bool_]
+
+    @classmethod
+    def clear(cls, count: int) -> Passage:
+        """Everything arrives at once."""
+        nothing = np.zeros(count, dtype=np.bool_)
+        return cls(nothing, np.zeros(count, dtype=np.int64), nothing)
+
+
+class LinkDraws:
+    """Random numbers for messages, addressed by link.
+
+    Args:
+        draws: The batch's draws.
+        purpose: What they are for; different purposes never share numbers.
+    """
+
+    def __init__(self, draws: Draws, purpose: str) -> None:
+        self._draws = draws
+        self._purpose = purpose
+        self._stream = draws.stream(purpose, 0)
+        self._parts: dict[int, LinkDraws] = {}
+
+    def uniforms(self, links: NDArray[np.intp]) -> NDArray[np.float64]:
+        """The next number in [0, 1) of each of these links, shape (m,)."""
+        asked = np.zeros(len(self._draws.trials) * len(self._draws.agents), np.bool_)
+        asked[links] = True
+        return self._stream.next(asked)[links]
+
+    def part(self, position: int) -> LinkDraws:
+        """The draws of one part of a chain."""
+        if position not in self._parts:
+            purpose = f"{self._purpose} {position}"
+            self._parts[position] = LinkDraws(self._draws, purpose)
+        return self._parts[position]
 
 
 class Link(ABC):
-    """What happens to a message between the sender and the receiver."""
+    """What happens to messages between the sender and the receiver."""
+
+    def start(self, num_links: int) -> State:
+        """What is remembered before the first message, arrays of (num_links, ...).
+
+        The default remembers nothing.
+        """
+        return {}
 
     @abstractmethod
-    def lost(
-        self, sending: NDArray[np.bool_], uniforms: UniformStream
-    ) -> NDArray[np.bool_]:
-        """Which of the messages under way are lost.
+    def carry(
+        self, sending: Sending, state: State, draws: LinkDraws
+    ) -> tuple[Passage, State]:
+        """What becomes of messages, and what is remembered afterwards.
 
         Args:
-            sending: bool, shape (links,): who has a message on the way.
-            uniforms: One stream per link; the n-th message of a link takes its n-th
-                number, so a loss depends on nobody else's messages.
-
-        Returns:
-            bool, shape (links,); meaningless where nothing is on the way.
+            sending: The messages.
+            state: What was remembered; it is not changed.
+            draws: This link's random numbers; :meth:`LinkDraws.uniforms` may be asked
+                several times.
         """
 
 
@@ -36,11 +132,72 @@ class Link(ABC):
 class PerfectLink(Link):
     """Everything arrives, at once and unharmed."""
 
-    def lost(
-        self, sending: NDArray[np.bool_], uniforms: UniformStream
-    ) -> NDArray[np.bool_]:
+    def carry(
+        self, sending: Sending, state: State, draws: LinkDraws
+    ) -> tuple[Passage, State]:
         """Nothing is lost, and nothing is drawn."""
-        return np.zeros_like(sending)
+        return Passage.clear(len(sending.links)), state
+
+
+@dataclass(frozen=True)
+class Chain(Link):
+    """Links one after the other; a message that one of them loses meets no later one.
+
+    Waits add up. All see the tick in which the message was sent.
+
+    Args:
+        links: At least one.
+
+    Raises:
+        TypeError: Something that is no link.
+        ValueError: No link at all.
+    """
+
+    links: tuple[Link, ...]
+
+    def __init__(self, *links: Link) -> None:
+        object.__setattr__(self, "links", links)
+        if not links:
+            raise ValueError("a chain of no links; give at least one, or PerfectLink()")
+        for link in links:
+            if not isinstance(link, Link):
+                raise TypeError(f"{link!r} in a chain is no Link")
+
+    def start(self, num_links: int) -> State:
+        """Every part's memory, under its position."""
+        return {
+            f"{position}.{name}": values
+            for position, link in enumerate(self.links)
+            for name, values in link.start(num_links).items()
+        }
+
+    def carry(
+        self, sending: Sending, state: State, draws: LinkDraws
+    ) -> tuple[Passage, State]:
+        """What becomes of messages on all parts together."""
+        after: State = {}
+        count = len(sending.links)
+        lost, expired = np.zeros((2, count), dtype=np.bool_)
+        wait = np.zeros(count, dtype=np.int64)
+        for position, link in enumerate(self.links):
+            under_way = ~(lost | expired)
+            part, own = link.carry(
+                sending.take(under_way), _own(state, position), draws.part(position)
+            )
+            lost[under_way], expired[under_way] = part.lost, part.expired
+            wait[under_way] += part.wait
+            after |= {f"{position}.{name}": values for name, values in own.items()}
+        return Passage(lost, wait, expired), after
+
+
+def _own(state: State, position: int) -> State:
+    """What one part of a chain remembers, under its own names."""
+    prefix = f"{position}."
+    return {
+        name.removeprefix(prefix): values
+        for name, values in state.items()
+        if name.startswith(prefix)
+    }
 
 
 @dataclass(frozen=True)
@@ -57,11 +214,238 @@ class BernoulliLoss(Link):
     probability: float
 
     def __post_init__(self) -> None:
-        if not 0 <= self.probability <= 1:
-            raise ValueError(f"loss probability {self.probability} is outside [0, 1]")
+        _check_probabilities(self, "probability")
 
-    def lost(
-        self, sending: NDArray[np.bool_], uniforms: UniformStream
-    ) -> NDArray[np.bool_]:
-        """Draws one number for every message on the way."""
-        return uniforms.next(sending) < self.probability
+    def carry(
+        self, sending: Sending, state: State, draws: LinkDraws
+    ) -> tuple[Passage, State]:
+        """Draws one number for every message."""
+        lost = draws.uniforms(sending.links) < self.probability
+        return Passage.clear(len(lost))._replace(lost=lost), state
+
+
+@dataclass(frozen=True)
+class GilbertElliottLoss(Link):
+    """Loss in bursts: each link is in a good or a bad state, a Markov chain.
+
+    The state may change once in every tick, whether anything is sent or not; it starts
+    in the chain's stationary distribution. Bursts last 1 / to_good ticks on average.
+
+    Source: E. N. Gilbert, *Capacity of a Burst-Noise Channel* (1960); E. O. Elliott
+    (1963) added losses in the good state.
+
+    Args:
+        to_bad: Probability in [0, 1] that a good link is bad in the next tick.
+        to_good: Probability in [0, 1] that a bad link is good in the next tick.
+        loss_good: Probability in [0, 1] that a good link loses a message.
+        loss_bad: The same of a bad link.
+
+    Raises:
+        ValueError: A probability outside [0, 1].
+    """
+
+    to_bad: float
+    to_good: float
+    loss_good: float = 0.0
+    loss_bad: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check_probabilities(self, "to_bad", "to_good", "loss_good", "loss_bad")
+
+    @property
+    def share_bad(self) -> float:
+        """The share of ticks in which a link is bad; 0 where it never changes."""
+        change = self.to_bad + self.to_good
+        return self.to_bad / change if change else 0.0
+
+    def start(self, num_links: int) -> State:
+        """The chance of being bad, as known at a tick."""
+        return {
+            "bad": np.full(num_links, self.share_bad),
+            "tick": np.zeros(num_links, dtype=np.int64),
+        }
+
+    def carry(
+        self, sending: Sending, state: State, draws: LinkDraws
+    ) -> tuple[Passage, State]:
+        """Draws the state, several ticks on if there was a pause, and then the loss."""
+        links = sending.links
+        pause = sending.clock - state["tick"][links]
+        kept = (1 - self.to_bad - self.to_good) ** pause
+        chance = self.share_bad + (state["bad"][links] - self.share_bad) * kept
+        bad = draws.uniforms(links) < chance
+        lost = draws.uniforms(links) < np.where(bad, self.loss_bad, self.loss_good)
+        after = {name: values.copy() for name, values in state.items()}
+        after["bad"][links], after["tick"][links] = bad, sending.clock
+        return Passage.clear(len(links))._replace(lost=lost), after
+
+
+@dataclass(frozen=True)
+class Delay(Link):
+    """Messages arrive later: after fixed, random or size-dependent ticks.
+
+    A message waits ``ticks``, and a whole number of ticks from 0 to ``spread`` with
+    equal chances, and a tick for every ``bytes_per_tick`` bytes that it fills (header
+    included). Later messages may overtake.
+
+    Args:
+        ticks: 0 or more.
+        spread: 0 or more.
+        bytes_per_tick: Above 0; None lets size cost nothing.
+        expiry: A message that would wait longer expires after so many ticks, 0 or
+            more; None lets all arrive.
+
+    Raises:
+        ValueError: A value outside its range.
+    """
+
+    ticks: int = 0
+    spread: int = 0
+    bytes_per_tick: float | None = None
+    expiry: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_whole(self, "ticks", "spread", "expiry")
+        _check_positive(self, "bytes_per_tick")
+
+    def carry(
+        self, sending: Sending, state: State, draws: LinkDraws
+    ) -> tuple[Passage, State]:
+        """Draws one number for every message, if there is a spread."""
+        wait = np.full(len(sending.links), self.ticks, dtype=np.int64)
+        if self.spread:
+            drawn = draws.uniforms(sending.links) * (self.spread + 1)
+            wait += drawn.astype(np.int64)
+        if self.bytes_per_tick is not None:
+            wait += (sending.sizes // self.bytes_per_tick).astype(np.int64)
+        return _expiring(wait, self.expiry), state
+
+
+@dataclass(frozen=True)
+class RateCap(Link):
+    """A token bucket: so many bytes a tick, and no more than a burst at once.
+
+    A message leaves when there are tokens for all its bytes (header included), the
+    messages of a link one after the other; meanwhile it is in flight. One that would
+    wait too long expires and takes no tokens.
+
+    Args:
+        bytes_per_tick: Tokens that a link gets in every tick, above 0.
+        burst: The most that it holds, above 0; what it starts with. None means
+            ``bytes_per_tick``. A longer message is sent on credit.
+        max_wait: Ticks that a message waits at most, 0 or more; None for no limit.
+
+    Raises:
+        ValueError: A value outside its range.
+    """
+
+    bytes_per_tick: float
+    burst: float | None = None
+    max_wait: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_positive(self, "bytes_per_tick", "burst")
+        _check_whole(self, "max_wait")
+
+    def start(self, num_links: int) -> State:
+        """Full buckets."""
+        return {
+            "tokens": np.full(num_links, self._most),
+            "tick": np.zeros(num_links, dtype=np.int64),
+        }
+
+    def carry(
+        self, sending: Sending, state: State, draws: LinkDraws
+    ) -> tuple[Passage, State]:
+        """Takes the tokens of every message, below zero where it has to wait."""
+        links = sending.links
+        gained = (sending.clock - state["tick"][links]) * self.bytes_per_tick
+        tokens = np.minimum(state["tokens"][links] + gained, self._most)
+        # A message longer than the bucket goes once the bucket is full.
+        needed = np.minimum(sending.sizes, self._most)
+        lacking = np.maximum(needed - tokens, 0)
+        wait = np.ceil(lacking / self.bytes_per_tick).astype(np.int64)
+        passage = _expiring(wait, self.max_wait)
+        meanwhile = wait * self.bytes_per_tick
+        at_departure = np.minimum(tokens + meanwhile, self._most)  # more spills over
+        spent = at_departure - meanwhile - sending.sizes
+        after = {name: values.copy() for name, values in state.items()}
+        after["tokens"][links] = np.where(passage.expired, tokens, spent)
+        after["tick"][links] = sending.clock
+        return passage, after
+
+    @property
+    def _most(self) -> float:
+        return float(self.bytes_per_tick if self.burst is None else self.burst)
+
+
+@dataclass(frozen=True)
+class Range(Link):
+    """Messages reach no further than a radius.
+
+    The environment with the channel says where senders and receivers are.
+
+    Args:
+        radius: The farthest distance that is bridged, 0 or more.
+
+    Raises:
+        ValueError: A negative radius.
+    """
+
+    radius: float
+
+    def __post_init__(self) -> None:
+        if not self.radius >= 0:
+            raise ValueError(f"radius {self.radius} is negative; give 0 or more")
+
+    def carry(
+        self, sending: Sending, state: State, draws: LinkDraws
+    ) -> tuple[Passage, State]:
+        """Loses what has to go too far.
+
+        Raises:
+            ValueError: The channel was not told the distances.
+        """
+        if sending.distances is None:
+            raise ValueError(
+                "a link with a range needs to know where agents are; give the "
+                "environment's channel a position function"
+            )
+        lost = sending.distances > self.radius
+        return Passage.clear(len(lost))._replace(lost=lost), state
+
+
+def _expiring(wait: NDArray[np.int64], most: int | None) -> Passage:
+    """Messages that wait, and expire where they would wait longer than ``most``."""
+    expired = np.zeros(len(wait), np.bool_) if most is None else wait > most
+    shown = wait if most is None else np.minimum(wait, most)
+    return Passage(np.zeros(len(wait), dtype=np.bool_), shown, expired)
+
+
+def _check_probabilities(link: Link, *names: str) -> None:
+    for name in names:
+        if not 0 <= (value := getattr(link, name)) <= 1:
+            raise ValueError(
+                f"{name} {value} of {type(link).__name__} is outside [0, 1]"
+            )
+
+
+def _check_whole(link: Link, *names: str) -> None:
+    for name in names:
+        value = getattr(link, name)
+        if value is None and name in ("expiry", "max_wait"):
+            continue
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            raise ValueError(
+                f"{name} {value!r} of {type(link).__name__} is no whole number of 0 or "
+                "more"
+            )
+
+
+def _check_positive(link: Link, *names: str) -> None:
+    for name in names:
+        value = getattr(link, name)
+        if value is not None and not 0 < value < math.inf:
+            raise ValueError(
+                f"{name} {value} of {type(link).__name__} is not above 0 and finite"
+            )

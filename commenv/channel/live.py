@@ -20,6 +20,7 @@ from commenv.channel.frames import (
     merge,
 )
 from commenv.channel.ledger import Fate, Ledger
+from commenv.channel.link import LinkDraws, Sending
 from commenv.channel.message import (
     FREE_FORM_SCHEMA,
     FreeForm,
@@ -63,6 +64,23 @@ class _Waiting(NamedTuple):
     @property
     def size(self) -> int:
         return int(self.frame.sizes[0])
+
+
+class _UnderWay(NamedTuple):
+    """Messages on the link, at most one for each; arrays of shape (m,).
+
+    Attributes:
+        frames: The messages.
+        due: The ticks in which they arrive or expire.
+        expires: Whether they expire then.
+    """
+
+    frames: Frames
+    due: NDArray[np.int64]
+    expires: NDArray[np.bool_]
+
+    def take(self, which: NDArray[np.bool_]) -> _UnderWay:
+        return _UnderWay(self.frames.take(which), self.due[which], self.expires[which])
 
 
 class LiveChannel:
@@ -109,13 +127,16 @@ class LiveChannel:
         )
         senders = draws.shape if direction == "uplink" else (trials, 1)
         self._memory = channel.codec.start(senders)
-        self._losses = draws.stream(f"{direction} loss", 0)
+        self._link_draws = LinkDraws(draws, f"{direction} link")
+        self._link_state = channel.link.start(trials * agents)
         self._agents = np.tile(np.array(draws.agents, np.uint32), trials)
         self._sequence = np.zeros(trials * agents, dtype=np.uint32)
         self._dtype: np.dtype[np.void] | None = None
         self._begun = False
         self._inbox: list[Frames] = []
         self._queue: list[_Waiting] = []
+        self._under_way: list[_UnderWay] = []
+        self._distances: NDArray[np.float64] | None = None
 
     @property
     def left(self) -> Left:
@@ -125,14 +146,16 @@ class LiveChannel:
     def tick(self, *, new_episode: bool = False) -> None:
         """Advances the clock by one step, or round.
 
-        Windows that end are renewed; messages that have waited too long expire, and
-        then those that fit are sent, the oldest first.
+        What the link has carried until now arrives. Windows that end are renewed;
+        messages that have waited too long expire, and then those that fit are sent,
+        the oldest first.
 
         Args:
             new_episode: The tick also begins the next episode.
         """
         self.clock += 1
         self.episode += new_episode
+        self._land()
         per = self.channel.budget.per
         if per == "step" or (per == "episode" and new_episode):
             self._accounts.renew()
@@ -144,6 +167,14 @@ class LiveChannel:
         if self._queue:
             self._expire()
             self._serve()
+
+    def locate(self, distances: NDArray[np.float64]) -> None:
+        """Tells the link how far senders are from receivers, until told otherwise.
+
+        Args:
+            distances: float64, shape (trials, agents), in the environment's unit.
+        """
+        self._distances = np.broadcast_to(distances, self.shape).ravel()
 
     def send(self, messages: Messages | FreeForm) -> Receipt:
         """Sends one message from each agent that is not silent.
@@ -280,7 +311,7 @@ class LiveChannel:
         if turns is not None:
             queued = queued[np.argsort(turns[queued], kind="stable")]
         self._wait(frames.take(queued))
-        self._deliver(self._cut(frames, verdict).take(verdict.accepted))
+        self._launch(self._cut(frames, verdict).take(verdict.accepted))
         accepted = np.zeros(self.shape, dtype=np.bool_)
         accepted.reshape(-1)[frames.links[passed]] = True
         return accepted
@@ -297,13 +328,39 @@ class LiveChannel:
             frames.links, headers, frames.data, frames.starts, frames.stops - removed
         )
 
-    def _deliver(self, frames: Frames) -> None:
+    def _launch(self, frames: Frames) -> None:
         """Puts accepted frames on the link, at most one for each."""
-        sending = np.zeros(len(self._sequence), dtype=np.bool_)
-        sending[frames.links] = True
-        lost = self.channel.link.lost(sending, self._losses)[frames.links]
-        self._settle(Fate.LOST, frames.take(lost))
-        arrived = frames.take(~lost)
+        self.ledger.send(frames.links, frames.sizes)
+        distances = None if self._distances is None else self._distances[frames.links]
+        sending = Sending(
+            frames.links, frames.sizes + HEADER_SIZE, self.clock, distances
+        )
+        passage, self._link_state = self.channel.link.carry(
+            sending, self._link_state, self._link_draws
+        )
+        self._settle(Fate.LOST, frames.take(passage.lost))
+        left = _UnderWay(frames, self.clock + passage.wait, passage.expired)
+        self._arrive(left.take(~passage.lost & (passage.wait == 0)))
+        later = left.take(~passage.lost & (passage.wait > 0))
+        if len(later.due):
+            self._settle(Fate.IN_FLIGHT, later.frames)
+            self._under_way.append(later)
+
+    def _land(self) -> None:
+        """Takes off the link what is due."""
+        batches, self._under_way = self._under_way, []
+        for batch in batches:
+            due = batch.due <= self.clock
+            landing = batch.take(due)
+            self.ledger.land(landing.frames.links, landing.frames.sizes)
+            self._arrive(landing)
+            if not due.all():
+                self._under_way.append(batch.take(~due))
+
+    def _arrive(self, batch: _UnderWay) -> None:
+        """Delivers messages, but for those that expire."""
+        self._settle(Fate.EXPIRED, batch.frames.take(batch.expires))
+        arrived = batch.frames.take(~batch.expires)
         self._settle(Fate.DELIVERED, arrived)
         if len(arrived):
             self._inbox.append(arrived)
@@ -320,7 +377,7 @@ class LiveChannel:
             if waiting.due is None or waiting.due > self.clock:
                 kept.append(waiting)
                 continue
-            self.ledger.land(waiting.link, waiting.size)
+            self.ledger.land(waiting.frame.links, waiting.frame.sizes)
             self._accounts.give_up(waiting.link)
             self._settle(Fate.EXPIRED, waiting.frame)
         self._queue = kept
@@ -334,8 +391,8 @@ class LiveChannel:
                 waiting.link, waiting.size
             )
             if fits:
-                self.ledger.land(waiting.link, waiting.size)
-                self._deliver(waiting.frame)
+                self.ledger.land(waiting.frame.links, waiting.frame.sizes)
+                self._launch(waiting.frame)
             else:
                 blocked.add(account)  # nobody overtakes who waits already
                 kept.append(waiting)

@@ -39,7 +39,8 @@ class Metrics:
         refused: int64: uplink messages that a budget refused.
         refused_bytes: int64: uplink payload bytes that a budget refused or cut off.
         lost: int64: uplink messages that the link lost.
-        expired: int64: uplink messages that a budget queued and that never left.
+        expired: int64: uplink messages that expired, in a budget's queue (they never
+            left) or on the link (they did).
         penalty: float64: the price of uplink messages beyond a budget; it is not
             subtracted from ``reward``.
         downlink_refused: int64: broadcasts to the agent that a budget refused.

@@ -14,6 +14,7 @@ from commenv_baselines.dql import DQL
 
 import commenv
 from commenv import BernoulliLoss, Budget, Channel
+from commenv.channel import Chain, Delay, GilbertElliottLoss, RateCap
 from commenv.errors import BudgetExceededError, MissingExtraError, ResultsError
 from commenv.learning import Always, Scheme
 from commenv.study.block import run_block
@@ -41,6 +42,12 @@ CHANNELS = {
             budget=Budget(bytes=3000, scope="team", exceed="penalize"), headers=True
         ),
         "downlink": Channel(medium="broadcast", link=BernoulliLoss(0.2)),
+    },
+    "late": {
+        "uplink": Channel(
+            link=Chain(GilbertElliottLoss(0.2, 0.4), Delay(0, spread=2, expiry=1))
+        ),
+        "downlink": Channel(link=RateCap(300, burst=500, max_wait=3)),
     },
     "lifetime": {
         "uplink": Channel(budget=Budget(messages=6, per="lifetime")),
