@@ -182,13 +182,15 @@ def _add_plot_options(plot: argparse.ArgumentParser) -> None:
         "--x",
         default="episode",
         metavar="AXIS",
-        help="episode, env_steps, team_steps, messages, uplink_bytes or total_bytes",
+        help="episode, env_steps, team_steps, messages, uplink_bytes, team_bytes or "
+        "total_bytes",
     )
     plot.add_argument(
         "--y",
         action="append",
         metavar="AXIS",
-        help="evaluation, reward, frequency or size; repeat for several panels "
+        help="evaluation, reward, cumulative_reward, frequency or size; repeat for "
+        "several panels "
         "(default: reward, frequency and size)",
     )
     plot.add_argument(

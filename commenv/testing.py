@@ -27,8 +27,8 @@ _RECORD_SIGNALS = frozenset({"td_error"})
 def check_scheme(scheme: Scheme, levels: Mapping[str, Level] | None = None) -> None:
     """Checks that a scheme keeps the promises that studies rely on.
 
-    It must return masks and states of the right shapes, leave its inputs alone, draw
-    only from what it is given, decide for a trial as if it were alone, survive
+    It must return masks and states of the right shapes, leave its inputs alone, leave
+    NumPy's global generator alone, decide for a trial as if it were alone, survive
     pickling, and, unless it declares ``needs_global``, decide for an agent without
     regard to the others' signals. With a setting ``m``, 0 silences everybody and the
     number of agents lets everybody speak.
@@ -50,12 +50,11 @@ def check_scheme(scheme: Scheme, levels: Mapping[str, Level] | None = None) -> N
         alone = play.rounds(scheme, trials=[trial])
         mine = [mask[trial : trial + 1] for mask in decisions]
         _same(mine, alone, f"decides differently for trial {trial} alone")
-    if not scheme.needs_global:
-        disturbed = play.rounds(scheme, disturb=True)
-        mine = [mask[:, 0] for mask in decisions]
+    for agent in () if scheme.needs_global else range(_AGENTS):
+        disturbed = play.rounds(scheme, disturb_all_but=agent)
         _same(
-            mine,
-            [mask[:, 0] for mask in disturbed],
+            [mask[:, agent] for mask in decisions],
+            [mask[:, agent] for mask in disturbed],
             "looks at other agents' signals; declare needs_global = True",
         )
     if hasattr(scheme, "m"):
@@ -72,19 +71,23 @@ class _Play:
         }
 
     def rounds(
-        self, scheme: Scheme, trials: list[int] | None = None, disturb: bool = False
+        self,
+        scheme: Scheme,
+        trials: list[int] | None = None,
+        disturb_all_but: int | None = None,
     ) -> list[NDArray[np.bool_]]:
         """Each round's decision, padded to one row of records for each agent."""
         chosen = list(range(_TRIALS)) if trials is None else trials
         shape = (len(chosen), _AGENTS)
         state = scheme.start(shape)
-        left = Left(np.full(shape, np.inf), np.full(shape, np.inf))
+        left = Left(*(_read_only(np.full(shape, np.inf)) for _ in Left._fields))
         before = _global_state()
         masks = []
         for episode in range(_ROUNDS):
-            counts, signals = self._signals(episode, chosen, disturb)
+            counts, signals = self._signals(episode, chosen, disturb_all_but)
             draws = SchemeDraws(Draws(7, chosen, _AGENTS), episode, _ROUNDS)
-            mask, new = scheme.select(signals, state, draws, left)
+            state = {name: _read_only(values) for name, values in state.items()}
+            mask, new = _select(scheme, signals, state, draws, left)
             _check_state(state, new, shape)
             masks.append(_padded(mask, counts))
             state = new
@@ -94,17 +97,18 @@ class _Play:
         return masks
 
     def _signals(
-        self, episode: int, trials: list[int], disturb: bool
+        self, episode: int, trials: list[int], disturb_all_but: int | None
     ) -> tuple[NDArray[np.int64], dict[str, Signal]]:
-        """Read-only signals; disturbing changes all agents' but the first's."""
+        """Read-only signals; all agents' but one's may be disturbed."""
         random = np.random.default_rng(episode)
         every = random.integers(0, 5, size=(_TRIALS, _AGENTS))
         counts = every[trials]
         signals = {}
         for name, level in self._levels.items():
             values = random.normal(size=(_TRIALS, _AGENTS, 5))
-            if disturb:
-                values[:, 1:] = 10 * values[:, 1:] + 3
+            if disturb_all_but is not None:
+                others = np.arange(_AGENTS) != disturb_all_but
+                values[:, others] = 10 * values[:, others] + 3
             values = np.abs(values) if name == "noise_norm" else values
             values = values[trials]
             flat = (
@@ -112,9 +116,34 @@ class _Play:
                 if level == "record"
                 else values[..., 0].copy()
             )
-            flat.flags.writeable = False
-            signals[name] = Signal(level, flat, counts)
+            signals[name] = Signal(level, _read_only(flat), _read_only(counts))
         return counts, signals
+
+    def present(self, episode: int) -> NDArray[np.bool_]:
+        """Which records there are in a round, padded."""
+        counts, _ = self._signals(episode, list(range(_TRIALS)), None)
+        return _present(counts)
+
+
+def _read_only(array: NDArray[Any]) -> NDArray[Any]:
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def _select(scheme: Scheme, *inputs: Any) -> Any:
+    try:
+        return scheme.select(*inputs)
+    except ValueError as error:
+        if "read-only" in str(error):
+            raise AssertionError(
+                "edits its signals, state or what is left in place; return new arrays"
+            ) from error
+        raise
+
+
+def _present(counts: NDArray[np.int64]) -> NDArray[np.bool_]:
+    return np.arange(5) < counts[..., None]
 
 
 def _global_state() -> list[int]:
@@ -125,9 +154,9 @@ def _global_state() -> list[int]:
 def _padded(mask: NDArray[np.bool_], counts: NDArray[np.int64]) -> NDArray[np.bool_]:
     """A mask of either level as (trials, agents, most records)."""
     assert mask.dtype == np.bool_, f"returns a mask of dtype {mask.dtype}, not bool"
-    present = np.arange(5) < counts[..., None]
+    present = _present(counts)
     if mask.shape == counts.shape:
-        return mask[..., None] & np.ones(5, dtype=np.bool_)
+        return mask[..., None] & present
     total = int(counts.sum())
     assert mask.shape == (total,), (
         f"returns a mask of shape {mask.shape}; it must be {counts.shape} for messages "
@@ -160,6 +189,7 @@ def _check_extremes(scheme: Any, play: _Play) -> None:
     nobody = play.rounds(replace(scheme, m=0))
     assert not any(mask.any() for mask in nobody), "sends although m is 0"
     everybody = play.rounds(replace(scheme, m=_AGENTS))
-    assert all(mask.all() for mask in everybody), (
+    present = [play.present(episode) for episode in range(_ROUNDS)]
+    assert all(map(np.array_equal, everybody, present)), (
         f"is silent although m is {_AGENTS}, the number of agents"
     )

@@ -87,6 +87,27 @@ class PeeksAtOthers(Base):
         return values > values.mean(axis=1, keepdims=True), state
 
 
+class CopiesTheFirst(Base):
+    def select(self, signals, state, draws, left):
+        first = signals["utility"].values[:, :1] > 0
+        return np.broadcast_to(first, self.shape(left)).copy(), state
+
+
+class EditsItsState(Base):
+    def start(self, shape):
+        return {"rounds": np.zeros(shape)}
+
+    def select(self, signals, state, draws, left):
+        state["rounds"] += 1
+        return state["rounds"] > 2, state
+
+
+class EditsWhatIsLeft(Base):
+    def select(self, signals, state, draws, left):
+        left.messages[:] = 0
+        return np.ones(self.shape(left), dtype=bool), state
+
+
 class EditsSignals(Base):
     def select(self, signals, state, draws, left):
         signals["utility"].values[:] = 0
@@ -112,6 +133,10 @@ class IgnoresM(Base):
         (Stateful(), "when asked again"),
         (BatchMean(), "for trial 0 alone"),
         (PeeksAtOthers(), "other agents' signals"),
+        (CopiesTheFirst(), "other agents' signals"),
+        (EditsSignals(), "in place; return new arrays"),
+        (EditsItsState(), "in place; return new arrays"),
+        (EditsWhatIsLeft(), "in place; return new arrays"),
         (IgnoresM(), "although m is 0"),
     ],
     ids=lambda value: type(value).__name__,
@@ -121,6 +146,20 @@ def test_a_broken_scheme_is_caught(scheme, message):
         check_scheme(scheme)
 
 
-def test_editing_a_signal_is_caught():
-    with pytest.raises(ValueError, match="read-only"):
-        check_scheme(EditsSignals())
+@dataclass(frozen=True)
+class FirstRecords(Scheme):
+    """The records of the first m agents, as a mask of records."""
+
+    name = "first"
+    requires = ("td_error",)
+    needs_global = True
+    m: int = 2
+
+    def select(self, signals, state, draws, left):
+        counts = signals["td_error"].counts
+        chosen = np.broadcast_to(np.arange(counts.shape[1]) < self.m, counts.shape)
+        return np.repeat(chosen.ravel(), counts.ravel()), state
+
+
+def test_a_mask_of_records_may_have_a_setting_m():
+    check_scheme(FirstRecords())

@@ -24,9 +24,9 @@ Deviations, and readings of what the sources leave open:
 7. The defaults are ours (20 of 20 trials on Cart Pole). Thesis, Cart Pole:
    shaping="raw", learning_rate=0.01, noise=0.05, l2=0.05.
 8. ``baseline="window"`` sends F - b, b the mean of the agent's last ``window`` returns;
-   with no past return b is F itself, and the round teaches nothing.
-9. The seed that both sides draw from is agreed on beforehand: 8 bytes for each agent
-   and trial, once, which the ledger does not show.
+   with no past return b is F itself, so the first round moves theta by l2 alone.
+9. The seed that both sides draw from is agreed on beforehand: 8 bytes for each agent,
+   which the downlink is charged once.
 10. A return that is not finite is sent as -inf and counts as the worst of its round.
 
 Figure 4.5's curve of ES with 50 agents::
@@ -310,6 +310,11 @@ class ESLearner(Learner):
     def invalid(self) -> Array:
         """Returns of the last round that were not finite: (trials,)."""
         return self._invalid
+
+    def agreed(self) -> NDArray[np.void]:
+        """The seed of the noise, 8 bytes."""
+        seed = np.uint64(self._problem.draws.seed & (2**64 - 1))
+        return np.full(len(self.memory["theta"]), seed).view([("seed", "<u8")])
 
     def parameters(self) -> NDArray[np.void]:
         """One record with theta per trial, 8 q bytes."""

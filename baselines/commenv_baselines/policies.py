@@ -225,7 +225,9 @@ class Players:
     def _follow(self, active: NDArray[np.bool_]) -> None:
         """Drops rows once many have ended; takes all back if one acts again."""
         mine = active[self.rows]
-        if mine.sum() < active.sum():
+        elsewhere = active.copy()
+        elsewhere[self.rows] = False
+        if elsewhere.any():
             self._hold(np.arange(len(self._theta)), self._mlp.layers(self._theta))
         elif 0 < mine.sum() < _WORTH_DROPPING * len(mine):
             kept = np.flatnonzero(mine)
@@ -352,7 +354,7 @@ class _Scaled(_Outputs):
 
 def _inputs_of(space: gym.Space[Any]) -> _Inputs:
     if isinstance(space, spaces.Box):
-        if space.dtype == np.uint8 and len(space.shape) == 3:
+        if len(space.shape) > 2 or (space.dtype == np.uint8 and len(space.shape) == 2):
             raise ValueError(
                 f"observations {space} are images, which a perceptron does not fit; "
                 "wrap the environment so that it returns features"

@@ -210,6 +210,27 @@ class LiveChannel:
             ended = encoded.present.reshape(self.shape) & ~accepted
         return Receipt(accepted, ended, self.left)
 
+    def agree(self, records: NDArray[np.void]) -> None:
+        """Enters what every agent of a trial was told before the first message.
+
+        It is delivered, whatever budget and link are.
+
+        Args:
+            records: Structured array, shape (trials,).
+
+        Raises:
+            NotResetError: No episode has begun.
+            ValueError: Not one record per trial.
+        """
+        self._check_records(records)
+        self._check_begun()
+        links = self._listening()
+        sizes = np.full(len(links), records.dtype.itemsize, dtype=np.int64)
+        self.ledger.attempt(links, sizes)
+        self.ledger.send(links, sizes)
+        headers = self._headers(links, np.uint32(LEARNER), records.dtype)
+        self.ledger.settle(Fate.DELIVERED, links, sizes, headers)
+
     def broadcast(self, parameters: NDArray[np.void]) -> Receipt:
         """Sends one record per trial to every agent of the trial.
 
@@ -222,23 +243,18 @@ class LiveChannel:
             BudgetExceededError: Under ``exceed="raise"``; nothing is sent then.
         """
         trials, agents = self.shape
-        if parameters.shape != (trials,):
-            raise ValueError(
-                f"parameters have shape {parameters.shape}; give one record for each "
-                f"of the {trials} trials"
-            )
+        self._check_records(parameters)
         messages = Messages(parameters, np.ones((trials, 1), dtype=np.int64))
         dtype = parameters.dtype
         self._check_form(dtype)
         encoded, pending = self.channel.codec.encode(messages, self._memory)
-        once = self.channel.medium == "broadcast"
-        links = np.arange(0, trials * agents, agents if once else 1)
+        links = self._listening()
         stops = np.cumsum(encoded.sizes)[links // agents]
         starts = stops - encoded.sizes[links // agents]
         headers = self._headers(links, np.uint32(LEARNER), dtype)
         frames = Frames(links, headers, encoded.data, starts, stops)
         accepted = self._transmit(frames, dtype)
-        if once:
+        if self.channel.medium == "broadcast":
             accepted[:] = accepted[:, :1]
         heard = np.logical_or.reduce(accepted, axis=1, keepdims=True)
         self._memory = self.channel.codec.commit(self._memory, pending, heard)
@@ -418,13 +434,29 @@ class LiveChannel:
         headers["schema"] = FREE_FORM_SCHEMA if dtype is None else schema_of(dtype)
         return headers
 
-    def _check_form(self, dtype: np.dtype[np.void] | None) -> None:
-        """Holds the channel to the form of the first message that it took."""
+    def _listening(self) -> NDArray[np.intp]:
+        """The links on which the learner's messages are entered."""
+        trials, agents = self.shape
+        once = self.channel.medium == "broadcast"
+        return np.arange(0, trials * agents, agents if once else 1)
+
+    def _check_records(self, records: NDArray[np.void]) -> None:
+        if records.shape != self.shape[:1]:
+            raise ValueError(
+                f"parameters have shape {records.shape}; give one record for each "
+                f"of the {self.shape[0]} trials"
+            )
+
+    def _check_begun(self) -> None:
         if self.episode < 0:
             raise NotResetError(
                 "a message before the first episode; reset the environment, or call "
                 "tick(new_episode=True), first"
             )
+
+    def _check_form(self, dtype: np.dtype[np.void] | None) -> None:
+        """Holds the channel to the form of the first message that it took."""
+        self._check_begun()
         if self._begun and dtype != self._dtype:
             raise ValueError(
                 f"a message of {dtype or 'free form'} on a channel of "

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import gymnasium as gym
+from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec, load_env_creator
 from gymnasium.wrappers import FlattenObservation
 
@@ -87,8 +88,8 @@ def make_scalar(
 ) -> gym.Env[Any, Any]:
     """One instance of a Gymnasium environment.
 
-    Observations of several parts (Dict, Tuple) are flattened into one array, as
-    :class:`gymnasium.wrappers.FlattenObservation` does.
+    Observations of several parts (Dict, Tuple), none of them an image, are flattened
+    into one array, as :class:`gymnasium.wrappers.FlattenObservation` does.
     """
     return _in_one_array(_make(spec, max_episode_steps, arguments))
 
@@ -129,7 +130,15 @@ def _in_one_array(env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
     space = env.observation_space
     if isinstance(space, ARRAY_SPACES) or not space.is_np_flattenable:
         return env
-    return FlattenObservation(env)
+    return env if _shows_images(space) else FlattenObservation(env)
+
+
+def _shows_images(space: gym.Space[Any]) -> bool:
+    if isinstance(space, spaces.Dict):
+        return any(map(_shows_images, space.spaces.values()))
+    if isinstance(space, spaces.Tuple):
+        return any(map(_shows_images, space.spaces))
+    return isinstance(space, spaces.Box) and len(space.shape) > 1
 
 
 def _batched_twin(spec: EnvSpec) -> str:

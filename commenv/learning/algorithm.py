@@ -134,6 +134,14 @@ class Learner(ABC):
         """
         return np.zeros(len(next(iter(self.memory.values()))))
 
+    def agreed(self) -> NDArray[np.void] | None:
+        """What both sides know before the first round and had to be told.
+
+        Such as the seed of random numbers that they share: a structured array, shape
+        (trials,), charged to the downlink once for every agent. None for nothing.
+        """
+        return None
+
     @abstractmethod
     def parameters(self) -> NDArray[np.void]:
         """What is broadcast in each round: structured array, shape (trials,)."""

@@ -45,9 +45,10 @@ class Rounds:
         Yields:
             Each round's metrics, after the learner's update.
         """
+        planned = self.env.episode + 1 + num_rounds
         for _ in range(num_rounds):
             self._act()
-            self._communicate(num_rounds)
+            self._communicate(planned)
             yield self.env.metrics
 
     def _act(self) -> None:
@@ -56,6 +57,8 @@ class Rounds:
         observations, _ = env.reset(seed=self._seed)
         if self._seed is not None:
             env.hold(self.learner.parameters())
+            if (agreed := self.learner.agreed()) is not None:
+                env.agree(agreed)
         self._seed = None
         agents.begin(env.episode)
         env.broadcast(self.learner.parameters())
@@ -79,11 +82,11 @@ class Rounds:
             )
             observations = following
 
-    def _communicate(self, num_rounds: int) -> None:
+    def _communicate(self, planned: int) -> None:
         """The agents send what the scheme selects, and the learner updates."""
         env = self.env
         messages, signals = self.agents.candidates()
-        draws = SchemeDraws(env.draws, env.episode, num_rounds)
+        draws = SchemeDraws(env.draws, env.episode, planned)
         mask, self._state = self.scheme.select(
             signals, self._state, draws, env.uplink.left
         )

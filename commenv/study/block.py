@@ -143,7 +143,12 @@ class _Series:
             self.running = self.running & (self._totals[name] < limit)
 
     def evaluate(self, which: NDArray[np.bool_], values: NDArray[np.float64]) -> None:
-        """Enters evaluations of the last round for some of the trials."""
+        """Enters evaluations of the last round for some of the trials.
+
+        NaN stands for a round that was not evaluated, so a policy whose value is not a
+        number gets -inf.
+        """
+        values = np.where(np.isnan(values), -np.inf, values)
         self.rows[-1]["evaluation"][which] = values[which]
 
     def column(self, name: str) -> NDArray[np.float64]:

@@ -38,13 +38,21 @@ X_AXES = (
     "team_steps",
     "messages",
     "uplink_bytes",
+    "team_bytes",
     "total_bytes",
 )
-Y_AXES = ("evaluation", "reward", "frequency", "size")
+Y_AXES = ("evaluation", "reward", "cumulative_reward", "frequency", "size")
 PERCENTILES = (10.0, 90.0)
 
-# What is summed over the episodes of a trial; the other axes are columns as they are.
-_SUMMED = {"messages": "messages", "uplink_bytes": "size", "total_bytes": "total_size"}
+# What is summed over the episodes of a trial, and the axes of all agents together; the
+# other axes are columns as they are.
+_SUMMED = {
+    "messages": "messages",
+    "uplink_bytes": "size",
+    "total_bytes": "total_size",
+    "cumulative_reward": "reward",
+}
+_TEAM = {"team_steps": "env_steps", "team_bytes": "uplink_bytes"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,10 +98,10 @@ def progress_along(frame: pd.DataFrame, x: str) -> NDArray[np.float64]:
 
     Args:
         frame: Rows of one label, in order of trial and episode.
-        x: ``episode``; ``env_steps`` so far; ``team_steps``, those of all the trial's
-            agents; or the sum so far, this episode included, of ``messages``, of the
-            uplink's payload (``uplink_bytes``), or of payload and headers in both
-            directions (``total_bytes``).
+        x: ``episode``; ``env_steps`` so far; or the sum so far, this episode included,
+            of ``messages``, of the uplink's payload (``uplink_bytes``), or of payload
+            and headers in both directions (``total_bytes``). ``team_steps`` and
+            ``team_bytes`` are the steps and uplink bytes of all the trial's agents.
 
     Returns:
         One float64 for each row.
@@ -102,11 +110,16 @@ def progress_along(frame: pd.DataFrame, x: str) -> NDArray[np.float64]:
         UnknownNameError: There is no such axis.
     """
     _check_name("x axis", x, X_AXES)
-    if x == "team_steps":
-        return (frame["env_steps"] * frame["num_agents"]).to_numpy(np.float64)
-    if x not in _SUMMED:
-        return frame[x].to_numpy(np.float64)
-    amount = frame[_SUMMED[x]]
+    if x in _TEAM:
+        return _so_far(frame, _TEAM[x]) * frame["num_agents"].to_numpy(np.float64)
+    return _so_far(frame, x)
+
+
+def _so_far(frame: pd.DataFrame, axis: str) -> NDArray[np.float64]:
+    """A column, or the sum so far of one, within each trial."""
+    if axis not in _SUMMED:
+        return frame[axis].to_numpy(np.float64)
+    amount = frame[_SUMMED[axis]]
     return amount.groupby(frame["trial"]).cumsum().to_numpy(np.float64)
 
 
@@ -234,7 +247,7 @@ def _rows(frame: pd.DataFrame, label: str) -> pd.DataFrame:
 
 def _trials(rows: pd.DataFrame, label: str, x: str, y: str) -> list[_Trial]:
     """Each trial's measured points; a trial without any is an error."""
-    along, value = progress_along(rows, x), rows[y].to_numpy(np.float64)
+    along, value = progress_along(rows, x), _so_far(rows, y)
     numbers = rows["trial"].to_numpy()
     starts = np.flatnonzero(np.diff(numbers)) + 1
     cut: list[_Trial] = []

@@ -39,16 +39,18 @@ X_LABELS: dict[str, str] = {
     "team_steps": "environment steps of all agents",
     "messages": "messages per agent",
     "uplink_bytes": "uplink payload per agent (bytes)",
+    "team_bytes": "uplink payload of all agents (bytes)",
     "total_bytes": "all bytes per agent\n(payload and headers, both directions)",
 }
 Y_LABELS: dict[str, str] = {
     "evaluation": "discounted return\n(greedy or unperturbed policy)",
     "reward": "discounted return\n(behaviour policy)",
+    "cumulative_reward": "sum of discounted returns so far\n(behaviour policy)",
     "frequency": "agents that sent (share)",
     "size": "uplink payload per agent\nand episode (bytes)",
 }
 _IN_RETURNS = ("evaluation", "reward")
-_IN_BYTES = ("uplink_bytes", "total_bytes", "size")
+_IN_BYTES = ("uplink_bytes", "team_bytes", "total_bytes", "size")
 
 # Okabe and Ito's palette without its yellow, which is too faint on white, and darker or
 # duller colours for figures of more curves. Markers, not dashes, tell curves apart
@@ -99,8 +101,9 @@ def plot(
             the panels of returns.
         x: ``episode``, ``env_steps``, ``messages``, ``uplink_bytes`` or
             ``total_bytes``; all but the first add up over episodes, per agent.
-        y: One or more of ``evaluation``, ``reward``, ``frequency``, ``size``; None
-            draws reward, frequency and size.
+            ``team_steps`` and ``team_bytes`` are those of all agents together.
+        y: One or more of ``evaluation``, ``reward``, ``cumulative_reward``,
+            ``frequency``, ``size``; None draws reward, frequency and size.
         title: A line above the panels.
 
     Returns:
@@ -345,7 +348,7 @@ def _draw_optima(
 
 def _dress(ax: Axes, x: str, y: str) -> None:
     """Title, axis labels with units, number formats, limits and grid."""
-    ax.set_title(y.capitalize(), loc="left", size=10.5, weight="bold")
+    ax.set_title(y.replace("_", " ").capitalize(), loc="left", size=10.5, weight="bold")
     ax.set_xlabel(X_LABELS[x], size=10)
     ax.set_ylabel(Y_LABELS[y], size=10)
     _format_numbers(ax.xaxis, x)

@@ -45,12 +45,18 @@ COLUMNS: tuple[Column, ...] = (
     Column("episode", "int64", "number of the round, from 0"),
     Column("env_steps", "float64", "environment steps so far, this episode included"),
     Column("episode_length", "float64", "environment steps in this episode"),
-    Column("reward", "float64", "discounted return of the behaviour policy"),
+    Column(
+        "reward",
+        "float64",
+        "discounted return of the behaviour policy; one that is not finite counts as "
+        "the worst of its round",
+    ),
     Column("episode_return", "float64", "undiscounted return of the behaviour policy"),
     Column(
         "evaluation",
         "float64",
-        "value of the greedy or unperturbed policy; NaN in rounds without evaluation",
+        "value of the greedy or unperturbed policy; NaN in rounds without evaluation, "
+        "-inf where it is not a number",
     ),
     Column("frequency", "float64", "share of the agents that sent a message, 0 to 1"),
     Column("messages", "float64", "uplink messages sent (attempted less refused)"),
@@ -63,7 +69,11 @@ COLUMNS: tuple[Column, ...] = (
     Column("refused_bytes", "float64", "uplink payload that a budget refused, bytes"),
     Column("lost", "float64", "uplink messages that the link lost"),
     Column("invalid", "float64", "messages whose return was not finite: the worst"),
-    Column("expired", "float64", "uplink messages queued by a budget that never left"),
+    Column(
+        "expired",
+        "float64",
+        "uplink messages that waited in vain, to leave or to arrive",
+    ),
     Column("penalty", "float64", "cost of exceeding a budget, in units of reward"),
     Column("downlink_refused", "float64", "broadcasts that a budget refused"),
     Column("downlink_lost", "float64", "broadcasts that the link lost"),

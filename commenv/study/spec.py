@@ -104,7 +104,8 @@ class Study:
         trace: Whether every step and message is kept too.
 
     Raises:
-        ValueError: A number outside its range, or an unknown quantity in ``stop``.
+        ValueError: A number outside its range, an unknown quantity in ``stop``, or a
+            scheme that reads signals which its algorithm does not offer.
     """
 
     cells: tuple[Cell, ...]
@@ -131,6 +132,9 @@ class Study:
                 raise ValueError(f"{name} is {value}; at least 1 is needed")
             if value > _MOST:
                 raise ValueError(f"{name} is {value}; at most {_MOST:,} are handled")
+        for cell in self.cells:
+            _check_signals(cell.algorithm, cell.scheme)
+            cell.scheme.start((1, self.num_agents))  # knows how many may send
         if not 0 <= self.gamma <= 1:
             raise ValueError(f"gamma {self.gamma} is outside [0, 1]")
         if self.seed < 0:
@@ -179,8 +183,7 @@ def cells(
             :data:`DEFAULT_TIME_LIMIT` where it has none.
 
     Raises:
-        ValueError: An unknown name or setting, a value that is not allowed, or a scheme
-            that reads signals which an algorithm does not offer.
+        ValueError: An unknown name or setting, or a value that is not allowed.
     """
     asked = dict(settings or {})
     env_kwargs = {
@@ -197,8 +200,6 @@ def cells(
         for scheme in _schemes(algorithm, schemes, asked, unused)
     ]
     _check_used(unused, [plugin for pair in pairs for plugin in pair])
-    for algorithm, scheme in pairs:
-        _check_signals(algorithm, scheme)
     product = [
         (environment, algorithm, scheme)
         for environment in _listed(environments)

@@ -232,6 +232,21 @@ class ChannelEnv:
         self._check_reset()
         self._parameters = np.repeat(parameters, self.shape[1])
 
+    def agree(self, records: NDArray[np.void]) -> None:
+        """Charges the downlink with what every agent was told beforehand.
+
+        It passes neither budget nor link, since nothing can be sent without it.
+
+        Args:
+            records: Structured array, shape (trials,).
+
+        Raises:
+            NotResetError: Before the first reset.
+            ValueError: Not one record per trial.
+        """
+        self._check_reset()
+        self.downlink.agree(records)
+
     def receive_broadcast(self) -> NDArray[np.void] | None:
         """The last parameters that each agent received.
 

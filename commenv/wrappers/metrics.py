@@ -68,10 +68,26 @@ class Metrics:
     downlink_penalty: NDArray[np.float64]
 
     def mean_over_agents(self) -> dict[str, NDArray[np.float64]]:
-        """Every metric's mean over a trial's agents: float64, shape (trials,)."""
-        return {
+        """Every metric's mean over a trial's agents: float64, shape (trials,).
+
+        A return that is not finite counts as the worst of its trial, or as -inf where
+        no agent's is finite.
+        """
+        means = {
             field.name: getattr(self, field.name).mean(axis=1) for field in fields(self)
         }
+        for name in ("reward", "episode_return"):
+            means[name] = _with_worst(getattr(self, name)).mean(axis=1)
+        return means
+
+
+def _with_worst(returns: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Returns of shape (trials, agents), the worst of a trial where one is invalid."""
+    valid = np.isfinite(returns)
+    if valid.all():
+        return returns
+    worst = np.where(valid, returns, np.inf).min(axis=1, keepdims=True)
+    return np.where(valid, returns, np.where(np.isfinite(worst), worst, -np.inf))
 
 
 @dataclass(frozen=True)

@@ -359,7 +359,9 @@ def test_blocks_and_workers_change_no_bit(settings):
     for more in ({"block": 1}, {"block": 3}, {"block": 2, "workers": 2}):
         assert run("commenv/CartPole-v1", settings, **more).equals(whole)
     assert (whole["size"] == 8).all()
-    assert (whole["downlink_size"] == 8 * 130).all()
+    seed = np.where(whole["episode"] == 0, 8, 0)  # agreed on beforehand
+    assert (whole["downlink_size"] == 8 * 130 + seed).all()
+    assert (whole["downlink_header_size"] == 16 + 2 * seed).all()
 
 
 @pytest.mark.parametrize("environment", ["SimpleGrid-v0", "Pendulum-v1"])
@@ -368,7 +370,7 @@ def test_discrete_observations_and_continuous_actions_run(environment):
     assert np.isfinite(frame["evaluation"]).all()
 
 
-def test_a_world_whose_rewards_are_nan_warns_once_and_goes_on():
+def test_a_world_whose_rewards_are_nan_warns_once_and_goes_on(tmp_path):
     class Broken(gym.Env):
         observation_space = spaces.Box(-1, 1, (2,))
         action_space = spaces.Discrete(2)
@@ -384,13 +386,15 @@ def test_a_world_whose_rewards_are_nan_warns_once_and_goes_on():
     gym.register("Broken-v0", Broken)
     try:
         with pytest.warns(RuntimeWarning, match="not finite") as caught:
-            frame = run("Broken-v0", ES(), num_agents=20, block=50)
+            frame = run("Broken-v0", ES(), num_agents=20, block=50, out=tmp_path)
     finally:
         del gym.registry["Broken-v0"]
     assert len(caught) == 1
     first, last = frame[frame["episode"] == 0], frame[frame["episode"] == 5]
     assert (last["evaluation"] == 1.0).all()
     assert first["invalid"].between(0.2, 0.8).all()  # about half of the policies
+    assert (frame["reward"] == 1.0).all()  # the worst that is a number
+    assert commenv.load(tmp_path).frame.equals(frame)
 
 
 @pytest.mark.slow

@@ -148,6 +148,8 @@ def test_without_torch_the_extra_is_named(monkeypatch):
     ("seen", "done", "match"),
     [
         (spaces.Box(0, 255, (8, 8, 3), np.uint8), spaces.Discrete(2), "images"),
+        (spaces.Box(0, 255, (8, 8), np.uint8), spaces.Discrete(2), "images"),
+        (spaces.Box(0, 1, (8, 8, 3)), spaces.Discrete(2), "images"),
         (spaces.Text(3), spaces.Discrete(2), "FlattenObservation"),
         (LINE, spaces.Box(-np.inf, 1, (2,)), "finite bounds"),
         (LINE, spaces.Box(0, 9, (2,), np.int64), "real numbers"),

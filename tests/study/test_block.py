@@ -6,8 +6,10 @@ import pytest
 from commenv_baselines.dql import DQL
 
 import commenv
+from commenv.errors import ResultsError
 from commenv.study import Study, cells
 from commenv.study.block import optimum_of, run_block
+from commenv.study.estimands import final
 from commenv.study.frame import COLUMNS, NAMES, validate
 
 pytest.importorskip("pandas")
@@ -295,6 +297,21 @@ def test_an_environment_without_tables_is_evaluated_by_play(corridor):
     assert final.between(0.16, 0.215).all()
     assert final.nunique() > 1  # each trial on draws of its own
     same_bits(frame_of(study, [2]), frame[frame["trial"] == 2])
+
+
+def test_a_policy_whose_value_is_no_number_is_not_taken_for_one_without_a_value():
+    class Unsure(DQL):
+        def learner(self, problem):
+            learner = super().learner(problem)
+            learner.evaluate = lambda episode: np.array([np.nan, 1.0, -2.0, np.nan])
+            return learner
+
+    frame = frame_of(make_study(algorithm=Unsure(), evaluate_every=4))
+    values = frame["evaluation"].to_numpy().reshape(4, 12)
+    assert np.isnan(values[:, [0, 1, 2, 4]]).all()
+    assert values[:, 3].tolist() == values[:, 11].tolist() == [-np.inf, 1, -2, -np.inf]
+    with pytest.raises(ResultsError, match="last evaluation of dql is -inf in trial 0"):
+        final("dql")(frame)
 
 
 def test_evaluation_by_play_costs_the_training_nothing(corridor):

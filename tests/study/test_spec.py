@@ -15,6 +15,7 @@ from commenv_baselines.dql import DQL
 import commenv
 from commenv.errors import UnknownNameError
 from commenv.learning import Algorithm, Always, Scheme
+from commenv.learning.schemes import RandomChoice
 from commenv.study import Study, cells
 
 
@@ -207,7 +208,7 @@ def test_an_unknown_name_is_refused_with_the_nearest(arguments, words):
 
 def test_a_scheme_without_its_signals_is_refused_naming_who_offers_them():
     with pytest.raises(ValueError, match="reads boredom, novelty, which 'dql'") as one:
-        cells("SimpleGrid-v0", "dql", Trigger(0.5))
+        Study(cells("SimpleGrid-v0", "dql", Trigger(0.5)))
     assert "algorithms that do: none installed" in str(one.value)
 
     class Half(Scheme):
@@ -218,6 +219,13 @@ def test_a_scheme_without_its_signals_is_refused_naming_who_offers_them():
             raise NotImplementedError
 
     assert labels("SimpleGrid-v0", "dql", Half()) == ["dql + half"]
+
+
+def test_more_senders_than_agents_are_refused_before_anything_is_run():
+    some = cells("SimpleGrid-v0", "dql", RandomChoice(m=4))
+    assert Study(some, num_agents=4).num_agents == 4
+    with pytest.raises(ValueError, match="m 4 senders of 3 agents; give at most 3"):
+        Study(some, num_agents=3)
 
 
 def test_the_time_limit_is_the_ids_or_200_which_the_log_says(caplog):

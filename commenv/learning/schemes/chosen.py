@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from numbers import Integral
 from typing import ClassVar
 
 import numpy as np
@@ -73,10 +74,10 @@ class TopUtility(_ChosenAgents):
 
     Args:
         m: How many send, 0 to n; None means half of them, rounded down.
-        signal: The signal about messages that ranks them.
+        signal: The signal about messages that ranks them, the largest first.
 
     Raises:
-        ValueError: m negative, or above the number of agents.
+        ValueError: m negative or above the number of agents, or a signal about records.
     """
 
     name: ClassVar[str] = "top"
@@ -89,11 +90,19 @@ class TopUtility(_ChosenAgents):
         return (self.signal,)
 
     def _rank(self, signals: Signals, draws: SchemeDraws) -> NDArray[np.float64]:
-        return -signals[self.signal].values
+        signal = signals[self.signal]
+        if signal.level != "message":
+            raise ValueError(
+                f"signal {self.signal!r} is about records, and 'top' ranks messages; "
+                "choose a signal about messages"
+            )
+        return -signal.values
 
 
 def check_m(m: int | None) -> None:
-    """Raises ValueError for a negative number of senders."""
+    """Raises ValueError for a number of senders that is negative or not whole."""
+    if m is not None and (isinstance(m, bool) or not isinstance(m, Integral)):
+        raise ValueError(f"m {m!r} is no whole number of agents")
     if m is not None and m < 0:
         raise ValueError(f"m {m} is negative; 0 agents is the least that can send")
 

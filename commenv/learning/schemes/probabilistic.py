@@ -163,8 +163,10 @@ def _find_utility(name: str) -> Utility:
 def _literal(utility: Array, past: Array, split: Array) -> Array:
     window = np.concatenate([past[..., 1:], utility[..., None]], axis=-1)
     mean, variance, _ = _moments(window)
-    deviation = np.sqrt(np.where(variance > 0, variance, 1.0))
-    return _special().ndtr((utility - mean) / deviation)
+    # Not the variance: rounding may leave some where all are equal.
+    differ = np.nanmax(window, axis=-1) > np.nanmin(window, axis=-1)
+    score = (utility - mean) / np.sqrt(np.where(differ, variance, 1.0))
+    return _special().ndtr(np.where(differ, score, 0.0))
 
 
 def _calibrated(utility: Array, past: Array, split: Array) -> Array:

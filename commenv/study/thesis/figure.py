@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from commenv.study.claims import Claim
+from commenv.study.figures import DEFAULT_PANELS
 
 __all__ = ["Context", "Curve", "Figure", "Scale"]
 
@@ -41,11 +42,11 @@ class Scale:
 
     Attributes:
         trials: Independent training runs.
-        episodes: Rounds of each.
+        episodes: Rounds of each, at least 2, since a curve has a length.
         agents: The share of the thesis' agents, in (0, 1].
 
     Raises:
-        ValueError: Fewer than 1 trial or round, or a share outside (0, 1].
+        ValueError: Fewer trials or rounds, or a share outside (0, 1].
     """
 
     trials: int
@@ -53,12 +54,15 @@ class Scale:
     agents: float = 1.0
 
     def __post_init__(self) -> None:
-        for name in ("trials", "episodes"):
-            if getattr(self, name) < 1:
-                value = getattr(self, name)
-                raise ValueError(f"{name} is {value}; at least 1 is needed")
+        for name, least in (("trials", 1), ("episodes", 2)):
+            if (value := getattr(self, name)) < least:
+                raise ValueError(f"{name} is {value}; at least {least} is needed")
         if not 0 < self.agents <= 1:
             raise ValueError(f"agents {self.agents} is no share in (0, 1]")
+
+    def of(self, agents: int) -> int:
+        """How many agents stand for so many of the thesis', at least 1."""
+        return max(1, round(agents * self.agents))
 
 
 @dataclass(frozen=True)
@@ -67,15 +71,22 @@ class Context:
 
     Attributes:
         figure: The figure's number.
-        trials: The number of trials, fixed beforehand.
-        episodes: Rounds of each.
+        scale: What is run, fixed beforehand.
         optimum: The exact optimum of the figure's environment, where known.
     """
 
     figure: str
-    trials: int
-    episodes: int
+    scale: Scale
     optimum: float | None
+
+    @property
+    def trials(self) -> int:
+        """The number of trials."""
+        return self.scale.trials
+
+    def late(self, rounds: int) -> int:
+        """So many last rounds, or all where there are fewer."""
+        return min(rounds, self.scale.episodes)
 
 
 @dataclass(frozen=True)
@@ -87,6 +98,7 @@ class Figure:
         title: What it shows.
         environment: A Gymnasium id.
         env_kwargs: The environment's arguments.
+        panels: What the thesis draws.
         evaluations: How often a trial is evaluated, evenly over its rounds.
         evaluation_episodes: Episodes of an evaluation, where there are no tables.
         num_agents: Agents of a trial.
@@ -116,5 +128,6 @@ class Figure:
     said: str
     reasons: str
     env_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    panels: tuple[str, ...] = DEFAULT_PANELS
     evaluations: int = 40
     evaluation_episodes: int = 10

@@ -98,7 +98,7 @@ def _simple_grid(context: Context) -> list[Claim]:
         Claim(
             figure=number,
             text=f"{name} falls silent",
-            estimand=late(name, "frequency", LATE),
+            estimand=late(name, "frequency", context.late(LATE)),
             direction="less",
             margin=SILENT,
             trials=trials,
@@ -231,6 +231,7 @@ GRID_FIGURES = (
         report=Scale(trials=100, episodes=1000),
         curves=(DQL, EBCDQL_LAKE, DAVIA_LAKE, _es((4, 4, 4), 0.001, 0.01), *OURS),
         claims=_frozen_lake,
+        panels=("cumulative_reward", "frequency", "size"),
         said="EBCDQL does best, then ES; DQL and DAVIA fail.",
         reasons="Greedy ties broken at random let DQL find the goal; always taking "
         "action 0 stalls it. DAVIA's lambda of 5 exceeds any gain with rewards of at "

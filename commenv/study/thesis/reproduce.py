@@ -95,8 +95,8 @@ def reproduce(
     given: dict[str, Any] = {k: v for k, v in asked.items() if v is not None}
     size: Scale = replace(getattr(figure, scale), **given)
     results = _run(figure, size, folder, seed, workers, progress)
-    verdicts = _judge(figure, size, results)
     _draw(figure, results, folder)
+    verdicts = _judge(figure, size, results)
     write_csv(verdicts, folder / "claims.csv")
     _note(folder, {"scale": asdict(size), "seed": seed}, began)
     return verdicts
@@ -163,22 +163,18 @@ def _cell(
     algorithm = make_algorithm(curve.algorithm, dict(curve.settings))
     settings = {**algorithm.scheme_settings(), **curve.scheme_settings}
     if "m" in settings:
-        settings["m"] = _scaled(settings["m"], size)
+        settings["m"] = size.of(settings["m"])
     scheme = make_scheme(curve.scheme or algorithm.scheme, settings)
     return Cell(curve.label, figure.environment, env_kwargs, limit, algorithm, scheme)
 
 
 def _agents(figure: Figure, curve: Curve, size: Scale) -> int:
-    return _scaled(curve.num_agents or figure.num_agents, size)
-
-
-def _scaled(count: int, size: Scale) -> int:
-    return max(1, round(count * size.agents))
+    return size.of(curve.num_agents or figure.num_agents)
 
 
 def _judge(figure: Figure, size: Scale, results: Results) -> list[Verdict]:
     optimum = next(iter(results.optimum.values()))
-    context = Context(figure.number, size.trials, size.episodes, optimum)
+    context = Context(figure.number, size, optimum)
     return judge(figure.claims(context), results.frame)
 
 
@@ -188,16 +184,22 @@ def _draw(figure: Figure, results: Results, folder: Path) -> None:
     random = [c.label for c in figure.curves if c.label.endswith("random start")]
     rest = [c.label for c in figure.curves if c.label not in random]
     title = f"Figure {figure.number}: {figure.title}"
-    _save(results, thesis, folder / "figure.png", title, "episode", None)
-    _save(results, rest, folder / "evaluation.png", title, "episode", "evaluation")
-    _save(results, rest, folder / "bytes.png", title, "uplink_bytes", "evaluation")
+    value = ("evaluation",)
+    _save(results, thesis, folder / "figure.png", title, "episode", figure.panels)
+    _save(results, rest, folder / "evaluation.png", title, "episode", value)
+    _save(results, rest, folder / "bytes.png", title, "team_bytes", value)
     if random:
         path = folder / "random_start.png"
-        _save(results, random, path, title, "episode", "evaluation")
+        _save(results, random, path, title, "episode", value)
 
 
 def _save(
-    results: Results, labels: list[str], path: Path, title: str, x: str, y: str | None
+    results: Results,
+    labels: list[str],
+    path: Path,
+    title: str,
+    x: str,
+    y: tuple[str, ...],
 ) -> None:
     chosen = results.frame[results.frame["label"].isin(labels)]
     optimum = {label: results.optimum[label] for label in labels}

@@ -56,7 +56,7 @@ def test_labels_differ_and_claims_are_about_curves_that_are_run(number):
     figure = FIGURES[number]
     labels = [curve.label for curve in figure.curves]
     assert len(labels) == len(set(labels))
-    context = Context(number, 2, 200, -5.217)
+    context = Context(number, Scale(2, 200), -5.217)
     claims = figure.claims(context)
     assert len(claims) >= 4
     verdicts = judge(claims, invented(figure), resamples=199)
@@ -134,7 +134,10 @@ def test_a_scale_shrinks_agents_and_messages_alike(tmp_path):
     verdicts = reproduce(
         "4.5", tmp_path, trials=1, episodes=6, agents=0.1, seed=0, progress=False
     )
-    assert len(verdicts) == len(FIGURES["4.5"].claims(Context("4.5", 1, 6, None)))
+    context = Context("4.5", Scale(1, 6, 0.1), None)
+    texts = [claim.text for claim in FIGURES["4.5"].claims(context)]
+    assert [one.claim for one in verdicts] == texts
+    assert "ESPC (50, 25) sends 2/5 of ES 50's messages" in texts
     assert (tmp_path / "4.5" / "n5").is_dir()
     manifest = json.loads((tmp_path / "4.5" / "n5" / "manifest.json").read_text())
     espc = manifest["study"]["cells"][0]
