@@ -145,13 +145,16 @@ def band(values: ArrayLike) -> tuple[NDArray[np.float64], ...]:
     """The mean, the 10th and the 90th percentile of each column.
 
     Args:
-        values: Shape (trials, points); percentiles interpolate linearly.
+        values: Shape (trials, points), -inf where a value is no number; percentiles
+            interpolate linearly.
 
     Returns:
         Three arrays of shape (points,).
     """
     table = np.asarray(values, np.float64)
-    low, high = np.percentile(table, PERCENTILES, axis=0)
+    with np.errstate(invalid="ignore"):
+        edges = np.percentile(table, PERCENTILES, axis=0)
+    low, high = np.where(np.isnan(edges), -np.inf, edges)  # next to an infinite value
     return table.mean(axis=0), low, high
 
 

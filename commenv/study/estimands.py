@@ -118,7 +118,7 @@ def at_optimum(label: str, optimum: float, within: float = OPTIMAL) -> Estimand:
 
 
 def total(label: str, column: str) -> Estimand:
-    """The sum of a column over all episodes, such as messages or size."""
+    """The sum of a column over all episodes, such as messages or size, per agent."""
     name = f"{column} of {label} in all"
     return Estimand(
         name, _each_trial(label, column, "episode", lambda y, x: float(y.sum()))
@@ -225,7 +225,7 @@ def ratio(a: Estimand, b: Estimand) -> Estimand:
 
 
 def messages_ratio(a: str, b: str) -> Estimand:
-    """The messages of ``a`` over those of ``b``, all episodes."""
+    """The messages per agent of ``a`` over those of ``b``, all episodes."""
     paired = ratio(total(a, "messages"), total(b, "messages"))
     return Estimand(f"messages of {a} / of {b}", paired.measure)
 

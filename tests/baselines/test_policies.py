@@ -112,6 +112,9 @@ def test_rows_that_have_ended_are_dropped_and_come_back():
         np.testing.assert_array_equal(actions[active], expected[active])
     players.act(observations, np.arange(20) == 7)
     assert set(players.rows) == {7}
+    both = np.isin(np.arange(20), [3, 7])
+    expected = Players(mlp, theta).act(observations)
+    np.testing.assert_array_equal(players.act(observations, both)[both], expected[both])
 
 
 def test_greedy_gives_each_trial_its_own_policy():

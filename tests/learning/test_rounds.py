@@ -76,6 +76,19 @@ class OddRounds(Scheme):
         return mask, {"rounds": state["rounds"] + 1}
 
 
+class Planned(Scheme):
+    """Notes how far a study has come, and says nothing."""
+
+    name = "planned"
+
+    def __init__(self):
+        self.seen = []
+
+    def select(self, signals, state, draws, left):
+        self.seen.append((draws.episode, draws.num_episodes))
+        return np.zeros(left.messages.shape, dtype=bool), state
+
+
 def rounds_of(log, scheme, **channels):
     world = make_batched("SimpleGrid-v0", 2, max_episode_steps=3)
     env = ChannelEnv(world, [0], 2, **channels)
@@ -130,3 +143,11 @@ def test_size_is_the_length_of_what_was_encoded():
 
     metrics = list(rounds_of(Log(), Always(), uplink=Channel(codec=Spy())).play(3))
     assert [int(one.size.sum()) for one in metrics] == lengths == [8, 8, 8]
+
+
+def test_a_scheme_is_told_the_rounds_planned_from_the_first_on():
+    scheme = Planned()
+    rounds = rounds_of(Log(), scheme)
+    list(rounds.play(2))
+    list(rounds.play(3))
+    assert scheme.seen == [(0, 2), (1, 2), (2, 5), (3, 5), (4, 5)]

@@ -197,3 +197,11 @@ def test_what_cannot_be_drawn_is_said():
         curve(frame, "dql", "episode", "rewards")
     with pytest.raises(ValueError, match="points is 1"):
         curve(frame, "dql", points=1)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_value_that_is_no_number_takes_the_band_down():
+    mean, low, high = band([[-np.inf, 1.0], [2.0, 3.0], [4.0, 5.0]])
+    assert mean.tolist() == [-np.inf, 3.0]
+    assert low.tolist() == [-np.inf, 1.4]
+    assert high.tolist() == [3.6, 4.6]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from commenv.channel import Left
 from commenv.learning.scheme import Decision, Scheme, SchemeDraws, Signals, State
 
-__all__ = ["RandomChoice", "TopUtility", "check_m", "how_many"]
+__all__ = ["RandomChoice", "TopUtility", "check_m", "check_whole", "how_many"]
 
 
 @dataclass(frozen=True)
@@ -101,10 +101,17 @@ class TopUtility(_ChosenAgents):
 
 def check_m(m: int | None) -> None:
     """Raises ValueError for a number of senders that is negative or not whole."""
-    if m is not None and (isinstance(m, bool) or not isinstance(m, Integral)):
-        raise ValueError(f"m {m!r} is no whole number of agents")
-    if m is not None and m < 0:
+    if m is None:
+        return
+    check_whole("m", m)
+    if m < 0:
         raise ValueError(f"m {m} is negative; 0 agents is the least that can send")
+
+
+def check_whole(name: str, value: object) -> None:
+    """Raises ValueError for a count that is no whole number."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise ValueError(f"{name} {value!r} is no whole number")
 
 
 def how_many(m: int | None, shape: tuple[int, ...]) -> int:

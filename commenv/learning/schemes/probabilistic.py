@@ -39,7 +39,7 @@ from numpy.typing import NDArray
 from commenv.channel import Left
 from commenv.errors import MissingExtraError, UnknownNameError
 from commenv.learning.scheme import Decision, Scheme, SchemeDraws, Signals, State
-from commenv.learning.schemes.chosen import check_m, how_many
+from commenv.learning.schemes.chosen import check_m, check_whole, how_many
 
 __all__ = ["ProbabilisticUtility", "return_times_noise"]
 
@@ -84,6 +84,7 @@ class ProbabilisticUtility(Scheme):
         check_m(self.m)
         if self.mode not in _MODES:
             raise ValueError(f"mode {self.mode!r} is none of {', '.join(_MODES)}")
+        check_whole("k", self.k)
         least = 1 if self.mode == "literal" else _LEAST_PAST
         if self.k < least:
             raise ValueError(f"k {self.k} is below {least}, the least for {self.mode}")

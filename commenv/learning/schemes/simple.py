@@ -9,6 +9,7 @@ import numpy as np
 
 from commenv.channel import Left
 from commenv.learning.scheme import Decision, Scheme, SchemeDraws, Signals, State
+from commenv.learning.schemes.chosen import check_whole
 
 __all__ = ["Always", "Bernoulli", "Never", "Periodic"]
 
@@ -81,6 +82,7 @@ class Periodic(Scheme):
     k: int = 2
 
     def __post_init__(self) -> None:
+        check_whole("k", self.k)
         if self.k < 1:
             raise ValueError(f"k {self.k} is below 1; a period has at least one round")
 

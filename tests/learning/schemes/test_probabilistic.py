@@ -146,6 +146,7 @@ def test_the_utility_can_be_another_function(monkeypatch):
         (lambda: ProbabilisticUtility(m=-1), "m -1 is negative"),
         (lambda: ProbabilisticUtility(m=11).start((1, 10)), "m 11 senders of 10"),
         (lambda: ProbabilisticUtility(k=0), "k 0 is below 1"),
+        (lambda: ProbabilisticUtility(k=2.5), "k 2.5 is no whole number"),
         (lambda: ProbabilisticUtility(k=1, mode="calibrated"), "k 1 is below 2"),
         (lambda: ProbabilisticUtility(mode="exact"), "mode 'exact' is none of"),
         (lambda: ProbabilisticUtility(utility="gain"), "unknown utility 'gain'"),
@@ -155,3 +156,10 @@ def test_the_utility_can_be_another_function(monkeypatch):
 def test_settings_out_of_range(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_equal_utilities_have_no_spread_whatever_rounding_says():
+    scheme = ProbabilisticUtility(m=25, k=3)
+    past = np.full((1, 50, 3), 0.1)  # whose mean is not 0.1 in floating point
+    probability = scheme.probability(np.full((1, 50), 0.1), past, np.zeros((1, 50)))
+    np.testing.assert_allclose(probability, 0.5, atol=1e-12)

@@ -44,6 +44,8 @@ def test_half_of_the_agents_are_chosen_unless_told():
     [
         (lambda: Bernoulli(p=1.2), r"p 1.2 is outside \[0, 1\]"),
         (lambda: Periodic(k=0), "k 0 is below 1"),
+        (lambda: Periodic(k=1.5), "k 1.5 is no whole number"),
+        (lambda: RandomChoice(m=2.5), "m 2.5 is no whole number"),
         (lambda: RandomChoice(m=-1), "m -1 is negative"),
         (lambda: RandomChoice(m=11).start((2, 10)), "m 11 senders of 10 agents"),
     ],
