@@ -22,6 +22,7 @@ from commenv.registration import env_ids, plain_ids
 __all__ = ["main"]
 
 _FAILURE, _INTERRUPTED = 1, 130
+_WORDS: dict[str, Any] = {"True": True, "False": False, "None": None}
 
 
 class _UsageError(ValueError):
@@ -174,14 +175,22 @@ def _report(options: argparse.Namespace) -> None:
 
 
 def _setting(text: str) -> tuple[str, Any]:
-    """``name=value``; the value is JSON, or else a word."""
+    """``name=value``; the value is JSON or as in Python, or else a word."""
     name, equals, value = text.partition("=")
     if not (name and equals):
         raise _UsageError(f"--set {text!r} has no value; write --set name=value")
+    return name, _value(value)
+
+
+def _value(text: str) -> Any:
+    if text in _WORDS:
+        return _WORDS[text]
     for read in (json.loads, float):  # float takes .5, which is no JSON
         with contextlib.suppress(ValueError):
-            return name, read(value)
-    return name, value
+            return read(text)
+    if "," in text:
+        return [_value(part) for part in filter(None, text.strip("()").split(","))]
+    return text
 
 
 def _once(pairs: list[tuple[str, Any]], option: str) -> dict[str, Any]:

@@ -87,7 +87,7 @@ class DAVIA(Algorithm):
 
     def __post_init__(self) -> None:
         if not 0 < self.step_size < np.inf:
-            raise ValueError(f"step_size {self.step_size} is not above 0")
+            raise ValueError(f"step_size {self.step_size} is not above 0 and finite")
         for name in ("exploration", "initial_exploration"):
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:

@@ -114,7 +114,9 @@ class ES(Algorithm):
     def __post_init__(self) -> None:
         for name in ("learning_rate", "noise"):
             if not 0 < getattr(self, name) < np.inf:
-                raise ValueError(f"{name} {getattr(self, name)} is not above 0")
+                raise ValueError(
+                    f"{name} {getattr(self, name)} is not above 0 and finite"
+                )
         if not 0 <= self.momentum < 1:
             raise ValueError(f"momentum {self.momentum} is outside [0, 1)")
         if not 0 <= self.l2 < np.inf:
@@ -123,6 +125,8 @@ class ES(Algorithm):
             raise ValueError(f"window {self.window} is below 1")
         if not np.isfinite(self.offset):
             raise ValueError(f"offset {self.offset} is not finite")
+        if not isinstance(self.antithetic, bool):
+            raise ValueError(f"antithetic {self.antithetic!r}; give True or False")
         if any(size < 1 for size in self.hidden_sizes):
             raise ValueError(f"hidden_sizes {self.hidden_sizes}; use 1 or more units")
         for name, known in _CHOICES.items():

@@ -74,10 +74,15 @@ class DenseFeatures(FeatureTable):
     """
 
     def __init__(self, table: Array) -> None:
-        if table.ndim != 3 or not np.isfinite(table).all():
+        if table.ndim != 3:
             raise ValueError(
-                f"features of shape {table.shape}; give finite numbers of shape "
-                "(states, actions, d)"
+                f"features of shape {table.shape}; give (states, actions, d)"
+            )
+        if not np.isfinite(table).all():
+            state, action, feature = np.argwhere(~np.isfinite(table))[0]
+            raise ValueError(
+                f"feature {feature} of state {state} and action {action} is "
+                f"{table[state, action, feature]}; give finite numbers"
             )
         self.size = table.shape[2]
         self._table = table
@@ -125,7 +130,19 @@ def find_features(name: str, problem: Problem) -> FeatureTable:
         make = getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError) as error:
         raise ValueError(f"features {name!r} cannot be imported: {error}") from error
-    table = np.asarray(make(problem), dtype=np.float64)
+    if not callable(make):
+        raise ValueError(f"features {name!r} are {make!r}, not a function")
+    try:
+        table, again = (np.asarray(make(problem), np.float64) for _ in range(2))
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"features {name!r} returned no array of real numbers: {error}"
+        ) from error
+    if not np.array_equal(table, again, equal_nan=True):
+        raise ValueError(
+            f"features {name!r} differ from call to call, but agents and learner must "
+            "share them; draw them from problem.draws or a seed of their own"
+        )
     if table.shape[:2] != (states, actions):
         raise ValueError(
             f"features {name!r} have shape {table.shape}; the first axes must be the "

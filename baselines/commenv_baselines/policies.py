@@ -136,8 +136,9 @@ class MLP:
     def to_torch(self, theta: Array) -> torch.nn.Module:
         """One policy as a torch module, float32.
 
-        It takes flat observations (one-hot where the space is discrete) and returns
-        the last layer, in [-1, 1].
+        It takes flat observations (one-hot where the space is discrete). It returns
+        the action for a Box, flat; else the last layer, in [-1, 1], whose largest
+        number stands for the action.
 
         Raises:
             MissingExtraError: The extra ``torch`` is not installed.
@@ -154,6 +155,12 @@ class MLP:
                 linear.weight.copy_(torch.from_numpy(weights[..., 0].T.copy()))
                 linear.bias.copy_(torch.from_numpy(biases[..., 0].copy()))
             modules += [linear, torch.nn.Tanh()]
+        if (scale := self._outputs.scale) is not None:
+            linear = torch.nn.Linear(self.sizes[-1], self.sizes[-1])
+            with torch.no_grad():
+                linear.weight.copy_(torch.diag(torch.from_numpy(scale[1])))
+                linear.bias.copy_(torch.from_numpy(scale[0]))
+            modules.append(linear)
         return torch.nn.Sequential(*modules)
 
 
@@ -315,6 +322,8 @@ class _Outputs(ABC):
     """What the last layer stands for."""
 
     size: int
+    scale: tuple[Array, Array] | None = None
+    """Middle and half the width of the actions, flat, where outputs are scaled."""
 
     @abstractmethod
     def actions(self, outputs: Array) -> NDArray[Any]:
@@ -345,6 +354,7 @@ class _Scaled(_Outputs):
         self.size, self._space = int(np.prod(space.shape)), space
         self._low = space.low.astype(np.float64)
         self._half = (space.high.astype(np.float64) - self._low) / 2
+        self.scale = ((self._low + self._half).ravel(), self._half.ravel())
 
     def actions(self, outputs: Array) -> NDArray[Any]:
         unit = outputs.T.reshape(-1, *self._low.shape)

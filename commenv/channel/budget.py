@@ -92,7 +92,12 @@ class Budget:
             if not equals:
                 raise ValueError(f"budget {part!r} has no value; write {name}=...")
             values[name] = _number(name, value)
-        return cls(**values)
+        budget = cls(**values)
+        if text and budget.unlimited:
+            raise ValueError(
+                f"budget {text!r} limits nothing; give messages=, bytes= or both"
+            )
+        return budget
 
     @property
     def unlimited(self) -> bool:

@@ -9,6 +9,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 from gymnasium.vector.utils import create_empty_array
+from gymnasium.wrappers import FlattenObservation
 from numpy.typing import NDArray
 
 from commenv.draws import UniformStream, WorldDraws
@@ -17,9 +18,13 @@ from commenv.envs.flat import FlatTables, integer_actions
 from commenv.envs.tabular import TabularMDP
 from commenv.errors import NotResetError
 
-__all__ = ["ARRAY_SPACES", "ScalarBatch", "TabularBatch"]
+__all__ = ["ARRAY_SPACES", "InOneArray", "ScalarBatch", "TabularBatch"]
 
 ARRAY_SPACES = (spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary, spaces.Box)
+
+
+class InOneArray(FlattenObservation):
+    """Observations of several parts as one array, for a batch."""
 
 
 class TabularBatch(BatchedEnv):
@@ -120,6 +125,13 @@ class ScalarBatch(BatchedEnv):
             self.single_observation_space, n=self.num_envs, fn=np.zeros
         )
         self._reset_once = False
+
+    @property
+    def parts_space(self) -> gym.Space[Any]:
+        """The environment's own observation space, before any flattening."""
+        env = self.envs[0]
+        own = env.env if isinstance(env, InOneArray) else env
+        return own.observation_space
 
     def reset(
         self, draws: WorldDraws, mask: NDArray[np.bool_] | None = None

@@ -57,6 +57,11 @@ class BatchedEnv(ABC):
     max_episode_steps: int | None
     mdp: TabularMDP | None
 
+    @property
+    def parts_space(self) -> gym.Space[Any]:
+        """The environment's own observation space, before any flattening."""
+        return self.single_observation_space
+
     @abstractmethod
     def reset(
         self, draws: WorldDraws, mask: NDArray[np.bool_] | None = None

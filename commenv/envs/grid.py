@@ -25,6 +25,7 @@ DIRECTIONS: Mapping[str, tuple[int, int]] = MappingProxyType(
 """The change of (row, column) for each direction, in the order of the actions."""
 
 _MOVES = (*DIRECTIONS.values(), (0, 0))
+_MOST_CELLS = 100_000
 _NORTH_WEST: Mapping[str, float] = MappingProxyType({"up": 0.3, "left": 0.3})
 
 Cell = tuple[int, int]
@@ -233,6 +234,11 @@ def _place(
     rows, columns = _pair("size", (size, size) if isinstance(size, int) else size)
     if rows < 1 or columns < 1:
         raise ValueError(f"size {size} has no cells; give at least 1 row and 1 column")
+    if rows * columns > _MOST_CELLS:
+        raise ValueError(
+            f"size {size} makes {rows * columns:,} cells; at most {_MOST_CELLS:,} are "
+            "tabulated"
+        )
     home = (rows - 1, columns - 1) if goal is None else _pair("goal", goal)
     for name, cell in (("goal", home), ("start", _pair("start", start))):
         if not (0 <= cell[0] < rows and 0 <= cell[1] < columns):

@@ -9,17 +9,23 @@ from collections.abc import Mapping
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec, load_env_creator
-from gymnasium.wrappers import FlattenObservation
 
-from commenv.envs.batch import ARRAY_SPACES, ScalarBatch, TabularBatch, check_counts
+from commenv.envs.batch import (
+    ARRAY_SPACES,
+    InOneArray,
+    ScalarBatch,
+    TabularBatch,
+    check_counts,
+)
 from commenv.envs.batched import BatchedEnv
 from commenv.envs.tabular import TabularMDP
 from commenv.errors import UnknownNameError
 from commenv.registration import NAMESPACE, batched_entry_point
 
-__all__ = ["find_spec", "make_batched", "make_scalar"]
+__all__ = ["find_spec", "make_batched"]
 
 _OF_THE_BATCH = ("num_envs", "max_episode_steps")  # not the environment's arguments
 _logger = logging.getLogger("commenv")
@@ -36,8 +42,9 @@ def make_batched(
 
     Environments that publish their tables are stepped by array operations, and so are
     ``commenv/CartPole-v1`` and the MuJoCo robots (``commenv/Ant-v5`` ...). All others
-    are stepped one by one, which is slower; the log says so. Their observations are
-    those of :func:`make_scalar`.
+    are stepped one by one, which is slower; the log says so. Observations of several
+    parts (Dict, Tuple), none of them an image, are flattened into one array, as
+    :class:`gymnasium.wrappers.FlattenObservation` does.
 
     Args:
         env_id: A registered id; ``"module:Env-v0"`` imports the module first.
@@ -64,7 +71,12 @@ def make_batched(
     _check_arguments(spec.id, _creator(spec), arguments)
 
     def make() -> gym.Env[Any, Any]:
-        return _make(spec, max_episode_steps, arguments)
+        return gym.make(
+            spec,
+            max_episode_steps=max_episode_steps,
+            disable_env_checker=True,
+            **arguments,
+        )
 
     env = make()
     try:
@@ -81,17 +93,6 @@ def make_batched(
         return ScalarBatch([_in_one_array(instance) for instance in instances])
     env.close()
     return TabularBatch(mdp, num_envs, limit)
-
-
-def make_scalar(
-    spec: EnvSpec, max_episode_steps: int | None, arguments: Mapping[str, Any]
-) -> gym.Env[Any, Any]:
-    """One instance of a Gymnasium environment.
-
-    Observations of several parts (Dict, Tuple), none of them an image, are flattened
-    into one array, as :class:`gymnasium.wrappers.FlattenObservation` does.
-    """
-    return _in_one_array(_make(spec, max_episode_steps, arguments))
 
 
 def find_spec(env_id: str) -> EnvSpec:
@@ -118,19 +119,11 @@ def find_spec(env_id: str) -> EnvSpec:
     return gym.registry[name]
 
 
-def _make(
-    spec: EnvSpec, max_episode_steps: int | None, arguments: Mapping[str, Any]
-) -> gym.Env[Any, Any]:
-    return gym.make(
-        spec, max_episode_steps=max_episode_steps, disable_env_checker=True, **arguments
-    )
-
-
 def _in_one_array(env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
     space = env.observation_space
     if isinstance(space, ARRAY_SPACES) or not space.is_np_flattenable:
         return env
-    return env if _shows_images(space) else FlattenObservation(env)
+    return env if _shows_images(space) else InOneArray(env)
 
 
 def _shows_images(space: gym.Space[Any]) -> bool:
@@ -175,4 +168,11 @@ def _check_arguments(
             known = ", ".join(one for one in own if one != "render_mode")
             raise ValueError(
                 f"{env_id} has no argument {name!r}; it knows {known or 'no argument'}"
+            )
+        # A word such as "no" would otherwise be taken for true.
+        switch = name in parameters and isinstance(parameters[name].default, bool)
+        if switch and not isinstance(arguments[name], (bool, np.bool_)):
+            raise ValueError(
+                f"argument {name} of {env_id} is {arguments[name]!r}; give True or "
+                "False"
             )

@@ -5,15 +5,17 @@ from __future__ import annotations
 import importlib
 from dataclasses import fields, is_dataclass
 from importlib.metadata import entry_points
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
+import numpy as np
 
 from commenv.errors import UnknownNameError
 from commenv.learning.algorithm import Algorithm
 from commenv.learning.scheme import Scheme
 
 __all__ = [
+    "check_plugin",
     "find",
     "is_registered",
     "make_algorithm",
@@ -79,6 +81,40 @@ def make_scheme(reference: str, settings: dict[str, Any]) -> Scheme:
     return scheme
 
 
+def check_plugin(plugin: Any, group: str) -> None:
+    """Refuses what is no algorithm or scheme that a study can keep account of.
+
+    Raises:
+        TypeError: It is no such object, or has no name.
+        ValueError: Its settings are no fields of a dataclass, or its name is that of
+            another one that is installed.
+    """
+    base: type[Any] = {ALGORITHMS: Algorithm, SCHEMES: Scheme}[group]
+    kind = base.__name__.lower()
+    if isinstance(plugin, type) and issubclass(plugin, base):
+        raise TypeError(f"{plugin.__name__} is a class; give {plugin.__name__}(...)")
+    if not isinstance(plugin, base):
+        raise TypeError(
+            f"{plugin!r} is no {kind}: give a name, or an object of a class derived "
+            f"from commenv.learning.{base.__name__}"
+        )
+    name = getattr(plugin, "name", None)
+    if not isinstance(name, str):
+        raise TypeError(f"{kind} {type(plugin).__name__} has no name; set name = '...'")
+    if vars(plugin) and not is_dataclass(plugin):
+        raise ValueError(
+            f"the settings of {kind} {name!r} ({', '.join(vars(plugin))}) would "
+            "not be kept with the results; make it a dataclass(frozen=True) with its "
+            "settings as fields"
+        )
+    taken = name in plugin_names(group) and find(name, group)
+    if taken and not isinstance(plugin, taken):
+        raise ValueError(
+            f"{kind} {type(plugin).__name__} has the name {name!r}, which "
+            f"{_reference(taken)} has; give it another"
+        )
+
+
 def reference_of(plugin: Algorithm | Scheme) -> str:
     """The ``module:Class`` by which a plug-in object can be made again."""
     return _reference(type(plugin))
@@ -121,7 +157,23 @@ def _make(reference: str, group: str, base: type[Any], settings: dict[str, Any])
             raise UnknownNameError(f"setting of {reference}", name, known)
     if not is_dataclass(cls):
         return cls()
+    plain = {name: _plain(value) for name, value in settings.items()}
     try:
-        return msgspec.convert(settings, cls)
+        return msgspec.convert(plain, cls)
     except msgspec.ValidationError as error:
-        raise ValueError(f"setting of {reference}: {error}") from None
+        words = str(error).replace("array", "list") + _choices(cls, plain)
+        raise ValueError(f"setting of {reference}: {words}") from None
+
+
+def _plain(value: Any) -> Any:
+    """A setting without NumPy's types, as sweeps over arrays give them."""
+    return value.tolist() if isinstance(value, (np.generic, np.ndarray)) else value
+
+
+def _choices(cls: type[Any], settings: dict[str, Any]) -> str:
+    """What a setting of few allowed words may be, if one of them is another word."""
+    for name, kind in get_type_hints(cls).items():
+        allowed = get_args(kind) if get_origin(kind) is Literal else ()
+        if allowed and name in settings and settings[name] not in allowed:
+            return f"; {name} is one of {', '.join(map(str, allowed))}"
+    return ""

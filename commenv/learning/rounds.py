@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from commenv.channel import Received
+from commenv.errors import CommenvError
 from commenv.learning.algorithm import Agents, Learner, Transition
-from commenv.learning.scheme import Scheme, SchemeDraws
+from commenv.learning.scheme import Decision, Scheme, SchemeDraws, Signals
 from commenv.wrappers import ChannelEnv, Metrics
 
 __all__ = ["Rounds"]
@@ -87,10 +90,30 @@ class Rounds:
         env = self.env
         messages, signals = self.agents.candidates()
         draws = SchemeDraws(env.draws, env.episode, planned)
-        mask, self._state = self.scheme.select(
-            signals, self._state, draws, env.uplink.left
-        )
+        mask, self._state = self._decide(signals, draws)
         env.send(messages.select(mask))
         received = env.receive()
         assert isinstance(received, Received)
         self.learner.update(received)
+
+    def _decide(self, signals: Signals, draws: SchemeDraws) -> Decision:
+        """The scheme's decision; a scheme that fails is named."""
+        about = f"scheme {self.scheme.name!r} in round {draws.episode}"
+        try:
+            decision = self.scheme.select(
+                signals, self._state, draws, self.env.uplink.left
+            )
+        except CommenvError:
+            raise
+        except ValueError as error:
+            raise ValueError(f"{about}: {error}") from error
+        except Exception as error:
+            words = f"{type(error).__name__}: {error}"
+            raise RuntimeError(f"{about} failed ({words})") from error
+        if not isinstance(decision, tuple) or len(decision) != 2:
+            raise TypeError(f"{about} returned {decision!r}; return mask, state")
+        if not isinstance(decision[0], np.ndarray):
+            raise TypeError(
+                f"{about} returned the mask {decision[0]!r}; return an array of bool"
+            )
+        return decision

@@ -14,7 +14,7 @@ from gymnasium.error import DependencyNotInstalled
 from numpy.typing import NDArray
 
 from commenv.draws import Draws
-from commenv.envs.making import find_spec, make_scalar
+from commenv.envs.making import find_spec
 from commenv.errors import MissingExtraError, ResultsError
 from commenv.study.files import write_atomically
 from commenv.study.trained import TrainedPolicy
@@ -151,7 +151,12 @@ def _make(policy: TrainedPolicy) -> gym.Env[Any, Any]:
     cell = policy.cell
     arguments = {**cell.env_kwargs, "render_mode": "rgb_array"}
     try:
-        env = make_scalar(find_spec(cell.environment), cell.time_limit, arguments)
+        env = gym.make(
+            find_spec(cell.environment),
+            max_episode_steps=cell.time_limit,
+            disable_env_checker=True,
+            **arguments,
+        )
     except Exception as error:  # whatever a foreign constructor may raise
         raise _undrawable(cell.environment, error) from error
     if env.unwrapped.render_mode != "rgb_array":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from numbers import Integral
 from types import MappingProxyType
@@ -24,7 +24,13 @@ from commenv.learning import (
     make_scheme,
     plugin_names,
 )
-from commenv.learning.plugins import ALGORITHMS, SCHEMES, find, reference_of
+from commenv.learning.plugins import (
+    ALGORITHMS,
+    SCHEMES,
+    check_plugin,
+    find,
+    reference_of,
+)
 
 __all__ = [
     "DEFAULT_TIME_LIMIT",
@@ -132,7 +138,15 @@ class Study:
                 raise ValueError(f"{name} is {value}; at least 1 is needed")
             if value > _MOST:
                 raise ValueError(f"{name} is {value}; at most {_MOST:,} are handled")
+        for name in ("uplink", "downlink"):
+            if not isinstance(channel := getattr(self, name), Channel):
+                raise TypeError(
+                    f"{name} is {channel!r}; give a channel, such as "
+                    "Channel(budget=Budget(messages=1))"
+                )
         for cell in self.cells:
+            check_plugin(cell.algorithm, ALGORITHMS)
+            check_plugin(cell.scheme, SCHEMES)
             _check_signals(cell.algorithm, cell.scheme)
             cell.scheme.start((1, self.num_agents))  # knows how many may send
         if not 0 <= self.gamma <= 1:
@@ -250,9 +264,8 @@ def time_limit(
 
 
 def _listed(one_or_many: Any) -> list[Any]:
-    if isinstance(one_or_many, (str, Algorithm, Scheme)):
-        return [one_or_many]
-    return list(one_or_many)
+    listed = isinstance(one_or_many, Iterable) and not isinstance(one_or_many, str)
+    return list(one_or_many) if listed else [one_or_many]
 
 
 def _schemes(
@@ -274,17 +287,18 @@ def _configure(
 ) -> Any:
     """The plug-in itself, or one made by name with the settings meant for it."""
     if not isinstance(plugin, str):
+        check_plugin(plugin, group)
         return plugin
-    known = _setting_names(find(plugin, group))
+    cls = find(plugin, group)
+    known = _setting_names(cls)
     chosen = dict(default)
     chosen |= {name: value for name, value in asked.items() if name in known}
-    specific = f"{plugin}."
-    chosen |= {
-        name.removeprefix(specific): value
-        for name, value in asked.items()
-        if name.startswith(specific)
-    }
-    unused -= {name for name in asked if name in known or name.startswith(specific)}
+    used = {name for name in asked if name in known}
+    for specific in (f"{getattr(cls, 'name', plugin)}.", f"{plugin}."):
+        own = {name for name in asked if name.startswith(specific)}
+        chosen |= {name.removeprefix(specific): asked[name] for name in own}
+        used |= own
+    unused -= used
     make: Any = make_algorithm if group == ALGORITHMS else make_scheme
     return make(plugin, chosen)
 

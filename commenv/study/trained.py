@@ -16,7 +16,6 @@ import gymnasium as gym
 import msgspec
 import numpy as np
 from gymnasium import spaces
-from numpy.typing import ArrayLike
 
 from commenv.errors import MissingExtraError, ResultsError, UnknownNameError
 from commenv.learning import Always, Policy, make_algorithm
@@ -73,7 +72,8 @@ class TrainedPolicy:
     ) -> None:
         self.cell = cell
         self.trial = trial
-        self.observation_space: gym.Space[Any] = world.single_observation_space
+        self.observation_space: gym.Space[Any] = world.parts_space
+        self._flat_space: gym.Space[Any] = world.single_observation_space
         self.action_space: gym.Space[Any] = world.single_action_space
         self.policy = policy
         self._random = np.random.default_rng(seed)
@@ -82,15 +82,19 @@ class TrainedPolicy:
         where = self.cell.environment
         return f"<policy of {self.cell.label!r}, trial {self.trial}, for {where}>"
 
-    def act(self, observation: ArrayLike) -> Any:
-        """The action for one observation, as a Gymnasium environment takes it.
-
-        Observations of several parts are given as one array, as
-        :class:`gymnasium.wrappers.FlattenObservation` makes it.
+    def act(self, observation: Any) -> Any:
+        """The action for one observation, both as the Gymnasium environment has them.
 
         Raises:
             ValueError: The observation does not fit the observation space.
         """
+        if self.observation_space != self._flat_space:
+            if not self.observation_space.contains(observation):
+                raise ValueError(
+                    f"observation {observation} does not fit the space "
+                    f"{self.observation_space}"
+                )
+            observation = spaces.flatten(self.observation_space, observation)
         seen = np.asarray(observation)
         self._check(seen)
         if isinstance(self.policy, np.ndarray):
@@ -117,7 +121,7 @@ class TrainedPolicy:
         return module
 
     def _check(self, seen: np.ndarray[Any, Any]) -> None:
-        space = self.observation_space
+        space = self._flat_space
         # A Box is not asked whether it contains it: simulators leave its bounds.
         fits = seen.shape == space.shape
         if not isinstance(space, spaces.Box):

@@ -134,10 +134,15 @@ def test_the_torch_module_agrees(done):
     theta = thetas(mlp, 1, scale=0.3)
     observations = np.random.default_rng(0).normal(size=(50, 4))
     module = mlp.to_torch(theta[0])
-    assert sum(p.numel() for p in module.parameters()) == mlp.num_parameters
+    own = list(module)[: 2 * (len(mlp.sizes) - 1)]  # then come the actions' scales
+    assert sum(p.numel() for m in own for p in m.parameters()) == mlp.num_parameters
     given = module(torch.tensor(observations, dtype=torch.float32)).detach().numpy()
-    outputs = mlp.outputs(theta.repeat(50, axis=0), observations)
-    np.testing.assert_allclose(given, outputs, atol=1e-5)
+    rows = theta.repeat(50, axis=0)
+    if isinstance(ACTIONS[done], spaces.Box):
+        actions = mlp.act(rows, observations).reshape(50, -1)
+        np.testing.assert_allclose(given, actions, atol=1e-5)
+    else:
+        np.testing.assert_allclose(given, mlp.outputs(rows, observations), atol=1e-5)
 
 
 def test_without_torch_the_extra_is_named(monkeypatch):

@@ -123,7 +123,7 @@ def test_the_trace_adds_up_to_the_frame(tmp_path, name, block):
         assert len(first) == len(up)
 
 
-@pytest.mark.parametrize("stop", [None, {"env_steps": 400}])
+@pytest.mark.parametrize("stop", [None, {"env_steps": 500}])
 def test_the_trace_does_not_depend_on_blocks_or_workers(tmp_path, stop):
     frames, found = [], []
     for number, how in enumerate(

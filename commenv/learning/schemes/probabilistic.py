@@ -139,12 +139,24 @@ class ProbabilisticUtility(Scheme):
         return np.where(enough, send, m / agents)
 
     def _utility(self, returns: Array, norm: Array, state: State) -> Array:
-        utility = _find_utility(self.utility)
-        if self.mode != "centered":
-            return utility(returns, norm)
-        baseline, _, count = _moments(state["returns"])
-        centred = np.where(count > 0, np.abs(returns - baseline), np.nan)
-        return utility(centred, norm)
+        score = returns
+        if self.mode == "centered":
+            baseline, _, count = _moments(state["returns"])
+            score = np.where(count > 0, np.abs(returns - baseline), np.nan)
+        utility = np.asarray(_find_utility(self.utility)(score, norm))
+        if utility.shape != returns.shape or utility.dtype.kind not in "fiu":
+            raise ValueError(
+                f"utility {self.utility!r} returned {utility.dtype} of shape "
+                f"{utility.shape}; give real numbers of shape {returns.shape}"
+            )
+        if (wrong := np.isfinite(score) & ~np.isfinite(utility)).any():
+            trial, agent = np.argwhere(wrong)[0]
+            raise ValueError(
+                f"utility {self.utility!r} of agent {agent} with the return "
+                f"{score[trial, agent]:.6g} is {utility[trial, agent]}; give finite "
+                "numbers"
+            )
+        return utility.astype(np.float64)
 
 
 def _find_utility(name: str) -> Utility:
@@ -158,6 +170,8 @@ def _find_utility(name: str) -> Utility:
         utility: Utility = getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError) as error:
         raise ValueError(f"utility {name!r} cannot be imported: {error}") from error
+    if not callable(utility):
+        raise ValueError(f"utility {name!r} is {utility!r}, not a function")
     return utility
 
 
@@ -165,9 +179,11 @@ def _literal(utility: Array, past: Array, split: Array) -> Array:
     window = np.concatenate([past[..., 1:], utility[..., None]], axis=-1)
     mean, variance, _ = _moments(window)
     # Not the variance: rounding may leave some where all are equal.
-    differ = np.nanmax(window, axis=-1) > np.nanmin(window, axis=-1)
-    score = (utility - mean) / np.sqrt(np.where(differ, variance, 1.0))
-    return _special().ndtr(np.where(differ, score, 0.0))
+    present = np.isfinite(window)
+    highest = np.where(present, window, -np.inf).max(axis=-1)
+    alike = highest <= np.where(present, window, np.inf).min(axis=-1)
+    score = (utility - mean) / np.sqrt(np.where(alike, 1.0, variance))
+    return _special().ndtr(np.where(alike & np.isfinite(utility), 0.0, score))
 
 
 def _calibrated(utility: Array, past: Array, split: Array) -> Array:

@@ -51,7 +51,7 @@ class TDError(Scheme):
         if not 0 < self.beta <= 1:
             raise ValueError(f"beta {self.beta} is outside (0, 1]")
         if not 0 < self.rho < math.inf:
-            raise ValueError(f"rho {self.rho} is not above 0")
+            raise ValueError(f"rho {self.rho} is not above 0 and finite")
         if not 0 <= self.threshold < math.inf:
             raise ValueError(f"threshold {self.threshold} is negative or not finite")
         if self.order not in ("test_first", "update_first"):
