@@ -141,6 +141,7 @@ def _reproduce(options: argparse.Namespace) -> None:
     from commenv.study.store import check_extra
 
     check_extra("reproducing a figure")
+    from commenv.study.claims import LEAST_TRIALS
     from commenv.study.thesis.reproduce import NUMBERS, check_known, reproduce
 
     options.interrupted = (
@@ -164,14 +165,19 @@ def _reproduce(options: argparse.Namespace) -> None:
             progress=not options.quiet,
         )
         for one in verdicts:
-            print(f"  {one.verdict:<12} {one.claim} ({one.estimate:.4g})")
+            print(f"  {one.verdict:<12} {one.claim} (mean {one.estimate:.4g})")
+        if verdicts and verdicts[0].trials < LEAST_TRIALS:
+            print(f"  below {LEAST_TRIALS} trials every verdict is undecided")
         print(f"  pictures and claims: {Path(options.out) / number}")
 
 
 def _report(options: argparse.Namespace) -> None:
     from commenv.study.thesis.report import report
 
-    print(f"page: {report(options.directory, options.out, options.images)}")
+    folder = Path(options.directory)
+    page = Path(options.out or folder / "REPRODUCTION.md")
+    images = options.images or page.parent / "images"
+    print(f"page: {report(folder, page, images)}")
 
 
 def _setting(text: str) -> tuple[str, Any]:

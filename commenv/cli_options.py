@@ -148,7 +148,10 @@ def _add_evaluate_options(evaluate: argparse.ArgumentParser) -> None:
 
 def _add_reproduce_options(reproduce: argparse.ArgumentParser) -> None:
     reproduce.add_argument(
-        "figures", nargs="+", metavar="FIGURE", help="3.4, 3.5, 4.1 ... 4.11, or all"
+        "figures",
+        nargs="+",
+        metavar="FIGURE",
+        help="3.4, 3.5, 4.1, 4.2, 4.3, 4.5 ... 4.11, or all",
     )
     reproduce.add_argument(
         "--scale",
@@ -208,8 +211,12 @@ def _add_directories(sub: argparse.ArgumentParser) -> None:
 
 def _add_report_options(report: argparse.ArgumentParser) -> None:
     report.add_argument("directory", metavar="DIR", help="what reproduce wrote to")
-    report.add_argument("--out", default="REPRODUCTION.md", metavar="FILE")
-    report.add_argument("--images", default="docs/images/reproduction", metavar="DIR")
+    report.add_argument(
+        "--out", metavar="FILE", help="the page; default: DIR/REPRODUCTION.md"
+    )
+    report.add_argument(
+        "--images", metavar="DIR", help="for pictures; default: images, beside the page"
+    )
 
 
 _COMMANDS: Mapping[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from commenv.errors import ResultsError, UnknownNameError
-from commenv.study.curves import X_AXES
+from commenv.study.curves import X_AXES, progress_along
 from commenv.study.estimands import Estimand, difference, final, value_at
 from commenv.study.significance import difference_test
 from commenv.study.statistics import (
@@ -27,6 +28,10 @@ __all__ = ["Comparison", "compare"]
 @dataclass(frozen=True)
 class Comparison:
     """How much higher one label is than another; printed, it is a sentence.
+
+    The interval is that of :func:`~commenv.study.statistics.mean_interval`, p that of
+    :func:`~commenv.study.significance.difference_test`. With few trials the test is
+    the more careful: n trials alone can give no p below 2**(1 - n).
 
     Args:
         a: The one label.
@@ -57,8 +62,9 @@ class Comparison:
         return (
             f"{self.what} of {self.a} is {abs(self.estimate):.4g} {way} than of "
             f"{self.b} (difference {self.estimate:.4g}, 95 % interval {self.low:.4g} "
-            f"to {self.high:.4g}, {p}, {self.trials} paired trials); {self.a} is above "
-            f"{self.b} in {self.improvement:.0%} of them"
+            f"to {self.high:.4g}, {p} by sign flips and bootstrap, {self.trials} "
+            f"paired trials); {self.a} is above {self.b} in {self.improvement:.0%} of "
+            "them, ties counting half"
         )
 
 
@@ -80,7 +86,8 @@ def compare(
         b: The other.
         at: Where: None for the last value of each; an episode; or one of the x axes
             and how much has been spent on it, per agent: ``{"uplink_bytes": 1e5}``,
-            ``{"env_steps": 1e4}``. Past a trial's end its last value is held.
+            ``{"env_steps": 1e4}``. Past a trial's end its last value is held, and the
+            sentence says so where that is true of all.
         y: The column to compare.
         seed: What the resamples of the interval and the test are drawn from.
         resamples: How many.
@@ -89,6 +96,7 @@ def compare(
         UnknownNameError: There is no such label, column or axis.
         ResultsError: The labels have different trials, fewer than 2 of them, or no
             value at that place.
+        ValueError: A place that is no number of 0 or more.
     """
     pair = difference(_place(a, at, y), _place(b, at, y))
     values = np.array(list(pair(frame).values()))
@@ -98,7 +106,7 @@ def compare(
     return Comparison(
         a,
         b,
-        _words(at, y),
+        _words(at, y, frame, (a, b)),
         estimate=float(values.mean()),
         low=float(interval.low),
         high=float(interval.high),
@@ -106,6 +114,13 @@ def compare(
         improvement=probability_of_improvement(values, np.zeros_like(values)),
         trials=len(values),
     )
+
+
+def _end(frame: pd.DataFrame, pair: tuple[str, str], x: str) -> float:
+    """How far the longest trial of either label goes."""
+    rows = frame[frame["label"].isin(pair)].sort_values(["label", "trial", "episode"])
+    parts = [part for _, part in rows.groupby("label", observed=True)]
+    return max((float(progress_along(part, x).max()) for part in parts), default=np.inf)
 
 
 def _place(label: str, at: int | Mapping[str, float] | None, y: str) -> Estimand:
@@ -118,19 +133,27 @@ def _place(label: str, at: int | Mapping[str, float] | None, y: str) -> Estimand
 
 def _axis(at: int | Mapping[str, float]) -> tuple[str, float]:
     """The axis and how far along it."""
-    if not isinstance(at, Mapping):
-        return "episode", at
-    if len(at) != 1:
-        raise ValueError(f"at is {dict(at)}; name one axis, as in {{'env_steps': 1e4}}")
-    [(x, amount)] = at.items()
+    places = at if isinstance(at, Mapping) else {"episode": at}
+    if len(places) != 1:
+        raise ValueError(f"at is {at}; name one axis, as in {{'env_steps': 1e4}}")
+    [(x, amount)] = places.items()
     if x not in X_AXES:
         raise UnknownNameError("x axis", x, X_AXES)
+    if not isinstance(amount, Real) or not amount >= 0:
+        raise ValueError(f"{x} {amount!r} is no place; give a number of 0 or more")
     return x, amount
 
 
-def _words(at: int | Mapping[str, float] | None, y: str) -> str:
+def _words(
+    at: int | Mapping[str, float] | None,
+    y: str,
+    frame: pd.DataFrame,
+    pair: tuple[str, str],
+) -> str:
     """What is compared, and where."""
     if at is None:
         return f"last {y}"
     x, amount = _axis(at)
-    return f"{y} at {x} {amount:g}"
+    end = _end(frame, pair, x)
+    held = f" (held from {end:g}, where the trials end)" if amount > end else ""
+    return f"{y} at {x} {amount:g}{held}"

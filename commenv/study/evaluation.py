@@ -22,9 +22,10 @@ __all__ = ["Evaluation", "Mean", "evaluate", "render"]
 _HEADER = ("label", "trials", "episodes", "discounted", "return", "steps", "exact")
 _FOOTNOTE = """\
 discounted: mean return with the study's gamma; return: the same without a discount;
-brackets: 95 % interval of the mean, over trials, or over episodes where there is one
-trial alone. steps: mean length of an episode. exact: the expected discounted return
-from the environment's tables (- where there are none), mean over trials."""
+brackets: 95 % interval of the mean (on each side the wider of Student's and the
+studentised bootstrap's), over trials, or over episodes where there is one trial alone.
+steps: mean length of an episode. exact: the expected discounted return from the
+environment's tables (- where there are none), mean over trials."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Results", "load"]
 
+_logger = logging.getLogger("commenv")
+
 
 class Results:
     """What a study measured.
@@ -24,8 +27,8 @@ class Results:
     Attributes:
         frame: One row per episode and trial; the columns and their units are
             :data:`commenv.study.frame.COLUMNS`.
-        optimum: The exact optimal value of each label's environment, the time limit
-            ignored; None where there are no tables.
+        optimum: The exact optimal value of each label's environment within the time
+            limit; None where there are no tables.
     """
 
     def __init__(
@@ -59,10 +62,11 @@ class Results:
 
         Args:
             x: ``"episode"``, ``"env_steps"``, ``"messages"``, ``"uplink_bytes"`` or
-                ``"total_bytes"``, totals per agent; or ``"team_steps"``, the steps of
-                all agents together.
-            y: ``"evaluation"``, ``"reward"``, ``"frequency"`` or ``"size"``, or several
-                for as many panels; reward, frequency and size when left out.
+                ``"total_bytes"``, totals per agent; or ``"team_steps"`` and
+                ``"team_bytes"``, those of all agents together.
+            y: ``"evaluation"``, ``"reward"``, ``"cumulative_reward"``, ``"frequency"``
+                or ``"size"``, or several for as many panels; reward, frequency and
+                size when left out.
             title: Above the panels.
             path: Where to save the picture too: ``.png``, ``.svg`` or ``.pdf``.
 
@@ -139,4 +143,17 @@ def load(*directories: str | Path) -> Results:
 
 def _read(directory: str | Path) -> Results:
     store = Store(directory)
-    return Results(store.frame(), store.manifest().optima)
+    frame, manifest = store.frame(), store.manifest()
+    trials = frame.groupby("label", observed=True)["trial"].nunique()
+    wanted = int(manifest.study["num_trials"])
+    for label in manifest.optima:
+        if (there := int(trials.get(label, 0))) < wanted:
+            _logger.warning(
+                "%s is unfinished: %d of %d trials of %s are there; run the study "
+                "again to go on",
+                directory,
+                there,
+                wanted,
+                label,
+            )
+    return Results(frame, manifest.optima)

@@ -84,11 +84,19 @@ def test_labels_that_never_differ():
 def test_it_reads_as_a_sentence():
     found = compare(study(), "a", "b", {"uplink_bytes": 1e6})
     assert str(found) == (
-        f"evaluation at uplink_bytes 1e+06 of a is {-found.estimate:.4g} lower than of "
-        f"b (difference {found.estimate:.4g}, 95 % interval {found.low:.4g} to "
-        f"{found.high:.4g}, p = {found.p:.2g}, 20 paired trials); a is above b in "
-        f"{found.improvement:.0%} of them"
+        "evaluation at uplink_bytes 1e+06 (held from 40, where the trials end) of a is "
+        f"{-found.estimate:.4g} lower than of b (difference {found.estimate:.4g}, 95 % "
+        f"interval {found.low:.4g} to {found.high:.4g}, p = {found.p:.2g} by sign flips "
+        f"and bootstrap, 20 paired trials); a is above b in {found.improvement:.0%} of "
+        "them, ties counting half"
     )
+    assert "held" not in str(compare(study(), "a", "b", {"uplink_bytes": 40}))
+
+
+@pytest.mark.parametrize("at", [-1, float("nan"), "last", {"uplink_bytes": "many"}])
+def test_a_place_is_a_number(at):
+    with pytest.raises(ValueError, match="is no place; give a number of 0 or more"):
+        compare(study(), "a", "b", at)
     assert str(compare(study(), "b", "a")).startswith("last evaluation of b is ")
     assert " higher than of a" in str(compare(study(), "b", "a"))
 

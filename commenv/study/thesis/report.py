@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 from commenv.errors import ResultsError
+from commenv.study.claims import LEAST_TRIALS
 from commenv.study.files import write_atomically
 from commenv.study.progress import duration
 from commenv.study.store import Store
@@ -24,16 +26,16 @@ inequality; a verdict is *supported* or *contradicted* where a corrected test (H
 within a figure, at 5 %) says so, and *undecided* otherwise, always so below 10 trials.
 How is documented in `commenv.study.claims`.
 
-Settings, margins, claims and numbers of trials were chosen on seeds 0 to 3, before
-these results; each figure's settings name its own seed. There are as many trials as a
-pilot asked for: the 95 % interval of every difference of evaluations was to reach at
-most 5 % of the score range to either side (25 of 500 on Cart Pole). Ant runs at what
-half an hour of two cores holds.
+Settings, margins and claims were chosen on seeds 0 to 3; each figure's settings name
+its own seed.{trials}
 
-This page is written by `commenv report`, from what
-`commenv reproduce all --scale report` stores. Pictures show the mean and the 10th to
-90th percentile over trials.
+This page is written by `commenv report`, from what `commenv reproduce` stores. Pictures
+show the mean and the 10th to 90th percentile over trials.
 """
+_TRIALS = """ So were the numbers of trials (`--scale report`), by a pilot: the 95 %
+interval of every difference of evaluations was to reach at most 5 % of the score range
+to either side (25 of 500 on Cart Pole). Ant runs at what half an hour of two cores
+holds."""
 _COLOURS = 256
 _EXACT_SAID = {
     "4.1": "E[p_send] = m/n. It is exact when p is uniform: the line, and the mean of "
@@ -55,7 +57,7 @@ def report(results: str | Path, out: str | Path, images: str | Path) -> Path:
     Args:
         results: The folder that ``reproduce`` wrote to.
         out: The Markdown file.
-        images: A folder for the pictures; below the page's folder.
+        images: A folder for the pictures.
 
     Returns:
         The page's path.
@@ -69,7 +71,9 @@ def report(results: str | Path, out: str | Path, images: str | Path) -> Path:
         raise ResultsError(
             f"{root} holds no reproduced figure; run commenv reproduce first"
         )
-    parts = [_HEAD, _overview(root, there)]
+    scales = {_run(root / number)["named"] for number in there} - {None}
+    head = _HEAD.format(trials=_TRIALS if scales == {"report"} else "")
+    parts = [head, _overview(root, there)]
     parts += [_section(root / number, number, page, pictures) for number in there]
     page.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(page, "\n".join(parts).encode())
@@ -110,12 +114,19 @@ def _section(folder: Path, number: str, page: Path, pictures: Path) -> str:
     verdicts = _claims(folder)
     if verdicts:
         lines += [*_claim_lines(verdicts), ""]
-        differs = any(row["verdict"] != "supported" for row in verdicts)
-        word = "Likely reason" if differs else "Note"
-        lines += [f"**{word}:** {FIGURES[number].reasons}", ""]
+        lines += [_reason(number, run, verdicts), ""]
         lines += _setting_lines(folder)
     lines += [f"Run time: {duration(run['seconds'])} of wall clock.", ""]
     return "\n".join(lines)
+
+
+def _reason(number: str, run: dict[str, Any], verdicts: list[dict[str, str]]) -> str:
+    """Why verdicts differ from the thesis, if they were open to."""
+    if run["scale"]["trials"] < LEAST_TRIALS:
+        return f"Below {LEAST_TRIALS} trials every verdict is undecided."
+    differs = any(row["verdict"] != "supported" for row in verdicts)
+    word = "Likely reason" if differs else "Note"
+    return f"**{word}:** {FIGURES[number].reasons}"
 
 
 def _picture_lines(folder: Path, number: str, page: Path, pictures: Path) -> list[str]:
@@ -126,7 +137,7 @@ def _picture_lines(folder: Path, number: str, page: Path, pictures: Path) -> lis
             continue
         target = pictures / f"{number}-{name}"
         _copy_small(folder / name, target)
-        place = target.resolve().relative_to(page.resolve().parent).as_posix()
+        place = Path(os.path.relpath(target, page.parent)).as_posix()
         lines += [f"![{caption}]({place})", ""]
     return lines
 
@@ -200,7 +211,11 @@ def _claims(folder: Path) -> list[dict[str, str]]:
 def _run(folder: Path) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads((folder / "run.json").read_text())
-        return {"scale": found["scale"], "seconds": float(found["seconds"])}
+        return {
+            "scale": found["scale"],
+            "seconds": float(found["seconds"]),
+            "named": found.get("named"),
+        }
     except (ValueError, KeyError, TypeError) as error:
         raise ResultsError(
             f"{folder / 'run.json'} is damaged ({error}); reproduce the figure again"

@@ -98,7 +98,8 @@ def reproduce(
     _draw(figure, results, folder)
     verdicts = _judge(figure, size, results)
     write_csv(verdicts, folder / "claims.csv")
-    _note(folder, {"scale": asdict(size), "seed": seed}, began)
+    named = scale if size == getattr(figure, scale) else None
+    _note(folder, {"scale": asdict(size), "named": named, "seed": seed}, began)
     return verdicts
 
 
