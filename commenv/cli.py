@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import inspect
 import json
 import logging
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import commenv
 from commenv.channel import Budget, Channel
 from commenv.cli_options import USAGE, make_parser, say
 from commenv.errors import CommenvError
+from commenv.learning import Algorithm
 from commenv.learning.plugins import ALGORITHMS, SCHEMES, find, plugin_names
 from commenv.registration import env_ids, plain_ids
 
@@ -57,6 +60,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _list(options: argparse.Namespace) -> None:
+    if options.names:
+        for name in options.names:
+            print(_explained(name))
+        return
     print("environments (and every other Gymnasium id)")
     for env_id in [*env_ids(), *plain_ids()]:
         print(f"  {env_id}")
@@ -65,6 +72,25 @@ def _list(options: argparse.Namespace) -> None:
         for name in plugin_names(group):
             summary = (find(name, group).__doc__ or "").strip().partition("\n")[0]
             print(f"  {name:<14} {summary}")
+    print("settings of one of them: commenv list NAME")
+
+
+def _explained(name: str) -> str:
+    """What an algorithm or a scheme is, and its settings with their defaults."""
+    group = SCHEMES if name in plugin_names(SCHEMES) else ALGORITHMS
+    cls = find(name, group)
+    lines = [f"{name}: {inspect.cleandoc(cls.__doc__ or '')}", ""]
+    for field in fields(cls) if is_dataclass(cls) else ():
+        known = field.default is not MISSING
+        lines.append(f"  {field.name} = {field.default if known else '(required)'}")
+    for what in ("signals", "requires"):
+        if signals := getattr(cls, what, ()):
+            offers = "offers" if what == "signals" else "reads"
+            names = signals if isinstance(signals, tuple) else ("one that is set",)
+            lines.append(f"{offers} the signals {', '.join(names)}")
+    if issubclass(cls, Algorithm):
+        lines.append(f"its scheme is {cls.scheme}")
+    return "\n".join(lines) + "\n"
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -84,8 +110,8 @@ def _run(options: argparse.Namespace) -> None:
         gamma=options.gamma,
         seed=options.seed,
         settings=_once([_setting(text) for text in options.set], "--set"),
-        uplink=Channel(budget=Budget.parse(options.uplink_budget)),
-        downlink=Channel(budget=Budget.parse(options.downlink_budget)),
+        uplink=_channel(options.uplink_budget, "--uplink-budget"),
+        downlink=_channel(options.downlink_budget, "--downlink-budget"),
         stop=_once([_limit(text) for text in options.stop], "--stop") or None,
         evaluate_every=options.evaluate_every,
         evaluation_episodes=options.evaluation_episodes,
@@ -178,6 +204,14 @@ def _report(options: argparse.Namespace) -> None:
     page = Path(options.out or folder / "REPRODUCTION.md")
     images = options.images or page.parent / "images"
     print(f"page: {report(folder, page, images)}")
+
+
+def _channel(budgets: Sequence[str], option: str) -> Channel:
+    if len(budgets) > 1:
+        raise _UsageError(
+            f"{option} is given twice; join the limits: {','.join(budgets)}"
+        )
+    return Channel(budget=Budget.parse("".join(budgets)))
 
 
 def _setting(text: str) -> tuple[str, Any]:

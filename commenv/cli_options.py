@@ -97,7 +97,8 @@ def _add_run_options(run: argparse.ArgumentParser) -> None:
     for direction in ("uplink", "downlink"):
         channel.add_argument(
             f"--{direction}-budget",
-            default="",
+            action="append",
+            default=[],
             metavar="BUDGET",
             help="for example messages=1,bytes=1000,per=episode,scope=team,"
             "exceed=refuse",
@@ -201,8 +202,10 @@ def _add_plot_options(plot: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_no_options(_: argparse.ArgumentParser) -> None:
-    """Nothing to choose."""
+def _add_list_options(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "names", nargs="*", metavar="NAME", help="explain these, with their settings"
+    )
 
 
 def _add_directories(sub: argparse.ArgumentParser) -> None:
@@ -220,7 +223,7 @@ def _add_report_options(report: argparse.ArgumentParser) -> None:
 
 
 _COMMANDS: Mapping[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
-    "list": ("list environments, algorithms and schemes", _add_no_options),
+    "list": ("list environments, algorithms and schemes", _add_list_options),
     "run": ("run a study, or go on with one", _add_run_options),
     "show": ("print the numbers of one or more studies", _add_directories),
     "plot": ("draw the curves of one or more studies", _add_plot_options),

@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from commenv.channel import Left
 from commenv.draws import Draws
 from commenv.learning import Scheme, SchemeDraws, Signal
+from commenv.learning.plugins import SCHEMES, check_plugin
 
 __all__ = ["check_scheme"]
 
 Level = Literal["record", "message"]
-_TRIALS, _AGENTS, _ROUNDS = 3, 4, 6
+_TRIALS, _AGENTS, _ROUNDS = 3, 4, 7  # no period of 2 or 3 fits
 _RECORD_SIGNALS = frozenset({"td_error"})
 
 
@@ -41,6 +42,13 @@ def check_scheme(scheme: Scheme, levels: Mapping[str, Level] | None = None) -> N
     Raises:
         AssertionError: A promise that is broken.
     """
+    try:
+        check_plugin(scheme, SCHEMES)
+    except (TypeError, ValueError) as error:
+        raise AssertionError(str(error)) from error
+    assert isinstance(scheme.requires, tuple), (
+        f"requires is {scheme.requires!r}; give a tuple of names"
+    )
     play = _Play(scheme, levels or {})
     decisions = play.rounds(scheme)
     _same(decisions, play.rounds(scheme), "decides differently when asked again")
@@ -132,14 +140,25 @@ def _read_only(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _select(scheme: Scheme, *inputs: Any) -> Any:
+    """The scheme's decision, once it is known to be a mask and a state."""
     try:
-        return scheme.select(*inputs)
-    except ValueError as error:
-        if "read-only" in str(error):
-            raise AssertionError(
-                "edits its signals, state or what is left in place; return new arrays"
-            ) from error
-        raise
+        decision = scheme.select(*inputs)
+    except Exception as error:
+        assert "read-only" not in str(error), (  # noqa: PT017 - not a test of ours
+            "edits its signals, state or what is left in place; return new arrays"
+        )
+        missing = isinstance(error, KeyError) and "; declare signals in requires"
+        raise AssertionError(
+            f"select failed ({type(error).__name__}: {error}{missing or ''})"
+        ) from error
+    assert isinstance(decision, tuple) and len(decision) == 2, (  # noqa: PT018
+        f"select returns {decision!r}; return mask, state"
+    )
+    mask, state = decision
+    assert isinstance(mask, np.ndarray), f"returns the mask {mask!r}, not an array"
+    for name, values in state.items():
+        assert isinstance(values, np.ndarray), f"state {name!r} is {values!r}, no array"
+    return decision
 
 
 def _present(counts: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -176,7 +195,8 @@ def _check_state(
             f"(trials, agents) = {shape}"
         )
     assert old.keys() == new.keys(), (
-        f"state has {sorted(new)} after a round and {sorted(old)} before it"
+        f"state has {sorted(new)} after a round and {sorted(old)} before it; start() "
+        "returns the first state"
     )
 
 

@@ -553,13 +553,50 @@ def test_an_interrupt_keeps_whole_blocks_and_says_how_to_go_on(
     assert commenv.load(out).frame.equals(alone.frame)
 
 
+def test_a_name_is_explained_with_its_settings(capsys):
+    code, said, _ = call(capsys, "list", "td_error", "es", "commenv_baselines.dql:DQL")
+    assert code == 0
+    for words in (
+        "beta = 0.05",
+        "reads the signals td_error",
+        "shaping = centered_rank",
+    ):
+        assert words in said
+    assert "offers the signals return, noise_norm, utility" in said
+    assert "its scheme is always" in said
+    refused(call(capsys, "list", "ess"), 2, "unknown algorithm 'ess'; did you mean")
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [("False", "False"), ("no", "'no'; give True or False")],
+)
+def test_python_words_are_values_and_others_are_no_switch(capsys, value, said):
+    lake = ("--env", "commenv/FrozenLake-v0", "--algorithm", "dql")
+    outcome = run(capsys, *lake, "--set", f"env.is_slippery={value}")
+    if value == "no":
+        refused(outcome, 2, said)
+    else:
+        assert "0.4783" in outcome[1]  # the optimum without ice
+
+
+def test_a_list_needs_no_brackets(capsys):
+    sizes = ("--set", "hidden_sizes=4,3", "--set", "env.size=(3,4)")
+    code, said, _ = run(capsys, "--env", "SimpleGrid-v0", "--algorithm", "es", *sizes)
+    assert code == 0
+    assert f"{8 * ((12 + 1) * 4 + (4 + 1) * 3 + (3 + 1) * 5) + 8 / 3:.2f}" in said
+
+
 def test_figures_are_reproduced_and_reported(capsys, tmp_path):
     out, page = tmp_path / "figures", tmp_path / "page.md"
     code, said, _ = call(capsys, "reproduce", "4.7", "--out", out)
     assert (code, said.splitlines()[0]) == (0, "figure 4.7")
-    images = ("--images", tmp_path / "images")
+    images = ("--images", tmp_path / "elsewhere" / "images")
     assert call(capsys, "report", out, "--out", page, *images)[0] == 0
-    assert "![The thesis' panels](images/4.7-figure.png)" in page.read_text()
+    there = "![The thesis' panels](elsewhere/images/4.7-figure.png)"
+    assert there in page.read_text()
+    assert call(capsys, "report", out)[:2] == (0, f"page: {out / 'REPRODUCTION.md'}\n")
+    assert (out / "images" / "4.7-figure.png").exists()
 
 
 def test_a_wrong_figure_is_refused_before_the_first_is_run(capsys, tmp_path):

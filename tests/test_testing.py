@@ -1,6 +1,7 @@
 """check_scheme passes our schemes, and catches each kind of broken one."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -28,6 +29,9 @@ def test_the_other_order_of_the_td_error_scheme_conforms():
 class Base(Scheme):
     name = "broken"
     requires = ("utility",)
+
+    def select(self, signals, state, draws, left):
+        return np.ones(self.shape(left), dtype=bool), state
 
     def shape(self, left):
         return left.messages.shape
@@ -71,6 +75,42 @@ class Stateful(Base):
     def select(self, signals, state, draws, left):
         self.rounds += 1
         return np.full(self.shape(left), self.rounds % 5 == 0), state
+
+
+class Hidden(Base):
+    rounds: ClassVar[list[int]] = []
+
+    def select(self, signals, state, draws, left):
+        self.rounds.append(1)
+        return np.full(self.shape(left), len(self.rounds) % 2 == 0), state
+
+
+class BareTrue(Base):
+    def select(self, signals, state, draws, left):
+        return True, state
+
+
+class NoState(Base):
+    def select(self, signals, state, draws, left):
+        return np.ones(self.shape(left), dtype=bool)
+
+
+class Plain(Base):
+    def select(self, signals, state, draws, left):
+        return np.ones(self.shape(left), dtype=bool), {"n": 1}
+
+
+class Undeclared(Base):
+    def select(self, signals, state, draws, left):
+        return signals["return"].values > 0, state
+
+
+class OneName(Base):
+    requires = "utility"
+
+
+class TakesAName(Base):
+    name = "always"
 
 
 class BatchMean(Base):
@@ -130,7 +170,16 @@ class IgnoresM(Base):
         (Forgetful(), r"state has \[\] after a round"),
         (FlatState(), r"state 'seen' has shape \(3,\)"),
         (GlobalDraws(), "global generator"),
-        (Stateful(), "when asked again"),
+        (Stateful(), "would not be kept with the results; make it a dataclass"),
+        (Hidden(), "when asked again"),
+        (BareTrue(), "mask True, not an array"),
+        (NoState(), "return mask, state"),
+        (Plain(), "state 'n' is 1, no array"),
+        (Undeclared(), r"select failed \(KeyError: 'return'; declare signals"),
+        (OneName(), "requires is 'utility'; give a tuple"),
+        (TakesAName(), "has the name 'always', which"),
+        (Base, "Base is a class; give Base"),
+        (object(), "is no scheme"),
         (BatchMean(), "for trial 0 alone"),
         (PeeksAtOthers(), "other agents' signals"),
         (CopiesTheFirst(), "other agents' signals"),

@@ -85,10 +85,10 @@ def test_it_reads_as_a_sentence():
     found = compare(study(), "a", "b", {"uplink_bytes": 1e6})
     assert str(found) == (
         "evaluation at uplink_bytes 1e+06 (held from 40, where the trials end) of a is "
-        f"{-found.estimate:.4g} lower than of b (difference {found.estimate:.4g}, 95 % "
-        f"interval {found.low:.4g} to {found.high:.4g}, p = {found.p:.2g} by sign flips "
-        f"and bootstrap, 20 paired trials); a is above b in {found.improvement:.0%} of "
-        "them, ties counting half"
+        f"{-found.estimate:.4g} lower than of b (difference {found.estimate:.4g}, "
+        f"95 % interval {found.low:.4g} to {found.high:.4g}, p = {found.p:.2g} by sign "
+        "flips and bootstrap, 20 paired trials); a is above b in "
+        f"{found.improvement:.0%} of them, ties counting half"
     )
     assert "held" not in str(compare(study(), "a", "b", {"uplink_bytes": 40}))
 

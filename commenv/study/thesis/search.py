@@ -221,7 +221,10 @@ def _windows(settings: dict[str, Any], offset: float) -> tuple[Curve, ...]:
 _MISSING_BASELINE = (
     "Raw returns are positive here, so a return's size, not its lead over the others, "
     "weighs the noise, and choosing by F ||e|| keeps noise along the gradient. "
-    "Centring does the same for everybody, without communication."
+    "Centring does the same for everybody, without communication: ES 50 centred learns "
+    "at least as well as ESPC. With a constant taken off all returns ESPC as printed "
+    "learns nothing; centred it does not change at all. What is left to the choice by "
+    "utility is its lead, centred, over as many agents drawn at random."
 )
 _CART_POLE: dict[str, Any] = {
     "environment": "commenv/CartPole-v1",
@@ -299,8 +302,8 @@ SEARCH_FIGURES = (
         claims=_window_leaves_learning_alone(SAME_SCORE["cart"]),
         said="k leaves learning alone; larger k follows the reward more closely.",
         reasons="While returns rise, an agent's utility lies above the mean of its "
-        "past, the more so the longer the window, so messages rise with the reward. "
-        "Whether learning is left alone needs more trials than these.",
+        "past, the more so the longer the window, so messages rise with the reward: "
+        "k = 30 sends more than m/n.",
         **_CART_POLE,
     ),
     Figure(
