@@ -78,8 +78,9 @@ _SMALL = 8.5
 
 _PANEL_WIDTH, _PANEL_HEIGHT, _SINGLE_WIDTH = 4.0, 3.3, 6.2  # inches
 _LINE_HEIGHT, _CAPTION_HEIGHT = 0.18, 0.32  # inches, of legend and caption
-_CHARACTER_WIDTH = 0.085  # inches, of the legend's text
+_CHARACTER_WIDTH = 0.07  # inches, of the legend's text
 _SHORT_NAME = 20  # characters
+_BAND_OPACITY, _FEW_BANDS = 0.16, 4  # more bands than these few are fainter
 
 
 def plot(
@@ -275,7 +276,10 @@ def _draw_curve(ax: Axes, one: Curve, index: int, count: int) -> None:
     style = _style(index, count)
     colour = style["color"]
     if one.trials > 1:
-        ax.fill_between(one.x, one.low, one.high, color=colour, alpha=0.16, linewidth=0)
+        alpha = _BAND_OPACITY * min(1.0, _FEW_BANDS / count)
+        ax.fill_between(
+            one.x, one.low, one.high, color=colour, alpha=alpha, linewidth=0
+        )
     own = one.x <= (one.x[-1] if one.held_from is None else one.held_from)
     if own.sum() == 1:
         style.setdefault("marker", ".")  # a line of one point would not be seen

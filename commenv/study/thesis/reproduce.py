@@ -17,6 +17,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from commenv.errors import UnknownNameError
@@ -134,7 +135,9 @@ def _run(
     ]
     optimum = {label: best for part in parts for label, best in part.optimum.items()}
     frame = pd.concat([part.frame for part in parts], ignore_index=True)
-    return Results(frame, optimum)
+    place = {curve.label: place for place, curve in enumerate(figure.curves)}
+    order = np.argsort(frame["label"].map(place).to_numpy(np.int64), kind="stable")
+    return Results(frame.iloc[order].reset_index(drop=True), optimum)
 
 
 def _study(
