@@ -48,6 +48,7 @@ from commenv_baselines.tabular import (
     Trajectories,
     epsilon_greedy,
     next_state_of,
+    senders_of,
 )
 
 __all__ = ["DAVIA", "DAVIAAgents", "DAVIALearner"]
@@ -204,6 +205,12 @@ class DAVIALearner(Learner):
         self._features = features
         self._dtype = np.dtype([("w", "<f8", (features.size,))])
         self.memory = {"w": np.zeros((problem.shape[0], features.size))}
+        self._invalid = np.zeros(problem.shape[0])
+
+    @property
+    def invalid(self) -> NDArray[np.float64]:
+        """Gradients of the last round that were not finite: (trials,)."""
+        return self._invalid
 
     def parameters(self) -> NDArray[np.void]:
         """W as one record per trial, 8 d bytes."""
@@ -212,10 +219,18 @@ class DAVIALearner(Learner):
         return records
 
     def update(self, messages: Received) -> None:
-        """Takes one step along the mean gradient of each trial."""
+        """Takes one step along the mean gradient of each trial.
+
+        Gradients that are not finite, since a link has damaged them, are left out.
+        """
         total = np.zeros_like(self.memory["w"])
-        np.add.at(total, messages.trials, messages.records["gradient"])
-        received = np.maximum(messages.counts.sum(axis=1), 1)[:, None]
+        gradients: NDArray[np.float64] = messages.records["gradient"]
+        bad = ~np.isfinite(gradients).all(axis=1)
+        self._invalid = senders_of(np.asarray(bad), messages)
+        trials = messages.trials[~bad]
+        np.add.at(total, trials, gradients[~bad])
+        count = np.bincount(trials, minlength=len(total))
+        received = np.maximum(count, 1)[:, None]
         self.memory["w"] = self.memory["w"] - self._settings.step_size * (
             total / received
         )

@@ -42,6 +42,8 @@ from commenv_baselines.tabular import (
     PolicyTable,
     Trajectories,
     epsilon_greedy,
+    possible_steps,
+    senders_of,
     table_shape,
     td_errors,
 )
@@ -149,6 +151,12 @@ class QLearner(Learner):
         default = 0.9 if problem.deterministic else 0.1
         self.alpha = default if settings.alpha is None else settings.alpha
         self.memory = {"q": np.full((trials, states, actions), settings.initial_value)}
+        self._invalid = np.zeros(trials)
+
+    @property
+    def invalid(self) -> NDArray[np.float64]:
+        """Messages of the last round with a step that cannot have been: (trials,)."""
+        return self._invalid
 
     def parameters(self) -> NDArray[np.void]:
         """Q as one record per trial, 8 |S| |A| bytes."""
@@ -157,9 +165,14 @@ class QLearner(Learner):
         return records
 
     def update(self, messages: Received) -> None:
-        """Q(s, a) += alpha * mean over U(s, a) of the TD error, with the old Q."""
+        """Q(s, a) += alpha * mean over U(s, a) of the TD error, with the old Q.
+
+        Steps that cannot have been, since a link has damaged them, are left out.
+        """
         q = self.memory["q"]
-        records, trials = messages.records, messages.trials
+        usable = possible_steps(messages.records, *q.shape[1:])
+        self._invalid = senders_of(~usable, messages)
+        records, trials = messages.records[usable], messages.trials[usable]
         delta = td_errors(q, trials, records, self._problem.gamma)
         pair = np.ravel_multi_index(
             (trials, records["state"], records["action"]), q.shape

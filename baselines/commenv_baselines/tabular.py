@@ -8,7 +8,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from commenv.channel import Messages
+from commenv.channel import Messages, Received
 from commenv.draws import UniformStream
 from commenv.envs import greedy_policy
 from commenv.learning import Transition
@@ -127,6 +127,31 @@ def next_state_of(
     stored = records["next_state"].astype(np.int64)
     terminated = stored < 0
     return np.where(terminated, ~stored, stored), terminated
+
+
+def possible_steps(
+    records: NDArray[np.void], states: int, actions: int
+) -> NDArray[np.bool_]:
+    """Which records a table of (states, actions) can learn from.
+
+    A link may have damaged the others, bit by bit.
+    """
+    following, _ = next_state_of(records)
+    return (
+        (records["state"] >= 0)
+        & (records["state"] < states)
+        & (records["action"] >= 0)
+        & (records["action"] < actions)
+        & (following < states)
+        & np.isfinite(records["reward"])
+    )
+
+
+def senders_of(bad: NDArray[np.bool_], messages: Received) -> NDArray[np.float64]:
+    """How many agents of each trial sent a bad record: float64, shape (trials,)."""
+    trials, agents = messages.shape
+    senders = np.unique(messages.senders[bad])
+    return np.bincount(senders // agents, minlength=trials).astype(np.float64)
 
 
 def td_errors(

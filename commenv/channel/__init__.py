@@ -2,17 +2,31 @@
 
 from commenv.channel.budget import Budget, Left
 from commenv.channel.channel import Channel
-from commenv.channel.codec import Codec, Encoded, Identity
+from commenv.channel.codec import Codec, Decoded, Encoded, Identity, Incoming
+from commenv.channel.codecs import (
+    QSGD,
+    Float16,
+    Int8,
+    RandomK,
+    RecordCodec,
+    ScaledSign,
+    Sparse,
+    TopK,
+    Uniform,
+)
+from commenv.channel.feedback import Delta, ErrorFeedback
 from commenv.channel.frames import HEADER, HEADER_SIZE, Frames, decode_frame
 from commenv.channel.ledger import Entry, Fate, Ledger, Unit
 from commenv.channel.link import (
+    AdditiveNoise,
     BernoulliLoss,
+    BitErrors,
     Chain,
     Delay,
     GilbertElliottLoss,
     Link,
-    LinkDraws,
     Passage,
+    Payloads,
     PerfectLink,
     Range,
     RateCap,
@@ -21,36 +35,54 @@ from commenv.channel.link import (
 from commenv.channel.live import LiveChannel, Receipt
 from commenv.channel.message import FreeForm, Messages, Received
 from commenv.channel.payload import pack, unpack
+from commenv.channel.randomness import LinkDraws, MessageDraws
 
 __all__ = [
     "HEADER",
     "HEADER_SIZE",
+    "QSGD",
+    "AdditiveNoise",
     "BernoulliLoss",
+    "BitErrors",
     "Budget",
     "Chain",
     "Channel",
     "Codec",
+    "Decoded",
     "Delay",
+    "Delta",
     "Encoded",
     "Entry",
+    "ErrorFeedback",
     "Fate",
+    "Float16",
     "Frames",
     "FreeForm",
     "GilbertElliottLoss",
     "Identity",
+    "Incoming",
+    "Int8",
     "Ledger",
     "Left",
     "Link",
     "LinkDraws",
     "LiveChannel",
+    "MessageDraws",
     "Messages",
     "Passage",
+    "Payloads",
     "PerfectLink",
+    "RandomK",
     "Range",
     "RateCap",
     "Receipt",
     "Received",
+    "RecordCodec",
+    "ScaledSign",
     "Sending",
+    "Sparse",
+    "TopK",
+    "Uniform",
     "Unit",
     "decode_frame",
     "pack",

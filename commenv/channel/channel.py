@@ -25,28 +25,39 @@ class Channel:
         link: What may be lost; by default nothing.
         headers: Whether byte budgets and the metric ``size`` count the 16-byte headers
             too. The ledger always counts both, apart.
+        acknowledgements: Whether the receiver confirms every message that arrives,
+            with a header of 16 bytes in the other direction that is never lost, so that
+            codecs know what became of theirs. On uplinks alone.
         medium: ``"unicast"`` charges a broadcast once per receiving agent,
             ``"broadcast"`` once in all: one transmission that all agents of a trial
             hear, or none, entered on the trial's first link.
 
     Raises:
-        TypeError: A codec, budget or link of another kind, or headers not a bool.
-        ValueError: An unknown medium.
+        TypeError: A codec, budget or link of another kind, or a switch that is no bool.
+        ValueError: An unknown medium, or a codec that needs acknowledgements without.
     """
 
     codec: Codec = field(default_factory=Identity)
     budget: Budget = field(default_factory=Budget)
     link: Link = field(default_factory=PerfectLink)
     headers: bool = False
+    acknowledgements: bool = False
     medium: Literal["unicast", "broadcast"] = "unicast"
 
     def __post_init__(self) -> None:
-        kinds = {"codec": Codec, "budget": Budget, "link": Link, "headers": bool}
+        kinds: dict[str, type] = {"codec": Codec, "budget": Budget, "link": Link}
+        kinds |= {"headers": bool, "acknowledgements": bool}
         for name, kind in kinds.items():
             if not isinstance(getattr(self, name), kind):
                 raise TypeError(
                     f"{name} is {getattr(self, name)!r}; give a {kind.__name__}"
                 )
+        if self.codec.needs_acknowledgements and not self.acknowledgements:
+            raise ValueError(
+                f"codec {self.codec.name!r} has to know which messages arrived; give "
+                "Channel(acknowledgements=True), or whole messages in between "
+                "(key_every)"
+            )
         if self.medium not in ("unicast", "broadcast"):
             raise ValueError(
                 f"medium {self.medium!r} is neither 'unicast' nor 'broadcast'"

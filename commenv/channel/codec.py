@@ -2,21 +2,24 @@
 
 Encoding has two phases because a codec may keep what it did not send: ``encode`` says
 what the memory would become, and ``commit`` makes it so once the channel has told which
-messages it accepted.
+messages it accepted. On channels with acknowledgements ``acknowledge`` follows, when
+the fate of a message is known.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from commenv.channel.message import Messages, check_record_dtype
+from commenv.channel.randomness import MessageDraws
 from commenv.errors import MalformedMessage
 
-__all__ = ["Codec", "Encoded", "Identity"]
+__all__ = ["Codec", "Decoded", "Encoded", "Identity", "Incoming", "whole_records"]
 
 Memory = dict[str, NDArray[Any]]
 
@@ -35,25 +38,77 @@ class Encoded(NamedTuple):
     present: NDArray[np.bool_]
 
 
+class Incoming(NamedTuple):
+    """Payloads that arrived, in order of arrival on each link.
+
+    Attributes:
+        data: uint8, shape (bytes,): the payloads one after the other.
+        sizes: int64, shape (m,): bytes of each.
+        links: Integers, shape (m,): the flat (trial-major) link of each.
+        sequence: uint32, shape (m,): the number of each message on its link.
+    """
+
+    data: NDArray[np.uint8]
+    sizes: NDArray[np.int64]
+    links: NDArray[np.intp]
+    sequence: NDArray[np.uint32]
+
+
+class Decoded(NamedTuple):
+    """What payloads held.
+
+    Attributes:
+        records: Structured array, shape (records,), message by message.
+        lengths: int64, shape (m,): how many records each message held.
+        memory: What the receiver remembers from now on.
+    """
+
+    records: NDArray[np.void]
+    lengths: NDArray[np.int64]
+    memory: Memory
+
+
 class Codec(ABC):
     """How records become bytes.
 
     Attributes:
         name: What results call the codec.
+        needs_acknowledgements: Whether it has to know which messages arrived.
     """
 
-    name: str
+    name: ClassVar[str]
+    needs_acknowledgements: bool = False
 
-    def start(self, shape: tuple[int, int]) -> Memory:
-        """The memory before the first message, arrays of shape (trials, agents, ...).
+    def start(self, shape: tuple[int, int], dtype: np.dtype[np.void]) -> Memory:
+        """The senders' memory before the first message of records of ``dtype``.
 
-        The default keeps none.
+        Arrays of shape (trials, agents, ...); the default keeps none.
+
+        Raises:
+            TypeError: Records that the codec cannot encode.
         """
         return {}
 
+    def start_receiver(
+        self, shape: tuple[int, int], dtype: np.dtype[np.void]
+    ) -> Memory:
+        """The receiver's memory, likewise; the default keeps none."""
+        return {}
+
     @abstractmethod
-    def encode(self, messages: Messages, memory: Memory) -> tuple[Encoded, Memory]:
-        """The payloads, and the memory that accepted messages would leave."""
+    def encode(
+        self, messages: Messages, memory: Memory, draws: MessageDraws
+    ) -> tuple[Encoded, Memory]:
+        """The payloads, and the memory that accepted messages would leave.
+
+        Args:
+            messages: What is to be sent.
+            memory: The senders'; it is not changed.
+            draws: Numbers that the receiver knows too, for every sender in turn.
+
+        Raises:
+            ValueError: A number that the codec cannot encode.
+        """
 
     def commit(
         self, memory: Memory, pending: Memory, accepted: NDArray[np.bool_]
@@ -64,38 +119,67 @@ class Codec(ABC):
         memory elsewhere.
         """
         return {
-            name: np.where(
-                accepted.reshape(accepted.shape + (1,) * (old.ndim - 2)),
-                pending[name],
-                old,
-            )
+            name: np.where(_along(accepted, old), pending[name], old)
             for name, old in memory.items()
         }
+
+    def acknowledge(
+        self,
+        memory: Memory,
+        pending: Memory,
+        delivered: NDArray[np.bool_],
+        lost: NDArray[np.bool_],
+    ) -> Memory:
+        """The memory once the sender knows what became of messages.
+
+        Args:
+            memory: The senders', as it is now.
+            pending: What ``encode`` returned for these messages.
+            delivered: bool, shape (trials, agents): whose message arrived.
+            lost: The same: whose did not.
+
+        The default changes nothing.
+        """
+        return memory
 
     @abstractmethod
     def decode(
         self,
-        data: NDArray[np.uint8],
-        sizes: NDArray[np.int64],
+        incoming: Incoming,
         dtype: np.dtype[np.void],
-    ) -> tuple[NDArray[np.void], NDArray[np.int64]]:
-        """The records of the payloads in ``data``, and how many each payload held.
+        memory: Memory,
+        draws: MessageDraws,
+    ) -> Decoded:
+        """The records of payloads.
 
         Raises:
-            MalformedMessage: Bytes that this codec did not write.
+            MalformedMessage: Bytes that this codec did not write, or that need a
+                message which never arrived.
         """
 
     def record_size(self, dtype: np.dtype[np.void]) -> int | None:
         """Bytes after which a payload can be cut; None where it cannot be."""
         return None
 
+    def wire(self, dtype: np.dtype[np.void]) -> np.dtype[np.void] | None:
+        """What the payload is an array of, where its numbers travel as numbers."""
+        return None
 
+
+def _along(mask: NDArray[np.bool_], values: NDArray[Any]) -> NDArray[np.bool_]:
+    """A mask of (trials, agents) with the dimensions of values of (..., more)."""
+    return mask.reshape(mask.shape + (1,) * (values.ndim - 2))
+
+
+@dataclass(frozen=True)
 class Identity(Codec):
     """Records travel as they stand in memory: k * itemsize bytes."""
 
-    name = "identity"
+    name: ClassVar[str] = "identity"
 
-    def encode(self, messages: Messages, memory: Memory) -> tuple[Encoded, Memory]:
+    def encode(
+        self, messages: Messages, memory: Memory, draws: MessageDraws
+    ) -> tuple[Encoded, Memory]:
         """The records' own bytes; there is no memory."""
         counts: NDArray[np.int64] = messages.counts.ravel()
         data = np.frombuffer(messages.records.tobytes(), np.uint8)
@@ -103,20 +187,35 @@ class Identity(Codec):
 
     def decode(
         self,
-        data: NDArray[np.uint8],
-        sizes: NDArray[np.int64],
+        incoming: Incoming,
         dtype: np.dtype[np.void],
-    ) -> tuple[NDArray[np.void], NDArray[np.int64]]:
+        memory: Memory,
+        draws: MessageDraws,
+    ) -> Decoded:
         """A view of the bytes as records."""
         check_record_dtype(dtype)
-        broken = sizes % dtype.itemsize != 0
-        if broken.any() or sizes.sum() != len(data):
-            raise MalformedMessage(
-                f"payloads of {sizes[broken].tolist() or len(data)} bytes are no "
-                f"whole number of records of {dtype.itemsize} bytes"
-            )
-        return data.view(dtype), sizes // dtype.itemsize
+        lengths = whole_records(incoming, dtype.itemsize)
+        return Decoded(incoming.data.view(dtype), lengths, memory)
 
     def record_size(self, dtype: np.dtype[np.void]) -> int | None:
         """A payload can be cut between any two records."""
         return dtype.itemsize
+
+    def wire(self, dtype: np.dtype[np.void]) -> np.dtype[np.void] | None:
+        """The records themselves."""
+        return dtype
+
+
+def whole_records(incoming: Incoming, size: int) -> NDArray[np.int64]:
+    """How many records of ``size`` bytes each payload holds.
+
+    Raises:
+        MalformedMessage: A payload holds no whole number of them.
+    """
+    broken = incoming.sizes % size != 0
+    if broken.any() or incoming.sizes.sum() != len(incoming.data):
+        raise MalformedMessage(
+            f"payloads of {incoming.sizes[broken].tolist() or len(incoming.data)} "
+            f"bytes are no whole number of records of {size} bytes"
+        )
+    return incoming.sizes // size

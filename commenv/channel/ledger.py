@@ -64,6 +64,7 @@ class Ledger:
         self._sent = np.zeros((len(Unit), links), dtype=np.int64)
         self._fates = np.zeros((len(Fate), len(Unit), links), dtype=np.int64)
         self._penalty = np.zeros(links)
+        self._acknowledged = np.zeros(links, dtype=np.int64)
         self.journal: list[Entry] | None = [] if journal else None
 
     def attempt(self, links: NDArray[np.intp], payload: NDArray[np.int64]) -> None:
@@ -103,6 +104,10 @@ class Ledger:
         """Enters the price of messages beyond a budget, at most one for each link."""
         self._penalty[links] += penalty
 
+    def acknowledge(self, links: NDArray[np.intp]) -> None:
+        """Enters confirmations by the receiver, at most one for each link."""
+        self._acknowledged[links] += 1
+
     def attempted(self, unit: Unit = Unit.MESSAGES) -> NDArray[np.int64]:
         """What was handed to the channel: int64, shape (trials, agents)."""
         return self._attempted[unit].reshape(self.shape).copy()
@@ -117,6 +122,11 @@ class Ledger:
         That is attempted less refused; a queued message counts once it leaves.
         """
         return self._sent[unit].reshape(self.shape).copy()
+
+    @property
+    def acknowledgements(self) -> NDArray[np.int64]:
+        """Headers that came back to confirm messages: int64, (trials, agents)."""
+        return self._acknowledged.reshape(self.shape).copy()
 
     @property
     def penalty(self) -> NDArray[np.float64]:

@@ -15,16 +15,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from commenv.draws import Draws
+from commenv.channel.randomness import LinkDraws, MessageDraws
 
 __all__ = [
+    "AdditiveNoise",
     "BernoulliLoss",
+    "BitErrors",
     "Chain",
     "Delay",
     "GilbertElliottLoss",
     "Link",
-    "LinkDraws",
     "Passage",
+    "Payloads",
     "PerfectLink",
     "Range",
     "RateCap",
@@ -76,32 +78,26 @@ class Passage(NamedTuple):
         return cls(nothing, np.zeros(count, dtype=np.int64), nothing)
 
 
-class LinkDraws:
-    """Random numbers for messages, addressed by link.
+class Payloads(NamedTuple):
+    """What messages carry.
 
-    Args:
-        draws: The batch's draws.
-        purpose: What they are for; different purposes never share numbers.
+    Attributes:
+        data: uint8, shape (bytes,): the payloads one after the other.
+        sizes: int64, shape (m,): bytes of each.
+        links: Integers, shape (m,): the flat link of each.
+        sequence: uint32, shape (m,): the number of each message on its link.
+        wire: What the payloads are arrays of, where they carry numbers as numbers.
     """
 
-    def __init__(self, draws: Draws, purpose: str) -> None:
-        self._draws = draws
-        self._purpose = purpose
-        self._stream = draws.stream(purpose, 0)
-        self._parts: dict[int, LinkDraws] = {}
+    data: NDArray[np.uint8]
+    sizes: NDArray[np.int64]
+    links: NDArray[np.intp]
+    sequence: NDArray[np.uint32]
+    wire: np.dtype[np.void] | None
 
-    def uniforms(self, links: NDArray[np.intp]) -> NDArray[np.float64]:
-        """The next number in [0, 1) of each of these links, shape (m,)."""
-        asked = np.zeros(len(self._draws.trials) * len(self._draws.agents), np.bool_)
-        asked[links] = True
-        return self._stream.next(asked)[links]
-
-    def part(self, position: int) -> LinkDraws:
-        """The draws of one part of a chain."""
-        if position not in self._parts:
-            purpose = f"{self._purpose} {position}"
-            self._parts[position] = LinkDraws(self._draws, purpose)
-        return self._parts[position]
+    def draws(self, draws: LinkDraws) -> MessageDraws:
+        """A link's random numbers for these messages."""
+        return draws.of(self.links, self.sequence)
 
 
 class Link(ABC):
@@ -126,6 +122,19 @@ class Link(ABC):
             draws: This link's random numbers; :meth:`LinkDraws.uniforms` may be asked
                 several times.
         """
+
+    @property
+    def distorts(self) -> bool:
+        """Whether payloads may arrive other than they were sent."""
+        return False
+
+    def distort(self, payloads: Payloads, draws: LinkDraws) -> NDArray[np.uint8]:
+        """The payloads' bytes as they arrive; the default changes nothing.
+
+        Raises:
+            ValueError: Payloads that this link cannot carry.
+        """
+        return payloads.data
 
 
 @dataclass(frozen=True)
@@ -188,6 +197,18 @@ class Chain(Link):
             wait[under_way] += part.wait
             after |= {f"{position}.{name}": values for name, values in own.items()}
         return Passage(lost, wait, expired), after
+
+    @property
+    def distorts(self) -> bool:
+        """Whether any part does."""
+        return any(link.distorts for link in self.links)
+
+    def distort(self, payloads: Payloads, draws: LinkDraws) -> NDArray[np.uint8]:
+        """What all parts make of the payloads."""
+        for position, link in enumerate(self.links):
+            data = link.distort(payloads, draws.part(position))
+            payloads = payloads._replace(data=data)
+        return payloads.data
 
 
 def _own(state: State, position: int) -> State:
@@ -413,6 +434,90 @@ class Range(Link):
             )
         lost = sending.distances > self.radius
         return Passage.clear(len(lost))._replace(lost=lost), state
+
+
+class _Distorting(Link):
+    """Everything arrives at once, but not unharmed."""
+
+    def carry(
+        self, sending: Sending, state: State, draws: LinkDraws
+    ) -> tuple[Passage, State]:
+        """Nothing is lost here."""
+        return Passage.clear(len(sending.links)), state
+
+    @property
+    def distorts(self) -> bool:
+        """Yes."""
+        return True
+
+
+@dataclass(frozen=True)
+class BitErrors(_Distorting):
+    """Every bit of a payload is flipped with the same probability, independently.
+
+    Headers arrive whole. A payload that can no longer be read is lost; what can be
+    read is delivered, wrong as it may be.
+
+    Args:
+        rate: Probability of each bit, in [0, 1].
+
+    Raises:
+        ValueError: A rate outside [0, 1].
+    """
+
+    rate: float
+
+    def __post_init__(self) -> None:
+        _check_probabilities(self, "rate")
+
+    def distort(self, payloads: Payloads, draws: LinkDraws) -> NDArray[np.uint8]:
+        """Flips bits."""
+        uniforms = payloads.draws(draws).uniforms(payloads.sizes, 8)
+        flips = np.packbits(uniforms < self.rate, axis=1).ravel()
+        return payloads.data ^ flips
+
+
+@dataclass(frozen=True)
+class AdditiveNoise(_Distorting):
+    """Gaussian noise is added to every real number of a payload.
+
+    Args:
+        deviation: The noise's standard deviation, in the numbers' own unit, 0 or more.
+
+    Raises:
+        ValueError: A negative deviation.
+    """
+
+    deviation: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.deviation < math.inf:
+            raise ValueError(
+                f"deviation {self.deviation} of AdditiveNoise is negative or not finite"
+            )
+
+    def distort(self, payloads: Payloads, draws: LinkDraws) -> NDArray[np.uint8]:
+        """Adds noise.
+
+        Raises:
+            ValueError: The codec's payloads are no numbers that noise can be added to.
+        """
+        wire = payloads.wire
+        if wire is None:
+            raise ValueError(
+                "additive noise needs payloads of plain numbers, such as Identity's or "
+                "Float16's; use BitErrors with other codecs and free-form payloads"
+            )
+        records = payloads.data.copy().view(wire)
+        names = [name for name in wire.names or () if wire[name].base.kind == "f"]
+        widths = [math.prod(wire[name].shape) for name in names]
+        lengths = payloads.sizes // wire.itemsize
+        noise = payloads.draws(draws).normals(lengths, sum(widths)) * self.deviation
+        columns = np.split(noise, np.cumsum(widths)[:-1], axis=1)
+        for name, column in zip(names, columns, strict=True):
+            numbers = records[name]
+            records[name] = numbers + column.reshape(numbers.shape)
+        return records.view(np.uint8)
 
 
 def _expiring(wait: NDArray[np.int64], most: int | None) -> Passage:

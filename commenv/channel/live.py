@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from commenv.channel.budget import Accounts, Admission, Left
 from commenv.channel.channel import Channel
-from commenv.channel.codec import Encoded
+from commenv.channel.codec import Encoded, Incoming, Memory
 from commenv.channel.frames import (
     HEADER,
     HEADER_SIZE,
@@ -20,17 +20,19 @@ from commenv.channel.frames import (
     merge,
 )
 from commenv.channel.ledger import Fate, Ledger
-from commenv.channel.link import LinkDraws, Sending
+from commenv.channel.link import Payloads, Sending
 from commenv.channel.message import (
     FREE_FORM_SCHEMA,
     FreeForm,
     Messages,
     Received,
+    refuse_nan,
     schema_of,
 )
 from commenv.channel.payload import pack, unpack
+from commenv.channel.randomness import LinkDraws, MessageDraws
 from commenv.draws import Draws
-from commenv.errors import NotResetError
+from commenv.errors import MalformedMessage, NotResetError
 
 __all__ = ["LiveChannel", "Receipt"]
 
@@ -83,6 +85,34 @@ class _UnderWay(NamedTuple):
         return _UnderWay(self.frames.take(which), self.due[which], self.expires[which])
 
 
+class _Read(NamedTuple):
+    """Messages that arrived and were read; their payloads, one for each.
+
+    Attributes:
+        frames: The messages.
+        records: Of all of them, message by message; None for free-form payloads.
+        lengths: Records of each.
+    """
+
+    frames: Frames
+    records: NDArray[np.void] | None
+    lengths: NDArray[np.int64]
+
+
+class _Awaited(NamedTuple):
+    """A sending whose messages' fates the codec is still to be told.
+
+    Attributes:
+        pending: What the codec returned for it.
+        sequence: The number of each sender's message.
+        open: Which senders' fates are not known yet.
+    """
+
+    pending: Memory
+    sequence: NDArray[np.uint32]
+    open: NDArray[np.bool_]
+
+
 class LiveChannel:
     """One direction of a channel, over links of shape (trials, agents).
 
@@ -114,6 +144,11 @@ class LiveChannel:
                 "medium='broadcast' on an uplink: each agent has a message of its own; "
                 "use 'unicast'"
             )
+        if direction == "downlink" and channel.acknowledgements:
+            raise ValueError(
+                "acknowledgements on a downlink: a broadcast has many receivers; use "
+                "them on the uplink"
+            )
         trials, agents = draws.shape
         self.channel = channel
         self.shape = draws.shape
@@ -125,18 +160,21 @@ class LiveChannel:
         self._accounts = Accounts(
             channel.budget, draws.shape, HEADER_SIZE if channel.headers else 0
         )
-        senders = draws.shape if direction == "uplink" else (trials, 1)
-        self._memory = channel.codec.start(senders)
+        self._senders = draws.shape if direction == "uplink" else (trials, 1)
+        self._memory: Memory = {}
+        self._receiver: Memory = {}
         self._link_draws = LinkDraws(draws, f"{direction} link")
         self._link_state = channel.link.start(trials * agents)
         self._agents = np.tile(np.array(draws.agents, np.uint32), trials)
         self._sequence = np.zeros(trials * agents, dtype=np.uint32)
         self._dtype: np.dtype[np.void] | None = None
         self._begun = False
-        self._inbox: list[Frames] = []
+        self._inbox: list[_Read] = []
         self._queue: list[_Waiting] = []
         self._under_way: list[_UnderWay] = []
         self._distances: NDArray[np.float64] | None = None
+        self._awaited: list[_Awaited] = []
+        self._known: list[tuple[Frames, bool]] = []
 
     @property
     def left(self) -> Left:
@@ -167,6 +205,7 @@ class LiveChannel:
         if self._queue:
             self._expire()
             self._serve()
+        self._acknowledge()
 
     def locate(self, distances: NDArray[np.float64]) -> None:
         """Tells the link how far senders are from receivers, until told otherwise.
@@ -193,18 +232,23 @@ class LiveChannel:
         if isinstance(messages, FreeForm):
             dtype = None
             self._check_form(dtype)
-            encoded, pending = _encode_free_form(messages), self._memory
+            encoded, pending = _encode_free_form(messages), None
         else:
             dtype = messages.records.dtype
             self._check_form(dtype)
-            encoded, pending = self.channel.codec.encode(messages, self._memory)
+            encoded, pending = self._encode(messages)
+        before = self._sequence.copy()
         links = np.flatnonzero(encoded.present)
         stops = np.cumsum(encoded.sizes)[links]
         headers = self._headers(links, self._agents[links], dtype)
         starts = stops - encoded.sizes[links]
         frames = Frames(links, headers, encoded.data, starts, stops)
         accepted = self._transmit(frames, dtype)
-        self._memory = self.channel.codec.commit(self._memory, pending, accepted)
+        if pending is not None:
+            self._commit(pending, accepted)
+            if self.channel.acknowledgements:
+                self._awaited.append(_Awaited(pending, before, accepted.ravel()))
+                self._acknowledge()
         ended = np.zeros(self.shape, dtype=np.bool_)
         if self.channel.budget.exceed == "terminate":
             ended = encoded.present.reshape(self.shape) & ~accepted
@@ -247,7 +291,7 @@ class LiveChannel:
         messages = Messages(parameters, np.ones((trials, 1), dtype=np.int64))
         dtype = parameters.dtype
         self._check_form(dtype)
-        encoded, pending = self.channel.codec.encode(messages, self._memory)
+        encoded, pending = self._encode(messages)
         links = self._listening()
         stops = np.cumsum(encoded.sizes)[links // agents]
         starts = stops - encoded.sizes[links // agents]
@@ -257,7 +301,7 @@ class LiveChannel:
         if self.channel.medium == "broadcast":
             accepted[:] = accepted[:, :1]
         heard = np.logical_or.reduce(accepted, axis=1, keepdims=True)
-        self._memory = self.channel.codec.commit(self._memory, pending, heard)
+        self._commit(pending, heard)
         return Receipt(accepted, np.zeros_like(accepted), self.left)
 
     def receive(self) -> Received | list[list[Any]] | None:
@@ -269,19 +313,14 @@ class LiveChannel:
         """
         if not self._begun:
             return None
-        frames = merge(self._inbox)
-        self._inbox = []
+        inbox, self._inbox = self._inbox, []
         if self._dtype is None:
             payloads: list[list[Any]] = [[] for _ in self._sequence]
+            frames = merge([read.frames for read in inbox])
             for position, link in enumerate(frames.links):
                 payloads[link].append(unpack(frames.wire(position)[HEADER_SIZE:]))
             return payloads
-        records, lengths = self.channel.codec.decode(
-            frames.payload(), frames.sizes, self._dtype
-        )
-        counts = np.zeros(self.shape, dtype=np.int64)
-        np.add.at(counts.reshape(-1), frames.links, lengths)
-        return Received(records, counts, frames.headers, lengths)
+        return _received(inbox, self._dtype, self.shape)
 
     def deliveries(self) -> Iterator[tuple[NDArray[np.intp], NDArray[np.void]]]:
         """Broadcasts that arrived since the last call, oldest first.
@@ -291,20 +330,36 @@ class LiveChannel:
         """
         agents = self.shape[1]
         inbox, self._inbox = self._inbox, []
-        for frames in inbox:
-            assert self._dtype is not None
-            _, first, which = np.unique(
-                frames.starts, return_index=True, return_inverse=True
-            )
-            distinct = frames.take(first)
-            records, _ = self.channel.codec.decode(
-                distinct.payload(), distinct.sizes, self._dtype
-            )
-            links, heard = frames.links, records[which]
+        for read in inbox:
+            assert read.records is not None
+            links, heard = read.frames.links, read.records
             if self.channel.medium == "broadcast":
                 links = (links[:, None] + np.arange(agents)).ravel()
                 heard = np.repeat(heard, agents)
             yield links, heard
+
+    def _encode(self, messages: Messages) -> tuple[Encoded, Memory]:
+        """The codec's payloads; its memory begins with the first of them."""
+        codec, dtype = self.channel.codec, messages.records.dtype
+        if not self._begun:
+            self._memory = codec.start(self._senders, dtype)
+            self._receiver = codec.start_receiver(self.shape, dtype)
+        links = np.arange(self._senders[0] * self._senders[1])
+        links = links * (self.shape[1] // self._senders[1])
+        return codec.encode(messages, self._memory, self._draws_of(links))
+
+    def _commit(self, pending: Memory, accepted: NDArray[np.bool_]) -> None:
+        self._memory = self.channel.codec.commit(self._memory, pending, accepted)
+
+    def _draws_of(
+        self, links: NDArray[np.intp], sequence: NDArray[np.uint32] | None = None
+    ) -> MessageDraws:
+        """What both sides can draw for messages; a broadcast is one message."""
+        if self._direction == "downlink":
+            links = links // self.shape[1] * self.shape[1]
+        numbers = self._sequence[links] if sequence is None else sequence
+        purpose = f"{self._direction} codec"
+        return MessageDraws(self._draws, purpose, links, numbers)
 
     def _transmit(
         self, frames: Frames, dtype: np.dtype[np.void] | None
@@ -354,7 +409,8 @@ class LiveChannel:
         passage, self._link_state = self.channel.link.carry(
             sending, self._link_state, self._link_draws
         )
-        self._settle(Fate.LOST, frames.take(passage.lost))
+        self._fail(Fate.LOST, frames.take(passage.lost))
+        frames = self._distorted(frames)
         left = _UnderWay(frames, self.clock + passage.wait, passage.expired)
         self._arrive(left.take(~passage.lost & (passage.wait == 0)))
         later = left.take(~passage.lost & (passage.wait > 0))
@@ -374,12 +430,113 @@ class LiveChannel:
                 self._under_way.append(batch.take(~due))
 
     def _arrive(self, batch: _UnderWay) -> None:
-        """Delivers messages, but for those that expire."""
-        self._settle(Fate.EXPIRED, batch.frames.take(batch.expires))
+        """Delivers messages, but for those that expire or cannot be read."""
+        self._fail(Fate.EXPIRED, batch.frames.take(batch.expires))
         arrived = batch.frames.take(~batch.expires)
-        self._settle(Fate.DELIVERED, arrived)
-        if len(arrived):
-            self._inbox.append(arrived)
+        if not len(arrived):
+            return
+        try:
+            self._deliver(arrived)
+        except MalformedMessage:
+            if not (self.channel.link.distorts or self._receiver):
+                raise  # nothing on the way can have caused it
+            for position in range(len(arrived)):
+                alone = arrived.take(np.array([position]))
+                try:
+                    self._deliver(alone)
+                except MalformedMessage:
+                    self._fail(Fate.LOST, alone)
+
+    def _deliver(self, frames: Frames) -> None:
+        """Reads messages, and puts them into the inbox.
+
+        Raises:
+            MalformedMessage: One cannot be read; nothing has happened then.
+        """
+        read = self._read(frames)
+        self._settle(Fate.DELIVERED, frames)
+        self._inbox.append(read)
+        if self.channel.acknowledgements:
+            self.ledger.acknowledge(frames.links)
+            self._known.append((frames, True))
+
+    def _read(self, frames: Frames) -> _Read:
+        """What messages hold; copies of a broadcast are read once."""
+        nothing = np.zeros(len(frames), dtype=np.int64)
+        if self._dtype is None:
+            if self.channel.link.distorts:
+                for position in range(len(frames)):
+                    unpack(frames.wire(position)[HEADER_SIZE:])
+            return _Read(frames, None, nothing)
+        distinct, which = frames, np.arange(len(frames))
+        if self._direction == "downlink" and not self._receiver:
+            _, first, which = np.unique(
+                frames.starts, return_index=True, return_inverse=True
+            )
+            distinct = frames.take(first)
+        sequence = distinct.headers["sequence"]
+        incoming = Incoming(
+            distinct.payload(), distinct.sizes, distinct.links, sequence
+        )
+        decoded = self.channel.codec.decode(
+            incoming,
+            self._dtype,
+            self._receiver,
+            self._draws_of(distinct.links, sequence),
+        )
+        if self.channel.link.distorts:
+            try:
+                refuse_nan(decoded.records)
+            except ValueError as error:
+                raise MalformedMessage(str(error)) from None
+        self._receiver = decoded.memory
+        if distinct is frames:
+            return _Read(frames, decoded.records, decoded.lengths)
+        return _Read(frames, decoded.records[which], decoded.lengths[which])
+
+    def _distorted(self, frames: Frames) -> Frames:
+        """The frames with the payloads that will arrive."""
+        link = self.channel.link
+        if not link.distorts or not len(frames):
+            return frames
+        own = frames.alone()
+        dtype = self._dtype
+        payloads = Payloads(
+            own.data,
+            own.sizes,
+            own.links,
+            own.headers["sequence"],
+            None if dtype is None else self.channel.codec.wire(dtype),
+        )
+        data = link.distort(payloads, self._link_draws)
+        return Frames(own.links, own.headers, data, own.starts, own.stops)
+
+    def _fail(self, fate: Fate, frames: Frames) -> None:
+        """Enters messages that left and will never arrive."""
+        self._settle(fate, frames)
+        if self.channel.acknowledgements and len(frames):
+            self._known.append((frames, False))
+
+    def _acknowledge(self) -> None:
+        """Tells the codec what has become of messages."""
+        known, self._known = self._known, []
+        for frames, arrived in known:
+            for awaited in self._awaited:
+                sequence = frames.headers["sequence"]
+                own = awaited.sequence[frames.links] == sequence
+                mask = np.zeros_like(awaited.open)
+                mask[frames.links[own]] = True
+                mask &= awaited.open
+                awaited.open[mask] = False
+                fate = mask.reshape(self.shape)
+                nobody = np.zeros_like(fate)
+                self._memory = self.channel.codec.acknowledge(
+                    self._memory,
+                    awaited.pending,
+                    fate if arrived else nobody,
+                    nobody if arrived else fate,
+                )
+        self._awaited = [one for one in self._awaited if one.open.any()]
 
     def _wait(self, frames: Frames) -> None:
         self._settle(Fate.IN_FLIGHT, frames)
@@ -395,7 +552,7 @@ class LiveChannel:
                 continue
             self.ledger.land(waiting.frame.links, waiting.frame.sizes)
             self._accounts.give_up(waiting.link)
-            self._settle(Fate.EXPIRED, waiting.frame)
+            self._fail(Fate.EXPIRED, waiting.frame)
         self._queue = kept
 
     def _serve(self) -> None:
@@ -462,6 +619,31 @@ class LiveChannel:
                 f"a message of {dtype or 'free form'} on a channel of "
                 f"{self._dtype or 'free form'}; keep to one form throughout"
             )
+
+
+def _received(
+    inbox: list[_Read], dtype: np.dtype[np.void], shape: tuple[int, int]
+) -> Received:
+    """Everything that was read, by link and, within a link, as it came."""
+    links = _joined([read.frames.links for read in inbox], np.intp)
+    headers = _joined([read.frames.headers for read in inbox], HEADER)
+    lengths = _joined([read.lengths for read in inbox], np.int64)
+    records = _joined([read.records for read in inbox], dtype)
+    if len(inbox) > 1:
+        order = np.argsort(links, kind="stable")
+        first = np.cumsum(lengths) - lengths
+        links, headers, lengths = links[order], headers[order], lengths[order]
+        inside = np.arange(lengths.sum()) - np.repeat(
+            np.cumsum(lengths) - lengths, lengths
+        )
+        records = records[np.repeat(first[order], lengths) + inside]
+    counts = np.zeros(shape, dtype=np.int64)
+    np.add.at(counts.reshape(-1), links, lengths)
+    return Received(records, counts, headers, lengths)
+
+
+def _joined(parts: list[Any], dtype: Any) -> NDArray[Any]:
+    return np.concatenate(parts) if parts else np.empty(0, dtype)
 
 
 def _encode_free_form(messages: FreeForm) -> Encoded:

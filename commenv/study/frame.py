@@ -68,7 +68,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("refused", "float64", "uplink messages that a budget refused"),
     Column("refused_bytes", "float64", "uplink payload that a budget refused, bytes"),
     Column("lost", "float64", "uplink messages that the link lost"),
-    Column("invalid", "float64", "messages whose return was not finite: the worst"),
+    Column("invalid", "float64", "messages with numbers that could not be used"),
     Column(
         "expired",
         "float64",

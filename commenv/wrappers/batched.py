@@ -292,7 +292,7 @@ class ChannelEnv:
             header_size=up.header,
             downlink_size=down.payload + down_headers,
             downlink_header_size=down.header,
-            total_size=up.payload + up.header + down.payload + down.header,
+            total_size=up.total + down.total,
             refused=up.refused,
             refused_bytes=up.refused_bytes,
             lost=up.lost,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
+from commenv.channel.frames import HEADER_SIZE
 from commenv.channel.ledger import Fate, Ledger, Unit
 
 __all__ = ["Metrics", "Traffic"]
@@ -35,7 +36,8 @@ class Metrics:
         header_size: int64: uplink header bytes sent.
         downlink_size: int64: payload bytes sent to the agent (headers as in ``size``).
         downlink_header_size: int64: header bytes sent to the agent.
-        total_size: int64: all bytes sent to and from the agent, payload and headers.
+        total_size: int64: all bytes sent to and from the agent: payload, headers, and
+            acknowledgements.
         refused: int64: uplink messages that a budget refused.
         refused_bytes: int64: uplink payload bytes that a budget refused or cut off.
         lost: int64: uplink messages that the link lost.
@@ -105,6 +107,12 @@ class Traffic:
     lost: NDArray[np.int64]
     expired: NDArray[np.int64]
     penalty: NDArray[np.float64]
+    acknowledgements: NDArray[np.int64]
+
+    @property
+    def total(self) -> NDArray[np.int64]:
+        """All bytes: payload, headers, and those of acknowledgements."""
+        return self.payload + self.header + HEADER_SIZE * self.acknowledgements
 
     @classmethod
     def read(cls, ledger: Ledger) -> Traffic:
@@ -118,6 +126,7 @@ class Traffic:
             lost=ledger.count(Fate.LOST, Unit.MESSAGES),
             expired=ledger.count(Fate.EXPIRED, Unit.MESSAGES),
             penalty=ledger.penalty,
+            acknowledgements=ledger.acknowledgements,
         )
 
     def since(self, earlier: Traffic) -> Traffic:

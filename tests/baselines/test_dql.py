@@ -136,3 +136,21 @@ def test_another_gamma_leads_to_its_own_optimum():
     last = results.frame[results.frame["episode"] == 149]
     np.testing.assert_allclose(last["evaluation"], -7.0, atol=1e-9)
     assert results.optimum["dql"] == -7.0
+
+
+def test_steps_that_cannot_have_been_teach_nothing():
+    settings = DQL(alpha=1.0)
+    learner = settings.learner(problem(trials=2))
+    states, actions = learner.memory["q"].shape[1:]
+    steps = np.zeros(8, STEP)
+    steps["reward"] = 1.0
+    steps["next_state"] = ~1
+    steps["state"][1], steps["state"][2] = -1, states
+    steps["action"][3] = actions
+    steps["next_state"][4] = states
+    steps["reward"][5] = np.inf
+    counts = np.array([[2, 2], [3, 1]])
+    learner.update(Received(steps, counts, np.empty(0), np.empty(0)))
+    assert learner.invalid.tolist() == [2, 1]
+    assert learner.memory["q"][:, 0, 0].tolist() == [1, 1]
+    assert learner.memory["q"].sum() == 2

@@ -168,11 +168,11 @@ def arrivals(link, sizes, ticks: int) -> list[int | None]:
     arrived: list[int | None] = [None] * sum(size > 0 for size in sizes)
     for tick in range(ticks):
         if tick < len(sizes) and sizes[tick]:
-            record = np.zeros(1, [("value", "u1", (sizes[tick] - HEADER_SIZE,))])
-            channel._begun = False  # sizes differ, so do the records' dtypes
-            channel.send(Messages(record, np.array([[1]])))
+            count = sizes[tick] - HEADER_SIZE
+            bytes_ = np.zeros(count, [("value", "u1")])
+            channel.send(Messages(bytes_, np.array([[count]])))
         for batch in channel._inbox:
-            for sequence in batch.headers["sequence"]:
+            for sequence in batch.frames.headers["sequence"]:
                 assert arrived[sequence] is None
                 arrived[sequence] = tick
         channel._inbox = []

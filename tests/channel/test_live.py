@@ -260,7 +260,8 @@ def test_size_is_the_length_of_what_was_encoded():
     channel = live(2, 2)
     messages = words([[3, 0], [1, 2]], first=7)
     channel.send(messages)
-    [frames] = channel._inbox
+    [read] = channel._inbox
+    frames = read.frames
     assert isinstance(frames, Frames)
     payload = channel.ledger.sent(Unit.PAYLOAD).ravel()
     begin = 0
@@ -458,11 +459,11 @@ def test_a_broadcast_takes_one_record_for_each_trial():
 class Remembering(Identity):
     """Counts each sender's messages that were accepted."""
 
-    def start(self, shape):
+    def start(self, shape, dtype):
         return {"accepted": np.zeros(shape, int)}
 
-    def encode(self, messages, memory):
-        encoded, _ = super().encode(messages, {})
+    def encode(self, messages, memory, draws):
+        encoded, _ = super().encode(messages, {}, draws)
         return encoded, {"accepted": memory["accepted"] + (messages.counts > 0)}
 
 

@@ -14,7 +14,17 @@ from commenv_baselines.dql import DQL
 
 import commenv
 from commenv import BernoulliLoss, Budget, Channel
-from commenv.channel import Chain, Delay, GilbertElliottLoss, RateCap
+from commenv.channel import (
+    QSGD,
+    AdditiveNoise,
+    BitErrors,
+    Chain,
+    Delay,
+    Delta,
+    Float16,
+    GilbertElliottLoss,
+    RateCap,
+)
 from commenv.errors import BudgetExceededError, MissingExtraError, ResultsError
 from commenv.learning import Always, Scheme
 from commenv.study.block import run_block
@@ -48,6 +58,12 @@ CHANNELS = {
             link=Chain(GilbertElliottLoss(0.2, 0.4), Delay(0, spread=2, expiry=1))
         ),
         "downlink": Channel(link=RateCap(300, burst=500, max_wait=3)),
+    },
+    "coded": {
+        "uplink": Channel(
+            codec=Float16(), link=Chain(BitErrors(1e-3), AdditiveNoise(0.01))
+        ),
+        "downlink": Channel(codec=Delta(QSGD(), key_every=3), link=BernoulliLoss(0.1)),
     },
     "lifetime": {
         "uplink": Channel(budget=Budget(messages=6, per="lifetime")),
