@@ -5,6 +5,8 @@ from commenv.channel.channel import Channel
 from commenv.channel.codec import Codec, Decoded, Encoded, Identity, Incoming
 from commenv.channel.codecs import (
     QSGD,
+    Delta,
+    ErrorFeedback,
     Float16,
     Int8,
     RandomK,
@@ -14,23 +16,24 @@ from commenv.channel.codecs import (
     TopK,
     Uniform,
 )
-from commenv.channel.feedback import Delta, ErrorFeedback
 from commenv.channel.frames import HEADER, HEADER_SIZE, Frames, decode_frame
 from commenv.channel.ledger import Entry, Fate, Ledger, Unit
 from commenv.channel.link import (
-    AdditiveNoise,
-    BernoulliLoss,
-    BitErrors,
     Chain,
-    Delay,
-    GilbertElliottLoss,
     Link,
     Passage,
     Payloads,
     PerfectLink,
+    Sending,
+)
+from commenv.channel.links import (
+    AdditiveNoise,
+    BernoulliLoss,
+    BitErrors,
+    Delay,
+    GilbertElliottLoss,
     Range,
     RateCap,
-    Sending,
 )
 from commenv.channel.live import LiveChannel, Receipt
 from commenv.channel.message import FreeForm, Messages, Received

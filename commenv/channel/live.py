@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from commenv.channel.budget import Accounts, Admission, Left
 from commenv.channel.channel import Channel
-from commenv.channel.codec import Encoded, Incoming, Memory
+from commenv.channel.codec import Encoded
+from commenv.channel.coding import Coder, Letters, letters_of, received
 from commenv.channel.frames import (
     HEADER,
     HEADER_SIZE,
@@ -20,17 +21,15 @@ from commenv.channel.frames import (
     merge,
 )
 from commenv.channel.ledger import Fate, Ledger
-from commenv.channel.link import Payloads, Sending
 from commenv.channel.message import (
     FREE_FORM_SCHEMA,
     FreeForm,
     Messages,
     Received,
-    refuse_nan,
     schema_of,
 )
-from commenv.channel.payload import pack, unpack
-from commenv.channel.randomness import LinkDraws, MessageDraws
+from commenv.channel.payload import pack
+from commenv.channel.transit import Transit, UnderWay
 from commenv.draws import Draws
 from commenv.errors import MalformedMessage, NotResetError
 
@@ -66,51 +65,6 @@ class _Waiting(NamedTuple):
     @property
     def size(self) -> int:
         return int(self.frame.sizes[0])
-
-
-class _UnderWay(NamedTuple):
-    """Messages on the link, at most one for each; arrays of shape (m,).
-
-    Attributes:
-        frames: The messages.
-        due: The ticks in which they arrive or expire.
-        expires: Whether they expire then.
-    """
-
-    frames: Frames
-    due: NDArray[np.int64]
-    expires: NDArray[np.bool_]
-
-    def take(self, which: NDArray[np.bool_]) -> _UnderWay:
-        return _UnderWay(self.frames.take(which), self.due[which], self.expires[which])
-
-
-class _Read(NamedTuple):
-    """Messages that arrived and were read; their payloads, one for each.
-
-    Attributes:
-        frames: The messages.
-        records: Of all of them, message by message; None for free-form payloads.
-        lengths: Records of each.
-    """
-
-    frames: Frames
-    records: NDArray[np.void] | None
-    lengths: NDArray[np.int64]
-
-
-class _Awaited(NamedTuple):
-    """A sending whose messages' fates the codec is still to be told.
-
-    Attributes:
-        pending: What the codec returned for it.
-        sequence: The number of each sender's message.
-        open: Which senders' fates are not known yet.
-    """
-
-    pending: Memory
-    sequence: NDArray[np.uint32]
-    open: NDArray[np.bool_]
 
 
 class LiveChannel:
@@ -160,20 +114,15 @@ class LiveChannel:
         self._accounts = Accounts(
             channel.budget, draws.shape, HEADER_SIZE if channel.headers else 0
         )
-        self._senders = draws.shape if direction == "uplink" else (trials, 1)
-        self._memory: Memory = {}
-        self._receiver: Memory = {}
-        self._link_draws = LinkDraws(draws, f"{direction} link")
-        self._link_state = channel.link.start(trials * agents)
+        self._transit = Transit(channel.link, draws, direction)
+        suspicious = channel.link.distorts
+        self._coder = Coder(channel.codec, direction, draws.shape, draws, suspicious)
         self._agents = np.tile(np.array(draws.agents, np.uint32), trials)
         self._sequence = np.zeros(trials * agents, dtype=np.uint32)
         self._dtype: np.dtype[np.void] | None = None
         self._begun = False
-        self._inbox: list[_Read] = []
+        self._inbox: list[Letters] = []
         self._queue: list[_Waiting] = []
-        self._under_way: list[_UnderWay] = []
-        self._distances: NDArray[np.float64] | None = None
-        self._awaited: list[_Awaited] = []
         self._known: list[tuple[Frames, bool]] = []
 
     @property
@@ -213,7 +162,7 @@ class LiveChannel:
         Args:
             distances: float64, shape (trials, agents), in the environment's unit.
         """
-        self._distances = np.broadcast_to(distances, self.shape).ravel()
+        self._transit.distances = np.broadcast_to(distances, self.shape).ravel()
 
     def send(self, messages: Messages | FreeForm) -> Receipt:
         """Sends one message from each agent that is not silent.
@@ -236,8 +185,8 @@ class LiveChannel:
         else:
             dtype = messages.records.dtype
             self._check_form(dtype)
-            encoded, pending = self._encode(messages)
-        before = self._sequence.copy()
+            encoded, pending = self._coder.encode(messages, self._sequence)
+        sequence = self._sequence.copy()
         links = np.flatnonzero(encoded.present)
         stops = np.cumsum(encoded.sizes)[links]
         headers = self._headers(links, self._agents[links], dtype)
@@ -245,9 +194,9 @@ class LiveChannel:
         frames = Frames(links, headers, encoded.data, starts, stops)
         accepted = self._transmit(frames, dtype)
         if pending is not None:
-            self._commit(pending, accepted)
+            self._coder.commit(pending, accepted)
             if self.channel.acknowledgements:
-                self._awaited.append(_Awaited(pending, before, accepted.ravel()))
+                self._coder.expect(pending, sequence, accepted)
                 self._acknowledge()
         ended = np.zeros(self.shape, dtype=np.bool_)
         if self.channel.budget.exceed == "terminate":
@@ -291,7 +240,7 @@ class LiveChannel:
         messages = Messages(parameters, np.ones((trials, 1), dtype=np.int64))
         dtype = parameters.dtype
         self._check_form(dtype)
-        encoded, pending = self._encode(messages)
+        encoded, pending = self._coder.encode(messages, self._sequence)
         links = self._listening()
         stops = np.cumsum(encoded.sizes)[links // agents]
         starts = stops - encoded.sizes[links // agents]
@@ -301,7 +250,7 @@ class LiveChannel:
         if self.channel.medium == "broadcast":
             accepted[:] = accepted[:, :1]
         heard = np.logical_or.reduce(accepted, axis=1, keepdims=True)
-        self._commit(pending, heard)
+        self._coder.commit(pending, heard)
         return Receipt(accepted, np.zeros_like(accepted), self.left)
 
     def receive(self) -> Received | list[list[Any]] | None:
@@ -315,12 +264,9 @@ class LiveChannel:
             return None
         inbox, self._inbox = self._inbox, []
         if self._dtype is None:
-            payloads: list[list[Any]] = [[] for _ in self._sequence]
-            frames = merge([read.frames for read in inbox])
-            for position, link in enumerate(frames.links):
-                payloads[link].append(unpack(frames.wire(position)[HEADER_SIZE:]))
-            return payloads
-        return _received(inbox, self._dtype, self.shape)
+            frames = merge([letters.frames for letters in inbox])
+            return letters_of(frames, len(self._sequence))
+        return received(inbox, self._dtype, self.shape)
 
     def deliveries(self) -> Iterator[tuple[NDArray[np.intp], NDArray[np.void]]]:
         """Broadcasts that arrived since the last call, oldest first.
@@ -330,36 +276,13 @@ class LiveChannel:
         """
         agents = self.shape[1]
         inbox, self._inbox = self._inbox, []
-        for read in inbox:
-            assert read.records is not None
-            links, heard = read.frames.links, read.records
+        for letters in inbox:
+            assert letters.records is not None
+            links, heard = letters.frames.links, letters.records
             if self.channel.medium == "broadcast":
                 links = (links[:, None] + np.arange(agents)).ravel()
                 heard = np.repeat(heard, agents)
             yield links, heard
-
-    def _encode(self, messages: Messages) -> tuple[Encoded, Memory]:
-        """The codec's payloads; its memory begins with the first of them."""
-        codec, dtype = self.channel.codec, messages.records.dtype
-        if not self._begun:
-            self._memory = codec.start(self._senders, dtype)
-            self._receiver = codec.start_receiver(self.shape, dtype)
-        links = np.arange(self._senders[0] * self._senders[1])
-        links = links * (self.shape[1] // self._senders[1])
-        return codec.encode(messages, self._memory, self._draws_of(links))
-
-    def _commit(self, pending: Memory, accepted: NDArray[np.bool_]) -> None:
-        self._memory = self.channel.codec.commit(self._memory, pending, accepted)
-
-    def _draws_of(
-        self, links: NDArray[np.intp], sequence: NDArray[np.uint32] | None = None
-    ) -> MessageDraws:
-        """What both sides can draw for messages; a broadcast is one message."""
-        if self._direction == "downlink":
-            links = links // self.shape[1] * self.shape[1]
-        numbers = self._sequence[links] if sequence is None else sequence
-        purpose = f"{self._direction} codec"
-        return MessageDraws(self._draws, purpose, links, numbers)
 
     def _transmit(
         self, frames: Frames, dtype: np.dtype[np.void] | None
@@ -402,34 +325,20 @@ class LiveChannel:
     def _launch(self, frames: Frames) -> None:
         """Puts accepted frames on the link, at most one for each."""
         self.ledger.send(frames.links, frames.sizes)
-        distances = None if self._distances is None else self._distances[frames.links]
-        sending = Sending(
-            frames.links, frames.sizes + HEADER_SIZE, self.clock, distances
-        )
-        passage, self._link_state = self.channel.link.carry(
-            sending, self._link_state, self._link_draws
-        )
-        self._fail(Fate.LOST, frames.take(passage.lost))
-        frames = self._distorted(frames)
-        left = _UnderWay(frames, self.clock + passage.wait, passage.expired)
-        self._arrive(left.take(~passage.lost & (passage.wait == 0)))
-        later = left.take(~passage.lost & (passage.wait > 0))
-        if len(later.due):
-            self._settle(Fate.IN_FLIGHT, later.frames)
-            self._under_way.append(later)
+        dtype, codec = self._dtype, self.channel.codec
+        wire = None if dtype is None else codec.wire(dtype)
+        departed = self._transit.depart(frames, self.clock, wire)
+        self._fail(Fate.LOST, departed.lost)
+        self._settle(Fate.IN_FLIGHT, departed.later)
+        self._arrive(departed.here)
 
     def _land(self) -> None:
         """Takes off the link what is due."""
-        batches, self._under_way = self._under_way, []
-        for batch in batches:
-            due = batch.due <= self.clock
-            landing = batch.take(due)
-            self.ledger.land(landing.frames.links, landing.frames.sizes)
-            self._arrive(landing)
-            if not due.all():
-                self._under_way.append(batch.take(~due))
+        for batch in self._transit.land(self.clock):
+            self.ledger.land(batch.frames.links, batch.frames.sizes)
+            self._arrive(batch)
 
-    def _arrive(self, batch: _UnderWay) -> None:
+    def _arrive(self, batch: UnderWay) -> None:
         """Delivers messages, but for those that expire or cannot be read."""
         self._fail(Fate.EXPIRED, batch.frames.take(batch.expires))
         arrived = batch.frames.take(~batch.expires)
@@ -438,7 +347,7 @@ class LiveChannel:
         try:
             self._deliver(arrived)
         except MalformedMessage:
-            if not (self.channel.link.distorts or self._receiver):
+            if not self._coder.may_fail:
                 raise  # nothing on the way can have caused it
             for position in range(len(arrived)):
                 alone = arrived.take(np.array([position]))
@@ -453,63 +362,12 @@ class LiveChannel:
         Raises:
             MalformedMessage: One cannot be read; nothing has happened then.
         """
-        read = self._read(frames)
+        letters = self._coder.read(frames, self._dtype)
         self._settle(Fate.DELIVERED, frames)
-        self._inbox.append(read)
+        self._inbox.append(letters)
         if self.channel.acknowledgements:
             self.ledger.acknowledge(frames.links)
             self._known.append((frames, True))
-
-    def _read(self, frames: Frames) -> _Read:
-        """What messages hold; copies of a broadcast are read once."""
-        nothing = np.zeros(len(frames), dtype=np.int64)
-        if self._dtype is None:
-            if self.channel.link.distorts:
-                for position in range(len(frames)):
-                    unpack(frames.wire(position)[HEADER_SIZE:])
-            return _Read(frames, None, nothing)
-        distinct, which = frames, np.arange(len(frames))
-        if self._direction == "downlink" and not self._receiver:
-            _, first, which = np.unique(
-                frames.starts, return_index=True, return_inverse=True
-            )
-            distinct = frames.take(first)
-        sequence = distinct.headers["sequence"]
-        incoming = Incoming(
-            distinct.payload(), distinct.sizes, distinct.links, sequence
-        )
-        decoded = self.channel.codec.decode(
-            incoming,
-            self._dtype,
-            self._receiver,
-            self._draws_of(distinct.links, sequence),
-        )
-        if self.channel.link.distorts:
-            try:
-                refuse_nan(decoded.records)
-            except ValueError as error:
-                raise MalformedMessage(str(error)) from None
-        self._receiver = decoded.memory
-        if distinct is frames:
-            return _Read(frames, decoded.records, decoded.lengths)
-        return _Read(frames, decoded.records[which], decoded.lengths[which])
-
-    def _distorted(self, frames: Frames) -> Frames:
-        """The frames with the payloads that will arrive."""
-        link = self.channel.link
-        if not link.distorts or not len(frames):
-            return frames
-        own = frames.alone()
-        dtype = self._dtype
-        payloads = Payloads(
-            own.data,
-            own.sizes,
-            own.links,
-            own.headers["sequence"],
-            None if dtype is None else self.channel.codec.wire(dtype),
-        )
-        data = link.distort(payloads, self._link_draws)
-        return Frames(own.links, own.headers, data, own.starts, own.stops)
 
     def _fail(self, fate: Fate, frames: Frames) -> None:
         """Enters messages that left and will never arrive."""
@@ -521,22 +379,7 @@ class LiveChannel:
         """Tells the codec what has become of messages."""
         known, self._known = self._known, []
         for frames, arrived in known:
-            for awaited in self._awaited:
-                sequence = frames.headers["sequence"]
-                own = awaited.sequence[frames.links] == sequence
-                mask = np.zeros_like(awaited.open)
-                mask[frames.links[own]] = True
-                mask &= awaited.open
-                awaited.open[mask] = False
-                fate = mask.reshape(self.shape)
-                nobody = np.zeros_like(fate)
-                self._memory = self.channel.codec.acknowledge(
-                    self._memory,
-                    awaited.pending,
-                    fate if arrived else nobody,
-                    nobody if arrived else fate,
-                )
-        self._awaited = [one for one in self._awaited if one.open.any()]
+            self._coder.tell(frames, arrived)
 
     def _wait(self, frames: Frames) -> None:
         self._settle(Fate.IN_FLIGHT, frames)
@@ -619,31 +462,8 @@ class LiveChannel:
                 f"a message of {dtype or 'free form'} on a channel of "
                 f"{self._dtype or 'free form'}; keep to one form throughout"
             )
-
-
-def _received(
-    inbox: list[_Read], dtype: np.dtype[np.void], shape: tuple[int, int]
-) -> Received:
-    """Everything that was read, by link and, within a link, as it came."""
-    links = _joined([read.frames.links for read in inbox], np.intp)
-    headers = _joined([read.frames.headers for read in inbox], HEADER)
-    lengths = _joined([read.lengths for read in inbox], np.int64)
-    records = _joined([read.records for read in inbox], dtype)
-    if len(inbox) > 1:
-        order = np.argsort(links, kind="stable")
-        first = np.cumsum(lengths) - lengths
-        links, headers, lengths = links[order], headers[order], lengths[order]
-        inside = np.arange(lengths.sum()) - np.repeat(
-            np.cumsum(lengths) - lengths, lengths
-        )
-        records = records[np.repeat(first[order], lengths) + inside]
-    counts = np.zeros(shape, dtype=np.int64)
-    np.add.at(counts.reshape(-1), links, lengths)
-    return Received(records, counts, headers, lengths)
-
-
-def _joined(parts: list[Any], dtype: Any) -> NDArray[Any]:
-    return np.concatenate(parts) if parts else np.empty(0, dtype)
+        if dtype is not None and not self._begun:
+            self._coder.begin(dtype)
 
 
 def _encode_free_form(messages: FreeForm) -> Encoded:

@@ -87,13 +87,15 @@ def test_what_was_not_read_is_still_in_the_memory(inner, parts):
         channel.tick(new_episode=episode % 3 == 0)
         in_flight = channel.ledger.count(Fate.IN_FLIGHT).sum()
         if not in_flight:
-            error = channel._memory["error"]
+            error = channel._coder.memory["error"]
             np.testing.assert_allclose(read + error, offered, atol=1e-12)
     for _ in range(4):
         channel.tick()
         read += received(channel)
     assert channel.ledger.count(Fate.IN_FLIGHT).sum() == 0
-    np.testing.assert_allclose(read + channel._memory["error"], offered, atol=1e-12)
+    np.testing.assert_allclose(
+        read + channel._coder.memory["error"], offered, atol=1e-12
+    )
     assert channel.ledger.balanced
     if parts:
         failed = channel.ledger.count(Fate.REFUSED) + channel.ledger.count(Fate.LOST)
@@ -105,7 +107,7 @@ def test_without_acknowledgements_what_is_lost_is_gone():
     messages, values = gradients(np.random.default_rng(1), np.ones(SHAPE, bool))
     channel.send(messages)
     largest = np.sort(np.abs(values))[..., :-2]
-    kept = np.sort(np.abs(channel._memory["error"]))[..., 2:]
+    kept = np.sort(np.abs(channel._coder.memory["error"]))[..., 2:]
     np.testing.assert_allclose(kept, largest)
 
 
@@ -117,7 +119,7 @@ def test_everything_gets_through_in_the_end():
     for _ in range(COUNT - 1):
         channel.send(silent)
     np.testing.assert_allclose(received(channel), values)
-    assert np.abs(channel._memory["error"]).max() == 0
+    assert np.abs(channel._coder.memory["error"]).max() == 0
     assert channel.ledger.sent(Unit.PAYLOAD).tolist() == [[12 * COUNT]]
 
 

@@ -257,7 +257,7 @@ def test_what_one_part_loses_takes_no_tokens_of_the_next():
     channel = live([0], 1, link)
     for _ in range(3):
         channel.send(Messages(np.zeros(1, REPORT), np.array([[1]])))
-    assert channel._link_state["1.tokens"].tolist() == [20]
+    assert channel._transit._state["1.tokens"].tolist() == [20]
     assert channel.ledger.count(Fate.LOST).tolist() == [[3]]
 
 

@@ -472,10 +472,10 @@ def test_a_codecs_memory_learns_of_acceptance_and_not_of_loss():
     channel = live(codec=Remembering(), **parts)
     channel.send(words([3, 2]))
     channel.send(words([1, 0]))
-    assert channel._memory["accepted"].tolist() == [[1, 1]]
+    assert channel._coder.memory["accepted"].tolist() == [[1, 1]]
     down = live(2, 2, direction="downlink", codec=Remembering(), **parts)
     down.broadcast(parameters(1, 2))
-    assert down._memory["accepted"].tolist() == [[1], [1]]
+    assert down._coder.memory["accepted"].tolist() == [[1], [1]]
 
 
 limits = st.none() | st.integers(0, 4)

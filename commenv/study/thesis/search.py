@@ -243,7 +243,7 @@ _ANT_27: dict[str, Any] = {
     "evaluations": 5,
     "evaluation_episodes": 3,
     "quick": Scale(trials=1, episodes=2, agents=0.04),
-    "report": Scale(trials=2, episodes=16, agents=0.2),
+    "report": Scale(trials=2, episodes=24, agents=0.2),
 }
 
 SEARCH_FIGURES = (

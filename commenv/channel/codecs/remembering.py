@@ -19,7 +19,12 @@ from commenv.channel.codec import (
     Incoming,
     Memory,
 )
-from commenv.channel.codecs import Fields, check_finite, check_single, fields_of
+from commenv.channel.codecs.records import (
+    Fields,
+    check_finite,
+    check_single,
+    fields_of,
+)
 from commenv.channel.message import Messages
 from commenv.channel.randomness import MessageDraws
 from commenv.errors import MalformedMessage

@@ -1,0 +1,208 @@
+"""A channel's codec at work: what both sides remember, and what senders learn."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from commenv.channel.codec import Codec, Encoded, Incoming, Memory
+from commenv.channel.frames import HEADER, HEADER_SIZE, Frames
+from commenv.channel.message import Messages, Received, refuse_nan
+from commenv.channel.payload import unpack
+from commenv.channel.randomness import MessageDraws
+from commenv.draws import Draws
+from commenv.errors import MalformedMessage
+
+__all__ = ["Coder", "Letters", "letters_of", "received"]
+
+
+class Letters(NamedTuple):
+    """Messages that arrived and were read.
+
+    Attributes:
+        frames: The messages.
+        records: Of all of them, message by message; None for free-form payloads, which
+            are unpacked when somebody asks for them.
+        lengths: int64, shape (m,): records of each.
+    """
+
+    frames: Frames
+    records: NDArray[np.void] | None
+    lengths: NDArray[np.int64]
+
+
+class _Awaited(NamedTuple):
+    """A sending whose messages' fates the codec is still to be told.
+
+    Attributes:
+        pending: What the codec returned for it.
+        sequence: The number of each sender's message.
+        open: Which senders' fates are not known yet.
+    """
+
+    pending: Memory
+    sequence: NDArray[np.uint32]
+    open: NDArray[np.bool_]
+
+
+class Coder:
+    """Encodes and decodes the records of one direction.
+
+    Args:
+        codec: How.
+        direction: ``"uplink"`` or ``"downlink"``, where a trial has one sender.
+        shape: (trials, agents).
+        draws: The batch's draws.
+        suspicious: Whether a link may have damaged what arrives.
+    """
+
+    def __init__(
+        self,
+        codec: Codec,
+        direction: str,
+        shape: tuple[int, int],
+        draws: Draws,
+        suspicious: bool,
+    ) -> None:
+        self.codec = codec
+        self.memory: Memory = {}
+        self._receiver: Memory = {}
+        self._broadcasts = direction == "downlink"
+        self._purpose = f"{direction} codec"
+        self._shape = shape
+        self._senders = (shape[0], 1) if self._broadcasts else shape
+        self._draws = draws
+        self._suspicious = suspicious
+        self._awaited: list[_Awaited] = []
+
+    @property
+    def may_fail(self) -> bool:
+        """Whether messages may arrive that cannot be read."""
+        return self._suspicious or bool(self._receiver)
+
+    def begin(self, dtype: np.dtype[np.void]) -> None:
+        """Prepares for the first message, of records of ``dtype``."""
+        self.memory = self.codec.start(self._senders, dtype)
+        self._receiver = self.codec.start_receiver(self._shape, dtype)
+
+    def encode(
+        self, messages: Messages, sequence: NDArray[np.uint32]
+    ) -> tuple[Encoded, Memory]:
+        """The payloads, and what accepted ones would leave in memory."""
+        trials, senders = self._senders
+        links = np.arange(trials * senders) * (self._shape[1] // senders)
+        draws = self._draws_of(links, sequence[links])
+        return self.codec.encode(messages, self.memory, draws)
+
+    def commit(self, pending: Memory, accepted: NDArray[np.bool_]) -> None:
+        """Tells the codec who was accepted: bool, one for each sender."""
+        self.memory = self.codec.commit(self.memory, pending, accepted)
+
+    def expect(
+        self,
+        pending: Memory,
+        sequence: NDArray[np.uint32],
+        accepted: NDArray[np.bool_],
+    ) -> None:
+        """Waits for the fates of accepted messages, with their numbers on links."""
+        self._awaited.append(_Awaited(pending, sequence, accepted.flatten()))
+
+    def tell(self, frames: Frames, arrived: bool) -> None:
+        """Tells the codec what has become of messages that it waited for."""
+        for awaited in self._awaited:
+            own = awaited.sequence[frames.links] == frames.headers["sequence"]
+            mask = np.zeros_like(awaited.open)
+            mask[frames.links[own]] = True
+            mask &= awaited.open
+            awaited.open[mask] = False
+            fate = mask.reshape(self._shape)
+            nobody = np.zeros_like(fate)
+            delivered, lost = (fate, nobody) if arrived else (nobody, fate)
+            self.memory = self.codec.acknowledge(
+                self.memory, awaited.pending, delivered, lost
+            )
+        self._awaited = [one for one in self._awaited if one.open.any()]
+
+    def read(self, frames: Frames, dtype: np.dtype[np.void] | None) -> Letters:
+        """What messages hold.
+
+        Raises:
+            MalformedMessage: One cannot be read; nothing is remembered then.
+        """
+        if dtype is None:
+            if self._suspicious:
+                letters_of(frames, len(frames.links))
+            return Letters(frames, None, np.zeros(len(frames), dtype=np.int64))
+        distinct, which = self._distinct(frames)
+        sequence = distinct.headers["sequence"]
+        decoded = self.codec.decode(
+            Incoming(distinct.payload(), distinct.sizes, distinct.links, sequence),
+            dtype,
+            self._receiver,
+            self._draws_of(distinct.links, sequence),
+        )
+        if self._suspicious:
+            try:
+                refuse_nan(decoded.records)
+            except ValueError as error:
+                raise MalformedMessage(str(error)) from None
+        self._receiver = decoded.memory
+        if which is None:
+            return Letters(frames, decoded.records, decoded.lengths)
+        return Letters(frames, decoded.records[which], decoded.lengths[which])
+
+    def _distinct(self, frames: Frames) -> tuple[Frames, NDArray[np.intp] | None]:
+        """One of the copies of each broadcast, unless receivers differ."""
+        if not self._broadcasts or self._receiver:
+            return frames, None
+        _, first, which = np.unique(
+            frames.starts, return_index=True, return_inverse=True
+        )
+        return frames.take(first), which
+
+    def _draws_of(
+        self, links: NDArray[np.intp], sequence: NDArray[np.uint32]
+    ) -> MessageDraws:
+        """What both sides can draw for messages; a broadcast is one message."""
+        if self._broadcasts:
+            links = links // self._shape[1] * self._shape[1]
+        return MessageDraws(self._draws, self._purpose, links, sequence)
+
+
+def letters_of(frames: Frames, num_links: int) -> list[list[Any]]:
+    """Free-form payloads, a list for each link, in order of arrival.
+
+    Raises:
+        MalformedMessage: One cannot be read.
+    """
+    payloads: list[list[Any]] = [[] for _ in range(num_links)]
+    for position, link in enumerate(frames.links):
+        payload = unpack(frames.wire(position)[HEADER_SIZE:])
+        payloads[link if num_links > link else 0].append(payload)
+    return payloads
+
+
+def received(
+    inbox: list[Letters], dtype: np.dtype[np.void], shape: tuple[int, int]
+) -> Received:
+    """Everything that was read, by link and, within a link, as it came."""
+    links = _joined([read.frames.links for read in inbox], np.intp)
+    headers = _joined([read.frames.headers for read in inbox], HEADER)
+    lengths = _joined([read.lengths for read in inbox], np.int64)
+    records = _joined([read.records for read in inbox], dtype)
+    if len(inbox) > 1:
+        order = np.argsort(links, kind="stable")
+        first = (np.cumsum(lengths) - lengths)[order]
+        links, headers, lengths = links[order], headers[order], lengths[order]
+        begin = np.cumsum(lengths) - lengths
+        inside = np.arange(lengths.sum()) - np.repeat(begin, lengths)
+        records = records[np.repeat(first, lengths) + inside]
+    counts = np.zeros(shape, dtype=np.int64)
+    np.add.at(counts.reshape(-1), links, lengths)
+    return Received(records, counts, headers, lengths)
+
+
+def _joined(parts: list[Any], dtype: Any) -> NDArray[Any]:
+    return np.concatenate(parts) if parts else np.empty(0, dtype)
