@@ -1,7 +1,4 @@
-"""Conformance checks for other people's plug-ins; call them in your own tests.
-
-Each check raises AssertionError with what is wrong, and passes silently.
-"""
+"""Whether a communication scheme keeps its promises."""
 
 from __future__ import annotations
 
