@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import commenv
-from commenv.channel import Budget, Channel
+from commenv.cli_channel import channel_of
 from commenv.cli_options import USAGE, make_parser, say
 from commenv.errors import CommenvError
 from commenv.learning import Algorithm
@@ -110,8 +110,8 @@ def _run(options: argparse.Namespace) -> None:
         gamma=options.gamma,
         seed=options.seed,
         settings=_once([_setting(text) for text in options.set], "--set"),
-        uplink=_channel(options.uplink_budget, "--uplink-budget"),
-        downlink=_channel(options.downlink_budget, "--downlink-budget"),
+        uplink=channel_of(options, "uplink"),
+        downlink=channel_of(options, "downlink"),
         stop=_once([_limit(text) for text in options.stop], "--stop") or None,
         evaluate_every=options.evaluate_every,
         evaluation_episodes=options.evaluation_episodes,
@@ -204,14 +204,6 @@ def _report(options: argparse.Namespace) -> None:
     page = Path(options.out or folder / "REPRODUCTION.md")
     images = options.images or page.parent / "images"
     print(f"page: {report(folder, page, images)}")
-
-
-def _channel(budgets: Sequence[str], option: str) -> Channel:
-    if len(budgets) > 1:
-        raise _UsageError(
-            f"{option} is given twice; join the limits: {','.join(budgets)}"
-        )
-    return Channel(budget=Budget.parse("".join(budgets)))
 
 
 def _setting(text: str) -> tuple[str, Any]:

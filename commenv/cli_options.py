@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 import commenv
+from commenv.cli_channel import add_channel_options
 
 __all__ = ["USAGE", "make_parser", "say"]
 
@@ -93,17 +94,8 @@ def _add_run_options(run: argparse.ArgumentParser) -> None:
         study.add_argument(
             name, type=kind, default=default, metavar="N", help=text + shown
         )
-    channel = run.add_argument_group("the channel")
-    for direction in ("uplink", "downlink"):
-        channel.add_argument(
-            f"--{direction}-budget",
-            action="append",
-            default=[],
-            metavar="BUDGET",
-            help="for example messages=1,bytes=1000,per=episode,scope=team,"
-            "exceed=refuse",
-        )
-    channel.add_argument(
+    add_channel_options(run)
+    study.add_argument(
         "--stop",
         action="append",
         default=[],

@@ -604,3 +604,55 @@ def test_a_wrong_figure_is_refused_before_the_first_is_run(capsys, tmp_path):
     refused(call(capsys, "reproduce", "4.7", "4.51", *how), 2, "'4.5' or '4.1'")
     refused(call(capsys, "reproduce", "4.7", "--scale", "big", *how), 2, "paper, quick")
     assert not (tmp_path / "figures").exists()
+
+
+DAVIA = ("--env", "SimpleGrid-v0", "--algorithm", "davia", "--set", "env.size=4")
+
+
+@pytest.mark.parametrize(
+    ("options", "size"),
+    [
+        ((), 640),
+        (("--codec", "float16"), 160),
+        (("--codec", "top_k,k=3"), 36),
+        (("--codec", "feedback+uniform,bits=2"), 28),
+        (("--codec", "random_k,4"), 32),
+        (("--loss", "0.3", "--burst", "to_bad=0.1,to_good=0.5"), 640),
+        (("--delay", "ticks=1,spread=2,expiry=2", "--rate", "9000"), 640),
+        (("--bit-errors", "1e-5", "--noise", "0.01", "--acknowledgements"), 640),
+    ],
+)
+def test_the_uplink_is_described_by_options(capsys, options, size):
+    code, said, err = run(capsys, *DAVIA, *options)
+    assert (code, err) == (0, "")
+    row = next(line for line in said.splitlines() if line.startswith("davia"))
+    assert float(row.split()[-3].replace(",", "")) == size
+
+
+def test_the_downlink_is_described_by_options(capsys, tmp_path):
+    options = ("--downlink-codec", "delta+sparse,key_every=3", "--downlink-loss", "0.2")
+    code, *_ = run(capsys, *DAVIA, *options, "--out", tmp_path / "results")
+    assert code == 0
+    manifest = (tmp_path / "results" / "manifest.json").read_text()
+    assert '"key_every": 3' in manifest
+    assert '"probability": 0.2' in manifest
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--codec", "topk"), "unknown codec 'topk'; did you mean 'top_k'"),
+        (("--codec", "top_k,kk=2"), "unknown setting of codec top_k 'kk'"),
+        (("--codec", "top_k,k=many"), "setting of codec top_k: Expected `int`"),
+        (("--codec", "around+top_k"), "unknown codec around another 'around'"),
+        (("--codec", "delta+sparse"), "acknowledgements=True"),
+        (("--codec", "nowhere:X"), "cannot import|cannot be imported"),
+        (("--codec", f"{__name__}:call"), "is no class derived from"),
+        (("--loss", "1.3"), r"probability 1.3 of BernoulliLoss is outside \[0, 1\]"),
+        (("--loss", "0.1", "--loss", "0.2"), "are given together; give one"),
+        (("--burst", "0.1,0.2"), "'0.2' has no name; write name=value"),
+        (("--noise", "0.1", "--codec", "int8"), "additive noise needs payloads"),
+    ],
+)
+def test_a_channel_that_cannot_be_is_refused(capsys, options, words):
+    refused(run(capsys, *DAVIA, *options), 2, words)

@@ -45,3 +45,14 @@ def test_a_new_scheme_takes_at_most_fifteen_lines_and_saves_bytes(tmp_path, caps
     printed = capsys.readouterr().out
     assert "back_off" in printed
     assert "davia" in printed
+
+
+def test_a_new_codec_takes_few_lines_and_saves_bytes(tmp_path, capsys):
+    source = (EXAMPLES / "new_codec.py").read_text()
+    codec = source.split("class Ternary")[1].split("def main")[0].strip()
+    assert len([line for line in codec.splitlines() if line.strip()]) <= 12
+    path = load("new_codec").main(tmp_path, num_trials=2, num_episodes=20)
+    assert path.read_bytes().startswith(b"\x89PNG")
+    printed = capsys.readouterr().out
+    assert "29.000" in printed  # 4 bytes of scale and 25 numbers
+    assert "ternary with feedback" in printed

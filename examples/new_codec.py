@@ -1,0 +1,64 @@
+"""A new codec, on DAVIA, against sending whole gradients.
+
+Numbers become -1, 0 or 1 times the largest of their gradient, a byte each. ``python
+examples/new_codec.py [FOLDER]`` checks the codec, prints tables and draws return
+against bytes, with error feedback and without.
+"""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+
+import commenv
+from commenv.channel import Channel, ErrorFeedback, Identity, RecordCodec
+from commenv.study.figures import plot, save
+from commenv.testing import check_codec
+
+
+@dataclass(frozen=True)
+class Ternary(RecordCodec):
+    """Signs, and the largest size."""
+
+    name: ClassVar[str] = "ternary"
+
+    def size(self, count):
+        return 4 + count
+
+    def compress(self, numbers, uniforms):
+        scale = np.abs(numbers).max(axis=1, keepdims=True).astype("<f4")
+        signs = np.rint(numbers / np.where(scale > 0, scale, 1)).clip(-1, 1)
+        return np.concatenate([scale.view("u1"), signs.astype("i1").view("u1")], axis=1)
+
+    def expand(self, data, count, uniforms):
+        return data[:, 4:].view("i1") * data[:, :4].copy().view("<f4").astype(float)
+
+
+def main(folder: Path, num_trials: int = 20, num_episodes: int = 200) -> Path:
+    check_codec(Ternary(), records=3)
+    frames, optimum = [], {}
+    for codec in (Identity(), Ternary(), ErrorFeedback(Ternary())):
+        results = commenv.run(
+            "SimpleGrid-v0",
+            "davia",
+            "always",
+            num_trials=num_trials,
+            num_episodes=num_episodes,
+            settings={"features": "afterstate", "step_size": 0.5},
+            evaluate_every=5,
+            uplink=Channel(codec=codec),
+        )
+        frames.append(results.frame.assign(label=codec.name))
+        optimum[codec.name] = results.optimum["davia + always"]
+        print(f"{codec.name}\n{results}\n")
+    frame = pd.concat(frames, ignore_index=True)
+    title = "DAVIA on Simple Grid, by codec"
+    figure = plot(frame, optimum=optimum, x="uplink_bytes", y="evaluation", title=title)
+    return save(figure, folder / "new_codec.png")
+
+
+if __name__ == "__main__":
+    print(main(Path(sys.argv[1] if len(sys.argv) > 1 else ".")))
