@@ -75,7 +75,7 @@ class UnknownNameError(CommenvError, ValueError):
         if near := nearest(name, known):
             parts.append("did you mean " + " or ".join(map(repr, near)) + "?")
         elif known:
-            parts.append("known: " + ", ".join(sorted(known)))
+            parts.append("known: " + _listed(sorted(known)))
         if cure:
             parts.append(cure)
         super().__init__("; ".join(parts).replace("?; ", "? "))
@@ -85,8 +85,27 @@ class UnknownNameError(CommenvError, ValueError):
         return type(self), self._arguments
 
 
+_AS_NEAR = 0.22  # of difflib's ratio, less than the best candidate's
+_MOST_LISTED = 30
+
+
 def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
     """The known names most like ``name``, best first; letter case is ignored."""
     by_folded = {candidate.casefold(): candidate for candidate in known}
-    folded = difflib.get_close_matches(name.casefold(), by_folded, n=count, cutoff=0.6)
-    return [by_folded[match] for match in folded]
+    asked = str(name).casefold()
+    folded = difflib.get_close_matches(asked, by_folded, n=count, cutoff=0.6)
+    ratios = [difflib.SequenceMatcher(None, asked, match).ratio() for match in folded]
+    least = max(ratios, default=0.0) - _AS_NEAR
+    return [
+        by_folded[match]
+        for match, ratio in zip(folded, ratios, strict=True)
+        if ratio >= least
+    ]
+
+
+def _listed(names: list[str]) -> str:
+    """Names in one line, quoted where they hold commas, and not too many."""
+    quote = any("," in name for name in names)
+    shown = [repr(name) if quote else name for name in names[:_MOST_LISTED]]
+    more = len(names) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")

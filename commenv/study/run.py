@@ -14,7 +14,7 @@ from commenv.study.block import optimum_of, run_block
 from commenv.study.policies import Memory
 from commenv.study.progress import Progress
 from commenv.study.results import Results
-from commenv.study.spec import Study, cells
+from commenv.study.spec import Study, cells, check_whole
 from commenv.study.store import Store, check_extra
 from commenv.study.trace import Trace, expected_size
 from commenv.study.workers import in_workers
@@ -128,6 +128,9 @@ def execute(
     """Runs what is missing of a study; the arguments are those of :func:`run`."""
     check_extra("running a study")
     for name, value in (("workers", workers), ("block", block)):
+        if value is None and name == "block":
+            continue
+        check_whole(name, value)
         if value is not None and value < 1:
             raise ValueError(f"{name} is {value}; at least 1 is needed")
     size = _block_size(study, workers) if block is None else block

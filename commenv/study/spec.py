@@ -7,7 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
-from numbers import Integral
+from numbers import Integral, Real
 from types import MappingProxyType
 from typing import Any
 
@@ -38,6 +38,7 @@ __all__ = [
     "Cell",
     "Study",
     "cells",
+    "check_whole",
     "time_limit",
 ]
 
@@ -131,7 +132,7 @@ class Study:
         if not self.cells:
             raise ValueError("a study of nothing; name an environment and an algorithm")
         for name in (*_COUNTS, "seed"):
-            _check_whole(name, getattr(self, name))
+            check_whole(name, getattr(self, name))
         for name in _COUNTS:
             value = getattr(self, name)
             if value < 1:
@@ -149,15 +150,17 @@ class Study:
             check_plugin(cell.scheme, SCHEMES)
             _check_signals(cell.algorithm, cell.scheme)
             cell.scheme.start((1, self.num_agents))  # knows how many may send
-        if not 0 <= self.gamma <= 1:
-            raise ValueError(f"gamma {self.gamma} is outside [0, 1]")
+        if not isinstance(self.gamma, Real) or not 0 <= self.gamma <= 1:
+            raise ValueError(f"gamma {self.gamma!r} is outside [0, 1]")
         if self.seed < 0:
             raise ValueError(f"seed {self.seed} is negative; use 0 or more")
         for quantity, limit in (self.stop or {}).items():
             if quantity not in STOP_QUANTITIES:
                 raise UnknownNameError("stop quantity", quantity, STOP_QUANTITIES)
-            if not limit > 0 or math.isinf(limit):
-                raise ValueError(f"stop {quantity}={limit}; give a number above 0")
+            if not isinstance(limit, Real) or not 0 < limit < math.inf:
+                raise ValueError(
+                    f"stop {quantity}={limit!r}; give a finite number above 0"
+                )
 
     def describe(self) -> dict[str, Any]:
         """The study as plain data: what a later run must match to continue it."""
@@ -172,7 +175,8 @@ class Study:
         return described
 
 
-def _check_whole(name: str, value: Any) -> None:
+def check_whole(name: str, value: Any) -> None:
+    """Raises ValueError for a setting that is no whole number."""
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise ValueError(f"{name} is {value!r}; give a whole number")
 
@@ -199,7 +203,9 @@ def cells(
     Raises:
         ValueError: An unknown name or setting, or a value that is not allowed.
     """
-    asked = dict(settings or {})
+    if not isinstance(settings or {}, Mapping):
+        raise TypeError(f"settings are {settings!r}; give a dictionary by name")
+    asked = {str(name): value for name, value in (settings or {}).items()}
     env_kwargs = {
         name.removeprefix("env."): asked.pop(name)
         for name in list(asked)

@@ -259,7 +259,7 @@ def make_study(**changes):
         ({"gamma": math.nan}, "gamma nan is outside"),
         ({"seed": -1}, "seed -1 is negative"),
         ({"stop": {"uplink_byte": 5}}, "unknown stop quantity.*'uplink_bytes'"),
-        ({"stop": {"messages": 0}}, "stop messages=0; give a number above 0"),
+        ({"stop": {"messages": 0}}, "stop messages=0; give a finite number above 0"),
         ({"stop": {"messages": math.nan}}, "messages=nan"),
         ({"stop": {"env_steps": math.inf}}, "env_steps=inf"),
     ],
