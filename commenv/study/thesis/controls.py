@@ -14,11 +14,19 @@ from typing import Any
 
 from commenv.study.thesis.figure import Curve
 
-__all__ = ["CENTRED", "CENTRED_WITH_OFFSET", "WITH_OFFSET", "Controls", "both_starts"]
+__all__ = [
+    "CENTRED",
+    "CENTRED_WITH_OFFSET",
+    "RANDOM_START",
+    "WITH_OFFSET",
+    "Controls",
+    "both_starts",
+]
 
 CENTRED = ", centred"
 WITH_OFFSET = ", with offset"
 CENTRED_WITH_OFFSET = CENTRED + WITH_OFFSET
+RANDOM_START = ", random start"
 
 
 @dataclass(frozen=True)
@@ -79,7 +87,7 @@ def both_starts(curves: tuple[Curve, ...]) -> tuple[Curve, ...]:
     again = tuple(
         replace(
             curve,
-            label=f"{curve.label}, random start",
+            label=curve.label + RANDOM_START,
             settings={**curve.settings, "initial": "random"},
             control=True,
         )

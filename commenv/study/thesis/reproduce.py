@@ -28,6 +28,7 @@ from commenv.study.files import write_atomically
 from commenv.study.results import Results
 from commenv.study.run import execute
 from commenv.study.spec import Cell, Study, time_limit
+from commenv.study.thesis.controls import RANDOM_START
 from commenv.study.thesis.exact import expected_sending, first_round
 from commenv.study.thesis.figure import Context, Curve, Figure, Scale
 from commenv.study.thesis.grids import GRID_FIGURES
@@ -185,7 +186,7 @@ def _judge(figure: Figure, size: Scale, results: Results) -> list[Verdict]:
 def _draw(figure: Figure, results: Results, folder: Path) -> None:
     """The thesis' panels; evaluations with controls; and the same by bytes."""
     thesis = [curve.label for curve in figure.curves if not curve.control]
-    random = [c.label for c in figure.curves if c.label.endswith("random start")]
+    random = [c.label for c in figure.curves if c.label.endswith(RANDOM_START)]
     rest = [c.label for c in figure.curves if c.label not in random]
     title = f"Figure {figure.number}: {figure.title}"
     value = ("evaluation",)
@@ -193,8 +194,18 @@ def _draw(figure: Figure, results: Results, folder: Path) -> None:
     _save(results, rest, folder / "evaluation.png", title, "episode", value)
     _save(results, rest, folder / "bytes.png", title, "team_bytes", value)
     if random:
-        path = folder / "random_start.png"
-        _save(results, random, path, title, "episode", value)
+        short = {label: label.removesuffix(RANDOM_START) for label in random}
+        path, title = folder / "random_start.png", f"{title}{RANDOM_START}"
+        _save(
+            _renamed(results, short), [*short.values()], path, title, "episode", value
+        )
+
+
+def _renamed(results: Results, names: dict[str, str]) -> Results:
+    """Some labels under other names, without the rest."""
+    frame = results.frame[results.frame["label"].isin(names)]
+    optimum = {new: results.optimum[old] for old, new in names.items()}
+    return Results(frame.assign(label=frame["label"].map(names)), optimum)
 
 
 def _save(
