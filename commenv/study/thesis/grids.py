@@ -201,7 +201,7 @@ GRID_FIGURES = (
         gamma=0.9,
         paper=Scale(trials=100, episodes=1000),
         quick=Scale(trials=3, episodes=200),
-        report=Scale(trials=100, episodes=1000),
+        report=Scale(trials=400, episodes=1000),
         curves=(
             DQL,
             EBCDQL_GRID,
