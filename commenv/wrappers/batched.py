@@ -14,7 +14,8 @@ from commenv.draws import Draws
 from commenv.envs.batched import BatchedEnv, BatchedStep
 from commenv.envs.making import make_batched
 from commenv.errors import NotResetError
-from commenv.wrappers.metrics import Metrics, Traffic
+from commenv.wrappers.metrics import Metrics
+from commenv.wrappers.star import Star
 
 __all__ = ["ChannelEnv", "StepObserver", "batched_env"]
 
@@ -54,20 +55,14 @@ class ChannelEnv:
         journal: Keep an entry for every message in the ledgers' journals.
 
     Attributes:
-        shape: (trials, agents).
         world: The instances.
+        star: The links.
         active: bool, shape (trials * agents,): whose episode goes on.
-        episode: The current episode, counted from 0; -1 before the first reset.
         observer: Told of every step, if set.
 
     Raises:
         ValueError: No trial, no agent, or a gamma outside [0, 1].
     """
-
-    draws: Draws
-    uplink: LiveChannel
-    downlink: LiveChannel
-    _parameters: NDArray[np.void] | None
 
     def __init__(
         self,
@@ -86,16 +81,37 @@ class ChannelEnv:
         if not 0 <= gamma <= 1:
             raise ValueError(f"gamma {gamma} is outside [0, 1]")
         self.world = world
-        self.shape = (len(trials), num_agents)
+        self.star = Star(trials, num_agents, uplink, downlink, journal=journal)
         self.gamma = gamma
         self.single_observation_space = world.single_observation_space
         self.single_action_space = world.single_action_space
         self.active = np.zeros(self.num_envs, dtype=np.bool_)
-        self.episode = -1
         self.observer: StepObserver | None = None
-        self._trials = tuple(trials)
-        self._channels = (uplink or Channel(), downlink or Channel())
-        self._journal = journal
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(trials, agents)."""
+        return self.star.shape
+
+    @property
+    def episode(self) -> int:
+        """The current episode, counted from 0; -1 before the first reset."""
+        return self.star.episode
+
+    @property
+    def draws(self) -> Draws:
+        """The random draws of all trials and agents."""
+        return self.star.draws
+
+    @property
+    def uplink(self) -> LiveChannel:
+        """From the agents to their learners, with its ledger."""
+        return self.star.uplink
+
+    @property
+    def downlink(self) -> LiveChannel:
+        """From the learners to their agents, with its ledger."""
+        return self.star.downlink
 
     @property
     def num_envs(self) -> int:
@@ -114,12 +130,8 @@ class ChannelEnv:
             The observations, shape (trials * agents, ...), and an empty dictionary.
         """
         if seed is not None or self.episode < 0:
-            self._open(secrets.randbits(63) if seed is None else seed)
-        self.episode += 1
-        self._sent_before = Traffic.read(self.uplink.ledger)
-        self._heard_before = Traffic.read(self.downlink.ledger)
-        self.uplink.tick(new_episode=True)
-        self.downlink.tick(new_episode=True)
+            self.star.open(secrets.randbits(63) if seed is None else seed)
+        self.star.begin_episode()
         self._return = np.zeros(self.num_envs)
         self._discounted = np.zeros(self.num_envs)
         self._length = np.zeros(self.num_envs, dtype=np.int64)
@@ -188,7 +200,7 @@ class ChannelEnv:
             BudgetExceededError: Under ``exceed="raise"``; nothing is sent then.
         """
         self._check_reset()
-        receipt = self.uplink.send(messages)
+        receipt = self.star.send(messages)
         ended = receipt.ended.ravel() & self.active
         self._ended = self._ended | ended
         self.active = self.active & ~ended
@@ -201,7 +213,7 @@ class ChannelEnv:
             NotResetError: Before the first reset.
         """
         self._check_reset()
-        return self.uplink.receive()
+        return self.star.receive()
 
     def broadcast(self, parameters: NDArray[np.void]) -> Receipt:
         """Sends one record per trial from the learner to all its agents.
@@ -215,7 +227,7 @@ class ChannelEnv:
             BudgetExceededError: Under ``exceed="raise"``; nothing is sent then.
         """
         self._check_reset()
-        return self.downlink.broadcast(parameters)
+        return self.star.broadcast(parameters)
 
     def hold(self, parameters: NDArray[np.void]) -> None:
         """Lets every agent hold parameters that it did not have to be sent.
@@ -230,7 +242,7 @@ class ChannelEnv:
             NotResetError: Before the first reset.
         """
         self._check_reset()
-        self._parameters = np.repeat(parameters, self.shape[1])
+        self.star.hold(parameters)
 
     def agree(self, records: NDArray[np.void]) -> None:
         """Charges the downlink with what every agent was told beforehand.
@@ -259,16 +271,7 @@ class ChannelEnv:
             NotResetError: Before the first reset.
         """
         self._check_reset()
-        for links, records in self.downlink.deliveries():
-            if len(links) == self.num_envs:
-                self._parameters = records
-                continue
-            if self._parameters is None:
-                self._parameters = np.zeros(self.num_envs, records.dtype)
-            self._parameters[links] = records
-        if self._parameters is None:
-            return None
-        return self._parameters.reshape(self.shape)
+        return self.star.receive_broadcast()
 
     @property
     def metrics(self) -> Metrics:
@@ -278,44 +281,16 @@ class ChannelEnv:
             NotResetError: Before the first reset.
         """
         self._check_reset()
-        up = Traffic.read(self.uplink.ledger).since(self._sent_before)
-        down = Traffic.read(self.downlink.ledger).since(self._heard_before)
-        up_headers = up.header if self.uplink.channel.headers else 0
-        down_headers = down.header if self.downlink.channel.headers else 0
-        return Metrics(
-            reward=self._discounted.reshape(self.shape).copy(),
-            episode_return=self._return.reshape(self.shape).copy(),
-            episode_length=self._length.reshape(self.shape).copy(),
-            frequency=(up.messages > 0).astype(np.float64),
-            messages=up.messages,
-            size=up.payload + up_headers,
-            header_size=up.header,
-            downlink_size=down.payload + down_headers,
-            downlink_header_size=down.header,
-            total_size=up.total + down.total,
-            refused=up.refused,
-            refused_bytes=up.refused_bytes,
-            lost=up.lost,
-            expired=up.expired,
-            penalty=up.penalty,
-            downlink_refused=down.refused,
-            downlink_lost=down.lost,
-            downlink_penalty=down.penalty,
+        return Metrics.measured(
+            self._discounted.reshape(self.shape).copy(),
+            self._return.reshape(self.shape).copy(),
+            self._length.reshape(self.shape).copy(),
+            *self.star.traffic,
         )
 
     def close(self) -> None:
         """Releases the instances."""
         self.world.close()
-
-    def _open(self, seed: int) -> None:
-        self.draws = Draws(seed, self._trials, self.shape[1])
-        uplink, downlink = self._channels
-        self.uplink = LiveChannel(uplink, "uplink", self.draws, journal=self._journal)
-        self.downlink = LiveChannel(
-            downlink, "downlink", self.draws, journal=self._journal
-        )
-        self.episode = -1
-        self._parameters = None
 
     def _check_reset(self) -> None:
         if self.episode < 0:

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from commenv.channel.frames import HEADER_SIZE
-from commenv.channel.ledger import Fate, Ledger, Unit
+from commenv.channel.ledger import Fate, Unit
+from commenv.channel.live import LiveChannel
 
 __all__ = ["Metrics", "Traffic"]
 
@@ -69,6 +70,37 @@ class Metrics:
     downlink_lost: NDArray[np.int64]
     downlink_penalty: NDArray[np.float64]
 
+    @classmethod
+    def measured(
+        cls,
+        reward: NDArray[np.float64],
+        episode_return: NDArray[np.float64],
+        episode_length: NDArray[np.int64],
+        up: Traffic,
+        down: Traffic,
+    ) -> Metrics:
+        """The metrics of what agents earned and of what passed in both directions."""
+        return cls(
+            reward=reward,
+            episode_return=episode_return,
+            episode_length=episode_length,
+            frequency=(up.messages > 0).astype(np.float64),
+            messages=up.messages,
+            size=up.size,
+            header_size=up.header,
+            downlink_size=down.size,
+            downlink_header_size=down.header,
+            total_size=up.total + down.total,
+            refused=up.refused,
+            refused_bytes=up.refused_bytes,
+            lost=up.lost,
+            expired=up.expired,
+            penalty=up.penalty,
+            downlink_refused=down.refused,
+            downlink_lost=down.lost,
+            downlink_penalty=down.penalty,
+        )
+
     def mean_over_agents(self) -> dict[str, NDArray[np.float64]]:
         """Every metric's mean over a trial's agents: float64, shape (trials,).
 
@@ -96,11 +128,13 @@ def _with_worst(returns: NDArray[np.float64]) -> NDArray[np.float64]:
 class Traffic:
     """What a ledger shows at one moment, so that two moments can be subtracted.
 
-    Attributes are arrays of shape (trials, agents); see :class:`Metrics`.
+    Attributes are arrays of shape (trials, agents); see :class:`Metrics`. ``size`` is
+    the payload, with the headers where the channel is told to count them.
     """
 
     messages: NDArray[np.int64]
     payload: NDArray[np.int64]
+    size: NDArray[np.int64]
     header: NDArray[np.int64]
     refused: NDArray[np.int64]
     refused_bytes: NDArray[np.int64]
@@ -115,12 +149,15 @@ class Traffic:
         return self.payload + self.header + HEADER_SIZE * self.acknowledgements
 
     @classmethod
-    def read(cls, ledger: Ledger) -> Traffic:
-        """The ledger's totals since the channel was opened."""
+    def read(cls, channel: LiveChannel) -> Traffic:
+        """The totals since a channel was opened."""
+        ledger = channel.ledger
+        payload, header = ledger.sent(Unit.PAYLOAD), ledger.sent(Unit.HEADER)
         return cls(
             messages=ledger.sent(Unit.MESSAGES),
-            payload=ledger.sent(Unit.PAYLOAD),
-            header=ledger.sent(Unit.HEADER),
+            payload=payload,
+            size=payload + header if channel.channel.headers else payload,
+            header=header,
             refused=ledger.count(Fate.REFUSED, Unit.MESSAGES),
             refused_bytes=ledger.count(Fate.REFUSED, Unit.PAYLOAD),
             lost=ledger.count(Fate.LOST, Unit.MESSAGES),

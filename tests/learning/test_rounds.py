@@ -136,8 +136,8 @@ def test_size_is_the_length_of_what_was_encoded():
     lengths = []
 
     class Spy(Identity):
-        def encode(self, messages, memory):
-            encoded, pending = super().encode(messages, memory)
+        def encode(self, messages, memory, draws):
+            encoded, pending = super().encode(messages, memory, draws)
             lengths.append(len(encoded.data.tobytes()))
             return encoded, pending
 

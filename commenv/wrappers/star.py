@@ -1,0 +1,118 @@
+"""A star of links: agents around the learner of their trial, in both directions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from commenv.channel import Channel, FreeForm, LiveChannel, Messages, Receipt, Received
+from commenv.draws import Draws
+from commenv.wrappers.metrics import Traffic
+
+__all__ = ["Star"]
+
+
+class Star:
+    """An uplink and a downlink over links of shape (trials, agents).
+
+    Args:
+        trials: The trials' numbers; with the seed, they address every random draw.
+        num_agents: Agents of each trial.
+        uplink: From each agent to its trial's learner.
+        downlink: From a trial's learner to its agents.
+        journal: Keep an entry for every message in the ledgers' journals.
+
+    Attributes:
+        shape: (trials, agents).
+        episode: The current episode, counted from 0; -1 before the first.
+        draws: Of the seed that it was opened with.
+        uplink: At work, with its ledger.
+        downlink: Likewise.
+    """
+
+    draws: Draws
+    uplink: LiveChannel
+    downlink: LiveChannel
+
+    def __init__(
+        self,
+        trials: Sequence[int],
+        num_agents: int,
+        uplink: Channel | None = None,
+        downlink: Channel | None = None,
+        *,
+        journal: bool = False,
+    ) -> None:
+        self.shape = (len(trials), num_agents)
+        self.episode = -1
+        self._trials = tuple(trials)
+        self._channels = (uplink or Channel(), downlink or Channel())
+        self._journal = journal
+        self._parameters: NDArray[np.void] | None = None
+
+    def open(self, seed: int) -> None:
+        """Starts everything afresh: no episode, empty ledgers, full budgets."""
+        self.draws = Draws(seed, self._trials, self.shape[1])
+        up, down = self._channels
+        self.uplink = LiveChannel(up, "uplink", self.draws, journal=self._journal)
+        self.downlink = LiveChannel(down, "downlink", self.draws, journal=self._journal)
+        self.episode = -1
+        self._parameters = None
+
+    def begin_episode(self) -> None:
+        """Begins the next episode, and with it the next tick of both channels."""
+        self.episode += 1
+        self._before = self._read()
+        for channel in (self.uplink, self.downlink):
+            channel.tick(new_episode=True)
+
+    def tick(self) -> None:
+        """Advances both channels' clocks within the episode."""
+        for channel in (self.uplink, self.downlink):
+            channel.tick()
+
+    @property
+    def traffic(self) -> tuple[Traffic, Traffic]:
+        """What went up and what went down since the episode began."""
+        now = self._read()
+        return now[0].since(self._before[0]), now[1].since(self._before[1])
+
+    def send(self, messages: Messages | FreeForm) -> Receipt:
+        """Sends from the agents to their learners; see :meth:`LiveChannel.send`."""
+        return self.uplink.send(messages)
+
+    def receive(self) -> Received | list[list[Any]] | None:
+        """What reached the learners since the last call."""
+        return self.uplink.receive()
+
+    def broadcast(self, parameters: NDArray[np.void]) -> Receipt:
+        """Sends one record per trial from the learner to all its agents."""
+        return self.downlink.broadcast(parameters)
+
+    def hold(self, parameters: NDArray[np.void]) -> None:
+        """Lets every agent hold parameters that it did not have to be sent."""
+        self._parameters = np.repeat(parameters, self.shape[1])
+
+    def receive_broadcast(self) -> NDArray[np.void] | None:
+        """The last parameters that each agent received: (trials, agents).
+
+        An agent that has not received any yet holds what :meth:`hold` gave it, or else
+        zeros; None before the first broadcast has reached anybody and nothing was held.
+        """
+        count = self.shape[0] * self.shape[1]
+        for links, records in self.downlink.deliveries():
+            if len(links) == count:
+                self._parameters = records
+                continue
+            if self._parameters is None:
+                self._parameters = np.zeros(count, records.dtype)
+            self._parameters[links] = records
+        if self._parameters is None:
+            return None
+        return self._parameters.reshape(self.shape)
+
+    def _read(self) -> tuple[Traffic, Traffic]:
+        return Traffic.read(self.uplink), Traffic.read(self.downlink)
