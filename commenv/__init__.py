@@ -4,6 +4,10 @@ Importing it registers the environments with Gymnasium. ``run``, ``load`` and
 ``load_policy`` need the extra ``study``; everything else needs no extra.
 """
 
+import sys
+from types import ModuleType
+from typing import Any
+
 from commenv.channel import (
     BernoulliLoss,
     Budget,
@@ -17,7 +21,7 @@ from commenv.draws import Draws
 from commenv.envs import TabularMDP
 from commenv.registration import register_envs
 from commenv.study import Results, load, load_policy, run
-from commenv.wrappers import ChannelEnv, Metrics, batched_env
+from commenv.wrappers import ChannelEnv, Metrics, batched_env, find_channel
 
 __version__ = "0.1.0"
 
@@ -36,6 +40,7 @@ __all__ = [
     "Unit",
     "__version__",
     "batched_env",
+    "find_channel",
     "load",
     "load_policy",
     "register_envs",
@@ -43,3 +48,14 @@ __all__ = [
 ]
 
 register_envs()
+
+
+class _Room(ModuleType):
+    """The package ``commenv.channel``, which can also be called."""
+
+    def __call__(self, env: Any) -> Any:
+        """See :func:`commenv.find_channel`."""
+        return find_channel(env)
+
+
+sys.modules["commenv.channel"].__class__ = _Room

@@ -1,6 +1,18 @@
 """The channel around environments, and the metrics that it measures."""
 
 from commenv.wrappers.batched import ChannelEnv, StepObserver, batched_env
+from commenv.wrappers.finding import find_channel
+from commenv.wrappers.message_channel import MessageChannel, Told
 from commenv.wrappers.metrics import Metrics
+from commenv.wrappers.star import Star
 
-__all__ = ["ChannelEnv", "Metrics", "StepObserver", "batched_env"]
+__all__ = [
+    "ChannelEnv",
+    "MessageChannel",
+    "Metrics",
+    "Star",
+    "StepObserver",
+    "Told",
+    "batched_env",
+    "find_channel",
+]

@@ -20,7 +20,7 @@ class Star:
 
     Args:
         trials: The trials' numbers; with the seed, they address every random draw.
-        num_agents: Agents of each trial.
+        agents: How many agents each trial has, or their numbers.
         uplink: From each agent to its trial's learner.
         downlink: From a trial's learner to its agents.
         journal: Keep an entry for every message in the ledgers' journals.
@@ -40,13 +40,14 @@ class Star:
     def __init__(
         self,
         trials: Sequence[int],
-        num_agents: int,
+        agents: int | Sequence[int],
         uplink: Channel | None = None,
         downlink: Channel | None = None,
         *,
         journal: bool = False,
     ) -> None:
-        self.shape = (len(trials), num_agents)
+        self._agents = agents if isinstance(agents, Sequence) else range(agents)
+        self.shape = (len(trials), len(self._agents))
         self.episode = -1
         self._trials = tuple(trials)
         self._channels = (uplink or Channel(), downlink or Channel())
@@ -55,7 +56,7 @@ class Star:
 
     def open(self, seed: int) -> None:
         """Starts everything afresh: no episode, empty ledgers, full budgets."""
-        self.draws = Draws(seed, self._trials, self.shape[1])
+        self.draws = Draws(seed, self._trials, self._agents)
         up, down = self._channels
         self.uplink = LiveChannel(up, "uplink", self.draws, journal=self._journal)
         self.downlink = LiveChannel(down, "downlink", self.draws, journal=self._journal)

@@ -1,0 +1,243 @@
+"""A message channel around one Gymnasium environment, inside your own training code."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any, NamedTuple
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.utils import RecordConstructorArgs
+from numpy.typing import NDArray
+
+from commenv.channel import Channel, FreeForm, Messages, Receipt, Received
+from commenv.errors import NotResetError
+from commenv.wrappers.metrics import Metrics
+from commenv.wrappers.star import Star
+
+__all__ = ["MessageChannel", "Told"]
+
+
+class Told(NamedTuple):
+    """What a sender is told, and no more: what a link then loses is not in it.
+
+    Attributes:
+        accepted: Whether the message was sent, or waits to be.
+        messages: Messages left in the budget's window; inf without a limit.
+        bytes: Bytes left.
+    """
+
+    accepted: bool
+    messages: float
+    bytes: float
+
+
+class MessageChannel(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
+    """Gives an environment a metered, budgeted channel to a learner elsewhere.
+
+    The agent sends what it likes with :meth:`send`, before, between and after its
+    steps; a send after the end of an episode belongs to it, until the next reset. The
+    channel's clock, which delays, rates and step budgets count in, ticks with every
+    step and every reset.
+
+    ``info["comm"]`` of every step and reset says what the sender may know: ``sent`` and
+    ``refused``, messages of the episode so far, and ``messages_left`` and
+    ``bytes_left``. ``info["episode_comm"]`` of a reset holds the metrics of the episode
+    before it, as numbers by name (see :class:`commenv.Metrics`).
+
+    A budget with ``exceed="penalize"`` takes its price off the next reward, and one
+    with ``"terminate"`` ends the episode at the next step.
+
+    Args:
+        env: The environment.
+        uplink: From the agent to the learner; unlimited and perfect by default.
+        downlink: From the learner to the agent; likewise.
+        agent: The agent's number, which addresses its draws and stands in its headers,
+            so that the messages of many such environments can be told apart.
+        gamma: The discount of the metric ``reward``, in [0, 1].
+
+    Attributes:
+        star: The links and their ledgers.
+
+    Raises:
+        ValueError: A gamma outside [0, 1], or a negative agent.
+
+    Example:
+        >>> import gymnasium as gym
+        >>> from commenv.wrappers import MessageChannel
+        >>> env = MessageChannel(gym.make("commenv/SimpleGrid-v0"))
+        >>> observation, info = env.reset(seed=0)
+        >>> env.send({"hello": [1, 2, 3]}).accepted
+        True
+        >>> env.receive()
+        [{'hello': [1, 2, 3]}]
+    """
+
+    def __init__(
+        self,
+        env: gym.Env[Any, Any],
+        *,
+        uplink: Channel | None = None,
+        downlink: Channel | None = None,
+        agent: int = 0,
+        gamma: float = 0.9,
+    ) -> None:
+        RecordConstructorArgs.__init__(
+            self, uplink=uplink, downlink=downlink, agent=agent, gamma=gamma
+        )
+        gym.Wrapper.__init__(self, env)
+        if not 0 <= gamma <= 1:
+            raise ValueError(f"gamma {gamma} is outside [0, 1]")
+        if agent < 0:
+            raise ValueError(f"agent {agent} is negative; use 0 or more")
+        self.star = Star([0], [agent], uplink, downlink)
+        self._gamma = gamma
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """Begins the next episode; with a seed, of the channel's draws too.
+
+        A seed empties the ledgers and fills the budgets. Without one at the very first
+        reset, one is drawn from the operating system.
+        """
+        closing = {} if self.star.episode < 0 else {"episode_comm": self._totals()}
+        observation, info = self.env.reset(seed=seed, options=options)
+        if seed is not None or self.star.episode < 0:
+            self.star.open(secrets.randbits(63) if seed is None else seed)
+        self.star.begin_episode()
+        self._reward = self._return = 0.0
+        self._length, self._discount = 0, 1.0
+        self._charged, self._ended = 0.0, False
+        return observation, {**info, **closing, "comm": self._comm()}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """One step, and one tick of the channel."""
+        self._check_reset()
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        reward = float(reward)
+        self._reward += self._discount * reward
+        self._return += reward
+        self._length += 1
+        self._discount *= self._gamma
+        due = float(self.star.traffic[0].penalty.sum()) - self._charged
+        self._charged += due
+        terminated = bool(terminated) or self._ended
+        self.star.tick()
+        return (
+            observation,
+            reward - due,
+            terminated,
+            truncated,
+            {
+                **info,
+                "comm": self._comm(),
+            },
+        )
+
+    def send(self, payload: Any) -> Told:
+        """Sends one message to the learner.
+
+        Args:
+            payload: Records (a one-dimensional structured array), or a free-form
+                payload: nested dictionaries, lists, arrays, strings and numbers. Keep
+                to one of the two.
+
+        Raises:
+            NotResetError: Before the first reset.
+            TypeError: It cannot be encoded; the message says which part.
+            ValueError: The same, or another form than before.
+            BudgetExceededError: Under ``exceed="raise"``.
+        """
+        self._check_reset()
+        if isinstance(payload, np.ndarray) and payload.dtype.names is not None:
+            records = np.atleast_1d(payload)
+            messages: Messages | FreeForm = Messages(
+                records, np.array([[len(records)]])
+            )
+        else:
+            messages = FreeForm([payload], (1, 1))
+        receipt = self.star.send(messages)
+        self._ended = self._ended or bool(receipt.ended[0, 0])
+        return _told(receipt)
+
+    def receive(self) -> list[Any] | NDArray[np.void]:
+        """The learner's side: what arrived since the last call.
+
+        Returns:
+            Free-form payloads in a list, or all records in one array; an empty list
+            before anything was sent.
+
+        Raises:
+            NotResetError: Before the first reset.
+        """
+        self._check_reset()
+        arrived = self.star.receive()
+        if arrived is None:
+            return []
+        return arrived.records if isinstance(arrived, Received) else arrived[0]
+
+    def broadcast(self, parameters: NDArray[np.void]) -> Told:
+        """The learner's side: sends one record to the agent.
+
+        Args:
+            parameters: A structured array of one record.
+
+        Raises:
+            NotResetError: Before the first reset.
+            ValueError: Not one record.
+            BudgetExceededError: Under ``exceed="raise"``.
+        """
+        self._check_reset()
+        return _told(self.star.broadcast(np.atleast_1d(parameters)))
+
+    def receive_broadcast(self) -> np.void | None:
+        """The last record that the agent received; None before the first.
+
+        Raises:
+            NotResetError: Before the first reset.
+        """
+        self._check_reset()
+        received = self.star.receive_broadcast()
+        return None if received is None else received[0, 0]
+
+    @property
+    def metrics(self) -> Metrics:
+        """The metrics of the episode so far, of shape (1, 1).
+
+        Raises:
+            NotResetError: Before the first reset.
+        """
+        self._check_reset()
+        return Metrics.measured(
+            np.array([[self._reward]]),
+            np.array([[self._return]]),
+            np.array([[self._length]]),
+            *self.star.traffic,
+        )
+
+    def _comm(self) -> dict[str, float]:
+        up, left = self.star.traffic[0], self.star.uplink.left
+        return {
+            "sent": int(up.messages[0, 0]),
+            "refused": int(up.refused[0, 0]),
+            "messages_left": float(left.messages[0, 0]),
+            "bytes_left": float(left.bytes[0, 0]),
+        }
+
+    def _totals(self) -> dict[str, float]:
+        means = self.metrics.mean_over_agents()
+        return {name: float(values[0]) for name, values in means.items()}
+
+    def _check_reset(self) -> None:
+        if self.star.episode < 0:
+            raise NotResetError("the environment was not reset; call reset() first")
+
+
+def _told(receipt: Receipt) -> Told:
+    left = receipt.left
+    return Told(
+        bool(receipt.accepted[0, 0]),
+        float(left.messages[0, 0]),
+        float(left.bytes[0, 0]),
+    )
