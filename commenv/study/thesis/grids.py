@@ -217,9 +217,8 @@ GRID_FIGURES = (
         "too, against 0.1 in DQL: the reward of such behaviour is low whatever was "
         "learned. At an exploration of 0.1, and judged by the policy without "
         "exploration, it reaches the optimum. ES climbs raw returns, all negative, "
-        "whose offset is noise to it; few of its trials ever find the goal, and these "
-        "few leave the claim about its mean open. DAVIA's features are afterstates, "
-        "which know the dynamics.",
+        "whose offset is noise to it; few of its trials ever find the goal. DAVIA's "
+        "features are afterstates, which know the dynamics.",
     ),
     Figure(
         number="3.5",
