@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import inspect
-import json
 import logging
 import os
 import sys
@@ -17,6 +16,7 @@ from typing import Any
 import commenv
 from commenv.cli_channel import channel_of
 from commenv.cli_options import USAGE, make_parser, say
+from commenv.cli_values import value_of
 from commenv.errors import CommenvError
 from commenv.learning import Algorithm
 from commenv.learning.plugins import ALGORITHMS, SCHEMES, find, plugin_names
@@ -25,7 +25,6 @@ from commenv.registration import env_ids, plain_ids
 __all__ = ["main"]
 
 _FAILURE, _INTERRUPTED = 1, 130
-_WORDS: dict[str, Any] = {"True": True, "False": False, "None": None}
 
 
 class _UsageError(ValueError):
@@ -211,18 +210,7 @@ def _setting(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not (name and equals):
         raise _UsageError(f"--set {text!r} has no value; write --set name=value")
-    return name, _value(value)
-
-
-def _value(text: str) -> Any:
-    if text in _WORDS:
-        return _WORDS[text]
-    for read in (json.loads, float):  # float takes .5, which is no JSON
-        with contextlib.suppress(ValueError):
-            return read(text)
-    if "," in text:
-        return [_value(part) for part in filter(None, text.strip("()").split(","))]
-    return text
+    return name, value_of(value)
 
 
 def _once(pairs: list[tuple[str, Any]], option: str) -> dict[str, Any]:

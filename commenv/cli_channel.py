@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import json
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import msgspec
@@ -35,6 +34,7 @@ from commenv.channel import (
     TopK,
     Uniform,
 )
+from commenv.cli_values import value_of
 from commenv.errors import UnknownNameError
 
 __all__ = ["add_channel_options", "channel_of"]
@@ -171,6 +171,8 @@ def _codec_class(name: str) -> type[Codec]:
         raise ValueError(
             f"codec {name!r} is no class derived from commenv.channel.Codec"
         )
+    if not is_dataclass(found):
+        raise ValueError(f"codec {name!r} is no dataclass; results keep its fields")
     return found
 
 
@@ -194,8 +196,5 @@ def _settings(cls: type[Any], text: str, what: str) -> dict[str, Any]:
             name, value = known[0], part
         if name not in known:
             raise UnknownNameError(f"setting of {what}", name, known)
-        try:
-            settings[name] = json.loads(value)
-        except ValueError:
-            settings[name] = value
+        settings[name] = value_of(value)
     return settings

@@ -133,7 +133,8 @@ class Coder:
         """
         if dtype is None:
             if self._suspicious:
-                letters_of(frames, len(frames.links))
+                for position in range(len(frames)):
+                    _letter(frames, position)
             return Letters(frames, None, np.zeros(len(frames), dtype=np.int64))
         distinct, which = self._distinct(frames)
         sequence = distinct.headers["sequence"]
@@ -179,9 +180,13 @@ def letters_of(frames: Frames, num_links: int) -> list[list[Any]]:
     """
     payloads: list[list[Any]] = [[] for _ in range(num_links)]
     for position, link in enumerate(frames.links):
-        payload = unpack(frames.wire(position)[HEADER_SIZE:])
-        payloads[link if num_links > link else 0].append(payload)
+        payloads[link].append(_letter(frames, position))
     return payloads
+
+
+def _letter(frames: Frames, position: int) -> Any:
+    """One free-form payload."""
+    return unpack(frames.wire(position)[HEADER_SIZE:])
 
 
 def received(

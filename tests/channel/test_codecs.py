@@ -281,8 +281,9 @@ def test_bytes_from_outside_are_read_or_refused(data, codec, damaged):
         (lambda: TopK(k=0), "k 0 of codec 'top_k'"),
         (lambda: TopK(k=1.5), "k 1.5"),
         (lambda: RandomK(k=0), "k 0 of codec 'random_k'"),
-        (lambda: Delta(key_every=0), "key_every 0 of codec 'delta' is below 1"),
+        (lambda: Delta(key_every=0), "key_every 0 of codec 'delta of identity'"),
         (lambda: Delta(key_every=2, history=0), "history 0"),
+        (lambda: Delta(key_every="many"), "key_every 'many'"),
     ],
 )
 def test_settings_out_of_range_are_refused(make, words):
@@ -304,3 +305,14 @@ def test_identity_and_float16_say_what_their_payloads_are():
     assert (wire.itemsize, wire["numbers"].shape) == (4 + 6, (3,))
     assert Int8().wire(STEP) is None
     assert ErrorFeedback(Float16()).wire(STEP) == wire
+
+
+class Counting(Identity):
+    def start(self, shape, dtype):
+        return {"sent": np.zeros(shape)}
+
+
+@pytest.mark.parametrize("make", [ErrorFeedback, lambda inner: Delta(inner, 2)])
+def test_anothers_codec_with_a_memory_is_refused_at_the_start(make):
+    with pytest.raises(TypeError, match="no codec without a memory"):
+        make(Counting()).start((1, 1), GRADIENT)

@@ -23,6 +23,7 @@ from commenv.channel.codecs.records import (
     Fields,
     check_finite,
     check_single,
+    check_within,
     fields_of,
 )
 from commenv.channel.message import Messages
@@ -56,10 +57,7 @@ class ErrorFeedback(Codec):
     codec: Codec
 
     def __post_init__(self) -> None:
-        if not isinstance(self.codec, Codec) or isinstance(
-            self.codec, (ErrorFeedback, Delta)
-        ):
-            raise TypeError(f"{self.codec!r} is no codec without a memory")
+        _check_inner(self.codec)
 
     @property
     def name(self) -> str:  # type: ignore[override]
@@ -69,7 +67,7 @@ class ErrorFeedback(Codec):
     def start(self, shape: tuple[int, int], dtype: np.dtype[np.void]) -> Memory:
         """Nothing left out yet: ``error``, float64 of shape (trials, agents, n)."""
         fields = fields_of(dtype, self.name)
-        self.codec.start(shape, dtype)
+        _start_inner(self.codec, shape, dtype)
         return {"error": np.zeros((*shape, fields.count))}
 
     def encode(
@@ -80,10 +78,7 @@ class ErrorFeedback(Codec):
         Raises:
             ValueError: A message of several records, or a number that is not finite.
         """
-        check_single(messages, self.name)
-        fields = fields_of(messages.records.dtype, self.name)
-        rest, numbers = fields.split(messages.records)
-        check_finite(numbers, messages, self.name)
+        fields, rest, numbers = _parts(messages, self.name)
         senders = messages.senders
         wanted = numbers + memory["error"].reshape(-1, fields.count)[senders]
         corrected = Messages(fields.join(rest, wanted), messages.counts)
@@ -161,14 +156,10 @@ class Delta(Codec):
     history: int = 4
 
     def __post_init__(self) -> None:
-        if not isinstance(self.codec, Codec) or isinstance(
-            self.codec, (ErrorFeedback, Delta)
-        ):
-            raise TypeError(f"{self.codec!r} is no codec without a memory")
+        _check_inner(self.codec)
         for name in ("key_every", "history"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} {value} of codec 'delta' is below 1")
+            if getattr(self, name) is not None or name == "history":
+                check_within(self, name, 1, 2**31 - 1)
 
     @property
     def name(self) -> str:  # type: ignore[override]
@@ -183,7 +174,7 @@ class Delta(Codec):
     def start(self, shape: tuple[int, int], dtype: np.dtype[np.void]) -> Memory:
         """No message yet: the base, its number, and messages since the last whole."""
         fields = fields_of(dtype, self.name)
-        self.codec.start(shape, dtype)
+        _start_inner(self.codec, shape, dtype)
         return {
             "base": np.zeros((*shape, fields.count)),
             "number": np.full(shape, _KEY, dtype=np.int64),
@@ -208,10 +199,7 @@ class Delta(Codec):
         Raises:
             ValueError: A message of several records, or a number that is not finite.
         """
-        check_single(messages, self.name)
-        fields = fields_of(messages.records.dtype, self.name)
-        rest, numbers = fields.split(messages.records)
-        check_finite(numbers, messages, self.name)
+        fields, rest, numbers = _parts(messages, self.name)
         senders, shape = messages.senders, memory["base"].shape
         since = memory["since"].ravel()[senders]
         base_number = memory["number"].ravel()[senders]
@@ -298,6 +286,31 @@ class Delta(Codec):
     def record_size(self, dtype: np.dtype[np.void]) -> int | None:
         """A message of one record cannot be cut."""
         return None
+
+
+def _check_inner(codec: object) -> None:
+    """Raises TypeError for what is no codec, or remembers by itself."""
+    if not isinstance(codec, Codec) or isinstance(codec, (ErrorFeedback, Delta)):
+        raise TypeError(f"{codec!r} is no codec without a memory")
+
+
+def _start_inner(
+    codec: Codec, shape: tuple[int, int], dtype: np.dtype[np.void]
+) -> None:
+    """Lets a codec check its records; raises TypeError if it keeps a memory."""
+    if codec.start(shape, dtype) or codec.start_receiver(shape, dtype):
+        raise TypeError(f"{codec!r} is no codec without a memory")
+
+
+def _parts(
+    messages: Messages, codec: str
+) -> tuple[Fields, NDArray[np.uint8], NDArray[np.float64]]:
+    """The fields of messages of one record, their other bytes, and their numbers."""
+    check_single(messages, codec)
+    fields = fields_of(messages.records.dtype, codec)
+    rest, numbers = fields.split(messages.records)
+    check_finite(numbers, messages, codec)
+    return fields, rest, numbers
 
 
 def _read(
