@@ -193,6 +193,7 @@ class Accounts:
         payload: NDArray[np.int64],
         record_size: int | None,
         turns: NDArray[np.float64] | None,
+        copies: NDArray[np.int64] | None = None,
     ) -> Admission:
         """Judges new messages, at most one for each link, and books what goes out.
 
@@ -201,6 +202,8 @@ class Accounts:
             payload: Payload bytes, shape (m,).
             record_size: Bytes after which a payload can be cut; None where it cannot.
             turns: For a team budget, shape (m,): the lowest is served first.
+            copies: Transmissions that each message takes, shape (m,), all of which
+                are accepted or none; 1 when left out.
 
         Raises:
             BudgetExceededError: Under ``exceed="raise"``; nothing is booked then.
@@ -216,16 +219,18 @@ class Accounts:
         before = self._used.copy()
         try:
             for group in self._one_for_each_account(links, turns):
-                self._judge(group, self.account_of(links[group]), verdict, record_size)
+                own = 1 if copies is None else copies[group]
+                account = self.account_of(links[group])
+                self._judge(group, account, verdict, record_size, own)
         except BudgetExceededError:
             self._used = before
             raise
         return verdict
 
-    def serve(self, link: int, payload: int) -> bool:
+    def serve(self, link: int, payload: int, copies: int = 1) -> bool:
         """Books a waiting message if it fits now, and says whether it did."""
         account = self.account_of(link)
-        cost = np.array([1, payload + self._overhead])
+        cost = copies * np.array([1, payload + self._overhead])
         fits = bool((self._used[:, account] + cost <= self._limits).all())
         if fits:
             self._used[:, account] += cost
@@ -254,8 +259,10 @@ class Accounts:
         account: NDArray[np.intp],
         verdict: Admission,
         record_size: int | None,
+        copies: NDArray[np.int64] | int,
     ) -> None:
-        cost = np.stack([np.ones(len(group)), verdict.granted[group] + self._overhead])
+        size = verdict.granted[group] + self._overhead
+        cost: NDArray[np.float64] = copies * np.stack([np.ones(len(group)), size])
         room = self._limits[:, None] - self._used[:, account]
         over = np.clip(cost - np.maximum(room, 0), 0, cost)
         fits = ~over.any(axis=0)

@@ -52,28 +52,32 @@ class Coder:
 
     Args:
         codec: How.
-        direction: ``"uplink"`` or ``"downlink"``, where a trial has one sender.
-        shape: (trials, agents).
-        draws: The batch's draws.
+        draws: Addressed random draws of the senders.
+        purpose: What they are for.
+        receivers: The shape of the links, which all have a receiver of their own.
+        senders: Integers, shape (links,): the flat sender of each link; None where
+            each has one of its own.
         suspicious: Whether a link may have damaged what arrives.
     """
 
     def __init__(
         self,
         codec: Codec,
-        direction: str,
-        shape: tuple[int, int],
         draws: Draws,
-        suspicious: bool,
+        purpose: str,
+        *,
+        receivers: tuple[int, int],
+        senders: NDArray[np.intp] | None = None,
+        suspicious: bool = False,
     ) -> None:
         self.codec = codec
         self.memory: Memory = {}
         self._receiver: Memory = {}
-        self._broadcasts = direction == "downlink"
-        self._purpose = f"{direction} codec"
-        self._shape = shape
-        self._senders = (shape[0], 1) if self._broadcasts else shape
+        self._purpose = purpose
+        self._receivers = receivers
+        self._senders = senders
         self._draws = draws
+        self._everybody = np.arange(draws.shape[0] * draws.shape[1])
         self._suspicious = suspicious
         self._awaited: list[_Awaited] = []
 
@@ -84,16 +88,19 @@ class Coder:
 
     def begin(self, dtype: np.dtype[np.void]) -> None:
         """Prepares for the first message, of records of ``dtype``."""
-        self.memory = self.codec.start(self._senders, dtype)
-        self._receiver = self.codec.start_receiver(self._shape, dtype)
+        self.memory = self.codec.start(self._draws.shape, dtype)
+        self._receiver = self.codec.start_receiver(self._receivers, dtype)
 
     def encode(
         self, messages: Messages, sequence: NDArray[np.uint32]
     ) -> tuple[Encoded, Memory]:
-        """The payloads, and what accepted ones would leave in memory."""
-        trials, senders = self._senders
-        links = np.arange(trials * senders) * (self._shape[1] // senders)
-        draws = self._draws_of(links, sequence[links])
+        """The payloads, and what accepted ones would leave in memory.
+
+        Args:
+            messages: One for each sender that is not silent.
+            sequence: uint32, shape (senders,): the numbers that they will have.
+        """
+        draws = MessageDraws(self._draws, self._purpose, self._everybody, sequence)
         return self.codec.encode(messages, self.memory, draws)
 
     def commit(self, pending: Memory, accepted: NDArray[np.bool_]) -> None:
@@ -117,7 +124,7 @@ class Coder:
             mask[frames.links[own]] = True
             mask &= awaited.open
             awaited.open[mask] = False
-            fate = mask.reshape(self._shape)
+            fate = mask.reshape(self._receivers)
             nobody = np.zeros_like(fate)
             delivered, lost = (fate, nobody) if arrived else (nobody, fate)
             self.memory = self.codec.acknowledge(
@@ -142,7 +149,9 @@ class Coder:
             Incoming(distinct.payload(), distinct.sizes, distinct.links, sequence),
             dtype,
             self._receiver,
-            self._draws_of(distinct.links, sequence),
+            MessageDraws(
+                self._draws, self._purpose, self._sender_of(distinct.links), sequence
+            ),
         )
         if self._suspicious:
             try:
@@ -155,21 +164,20 @@ class Coder:
         return Letters(frames, decoded.records[which], decoded.lengths[which])
 
     def _distinct(self, frames: Frames) -> tuple[Frames, NDArray[np.intp] | None]:
-        """One of the copies of each broadcast, unless receivers differ."""
-        if not self._broadcasts or self._receiver:
-            return frames, None
-        _, first, which = np.unique(
-            frames.starts, return_index=True, return_inverse=True
-        )
-        return frames.take(first), which
+        """One of the copies of each message, unless receivers differ.
 
-    def _draws_of(
-        self, links: NDArray[np.intp], sequence: NDArray[np.uint32]
-    ) -> MessageDraws:
-        """What both sides can draw for messages; a broadcast is one message."""
-        if self._broadcasts:
-            links = links // self._shape[1] * self._shape[1]
-        return MessageDraws(self._draws, self._purpose, links, sequence)
+        Copies stand side by side, since links are ordered by their senders.
+        """
+        if self._senders is None or self._receiver:
+            return frames, None
+        sender = self._sender_of(frames.links)
+        first = np.concatenate([[True], sender[1:] != sender[:-1]])
+        if first.all():
+            return frames, None
+        return frames.take(first), np.cumsum(first) - 1
+
+    def _sender_of(self, links: NDArray[np.intp]) -> NDArray[np.intp]:
+        return links if self._senders is None else self._senders[links]
 
 
 def letters_of(frames: Frames, num_links: int) -> list[list[Any]]:

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from commenv.channel.budget import Accounts, Admission, Left
+from commenv.channel.carriage import Carriage
 from commenv.channel.channel import Channel
 from commenv.channel.codec import Encoded
-from commenv.channel.coding import Coder, Letters, letters_of, received
+from commenv.channel.coding import Coder, letters_of, received
 from commenv.channel.frames import (
     HEADER,
     HEADER_SIZE,
@@ -29,9 +30,10 @@ from commenv.channel.message import (
     schema_of,
 )
 from commenv.channel.payload import pack
-from commenv.channel.transit import Transit, UnderWay
+from commenv.channel.queue import Queue, Waiting
+from commenv.channel.transit import Transit
 from commenv.draws import Draws
-from commenv.errors import MalformedMessage, NotResetError
+from commenv.errors import NotResetError
 
 __all__ = ["LiveChannel", "Receipt"]
 
@@ -50,21 +52,6 @@ class Receipt(NamedTuple):
     accepted: NDArray[np.bool_]
     ended: NDArray[np.bool_]
     left: Left
-
-
-class _Waiting(NamedTuple):
-    """A message that a budget queued; its window has ended once ``due`` is known."""
-
-    frame: Frames
-    due: int | None
-
-    @property
-    def link(self) -> int:
-        return int(self.frame.links[0])
-
-    @property
-    def size(self) -> int:
-        return int(self.frame.sizes[0])
 
 
 class LiveChannel:
@@ -115,15 +102,15 @@ class LiveChannel:
             channel.budget, draws.shape, HEADER_SIZE if channel.headers else 0
         )
         self._transit = Transit(channel.link, draws, direction)
-        suspicious = channel.link.distorts
-        self._coder = Coder(channel.codec, direction, draws.shape, draws, suspicious)
+        self._coder = self._coder_of(direction)
+        self._carriage = Carriage(
+            self._transit, self.ledger, self._coder, channel.acknowledgements
+        )
         self._agents = np.tile(np.array(draws.agents, np.uint32), trials)
         self._sequence = np.zeros(trials * agents, dtype=np.uint32)
         self._dtype: np.dtype[np.void] | None = None
         self._begun = False
-        self._inbox: list[Letters] = []
-        self._queue: list[_Waiting] = []
-        self._known: list[tuple[Frames, bool]] = []
+        self._queue = Queue(self._accounts)
 
     @property
     def left(self) -> Left:
@@ -142,18 +129,18 @@ class LiveChannel:
         """
         self.clock += 1
         self.episode += new_episode
-        self._land()
+        self._carriage.land(self.clock, self._dtype)
         per = self.channel.budget.per
         if per == "step" or (per == "episode" and new_episode):
             self._accounts.renew()
-            due = self.clock + self.channel.budget.max_wait
-            self._queue = [
-                waiting if waiting.due is not None else waiting._replace(due=due)
-                for waiting in self._queue
-            ]
-        if self._queue:
-            self._expire()
-            self._serve()
+            self._queue.end_window(self.clock + self.channel.budget.max_wait)
+        if len(self._queue):
+            for frames in self._queue.expire(self.clock):
+                self.ledger.land(frames.links, frames.sizes)
+                self._carriage.fail(Fate.EXPIRED, frames)
+            for frames in self._queue.serve():
+                self.ledger.land(frames.links, frames.sizes)
+                self._carriage.launch(frames, self.clock, self._dtype)
         self._acknowledge()
 
     def locate(self, distances: NDArray[np.float64]) -> None:
@@ -240,7 +227,7 @@ class LiveChannel:
         messages = Messages(parameters, np.ones((trials, 1), dtype=np.int64))
         dtype = parameters.dtype
         self._check_form(dtype)
-        encoded, pending = self._coder.encode(messages, self._sequence)
+        encoded, pending = self._coder.encode(messages, self._sequence[::agents])
         links = self._listening()
         stops = np.cumsum(encoded.sizes)[links // agents]
         starts = stops - encoded.sizes[links // agents]
@@ -262,7 +249,7 @@ class LiveChannel:
         """
         if not self._begun:
             return None
-        inbox, self._inbox = self._inbox, []
+        inbox = self._carriage.collect()
         if self._dtype is None:
             frames = merge([letters.frames for letters in inbox])
             return letters_of(frames, len(self._sequence))
@@ -275,8 +262,7 @@ class LiveChannel:
             The flat links that heard it, and for each the record of its trial.
         """
         agents = self.shape[1]
-        inbox, self._inbox = self._inbox, []
-        for letters in inbox:
+        for letters in self._carriage.collect():
             assert letters.records is not None
             links, heard = letters.frames.links, letters.records
             if self.channel.medium == "broadcast":
@@ -300,12 +286,13 @@ class LiveChannel:
         self.ledger.attempt(frames.links, frames.sizes)
         self.ledger.charge(frames.links, verdict.penalty)
         passed = verdict.accepted | verdict.queued
-        self._settle(Fate.REFUSED, frames.take(~passed))
+        self._carriage.settle(Fate.REFUSED, frames.take(~passed))
         queued = np.flatnonzero(verdict.queued)
         if turns is not None:
             queued = queued[np.argsort(turns[queued], kind="stable")]
         self._wait(frames.take(queued))
-        self._launch(self._cut(frames, verdict).take(verdict.accepted))
+        leaving = self._cut(frames, verdict).take(verdict.accepted)
+        self._carriage.launch(leaving, self.clock, dtype)
         accepted = np.zeros(self.shape, dtype=np.bool_)
         accepted.reshape(-1)[frames.links[passed]] = True
         return accepted
@@ -322,100 +309,32 @@ class LiveChannel:
             frames.links, headers, frames.data, frames.starts, frames.stops - removed
         )
 
-    def _launch(self, frames: Frames) -> None:
-        """Puts accepted frames on the link, at most one for each."""
-        self.ledger.send(frames.links, frames.sizes)
-        dtype, codec = self._dtype, self.channel.codec
-        wire = None if dtype is None else codec.wire(dtype)
-        departed = self._transit.depart(frames, self.clock, wire)
-        self._fail(Fate.LOST, departed.lost)
-        self._settle(Fate.IN_FLIGHT, departed.later)
-        self._arrive(departed.here)
-
-    def _land(self) -> None:
-        """Takes off the link what is due."""
-        for batch in self._transit.land(self.clock):
-            self.ledger.land(batch.frames.links, batch.frames.sizes)
-            self._arrive(batch)
-
-    def _arrive(self, batch: UnderWay) -> None:
-        """Delivers messages, but for those that expire or cannot be read."""
-        self._fail(Fate.EXPIRED, batch.frames.take(batch.expires))
-        arrived = batch.frames.take(~batch.expires)
-        if not len(arrived):
-            return
-        try:
-            self._deliver(arrived)
-        except MalformedMessage:
-            if not self._coder.may_fail:
-                raise  # nothing on the way can have caused it
-            for position in range(len(arrived)):
-                alone = arrived.take(np.array([position]))
-                try:
-                    self._deliver(alone)
-                except MalformedMessage:
-                    self._fail(Fate.LOST, alone)
-
-    def _deliver(self, frames: Frames) -> None:
-        """Reads messages, and puts them into the inbox.
-
-        Raises:
-            MalformedMessage: One cannot be read; nothing has happened then.
-        """
-        letters = self._coder.read(frames, self._dtype)
-        self._settle(Fate.DELIVERED, frames)
-        self._inbox.append(letters)
-        if self.channel.acknowledgements:
-            self.ledger.acknowledge(frames.links)
-            self._known.append((frames, True))
-
-    def _fail(self, fate: Fate, frames: Frames) -> None:
-        """Enters messages that left and will never arrive."""
-        self._settle(fate, frames)
-        if self.channel.acknowledgements and len(frames):
-            self._known.append((frames, False))
-
     def _acknowledge(self) -> None:
         """Tells the codec what has become of messages."""
-        known, self._known = self._known, []
-        for frames, arrived in known:
+        for frames, arrived in self._carriage.verdicts():
             self._coder.tell(frames, arrived)
 
     def _wait(self, frames: Frames) -> None:
-        self._settle(Fate.IN_FLIGHT, frames)
+        self._carriage.settle(Fate.IN_FLIGHT, frames)
         for position in range(len(frames)):
             frame = frames.take(np.array([position])).alone()
-            self._queue.append(_Waiting(frame, due=None))
+            self._queue.add(Waiting(frame, int(frame.links[0]), int(frame.sizes[0])))
 
-    def _expire(self) -> None:
-        kept = []
-        for waiting in self._queue:
-            if waiting.due is None or waiting.due > self.clock:
-                kept.append(waiting)
-                continue
-            self.ledger.land(waiting.frame.links, waiting.frame.sizes)
-            self._accounts.give_up(waiting.link)
-            self._fail(Fate.EXPIRED, waiting.frame)
-        self._queue = kept
-
-    def _serve(self) -> None:
-        kept: list[_Waiting] = []
-        blocked: set[int] = set()
-        for waiting in self._queue:
-            account = self._accounts.account_of(waiting.link)
-            fits = account not in blocked and self._accounts.serve(
-                waiting.link, waiting.size
-            )
-            if fits:
-                self.ledger.land(waiting.frame.links, waiting.frame.sizes)
-                self._launch(waiting.frame)
-            else:
-                blocked.add(account)  # nobody overtakes who waits already
-                kept.append(waiting)
-        self._queue = kept
-
-    def _settle(self, fate: Fate, frames: Frames) -> None:
-        self.ledger.settle(fate, frames.links, frames.sizes, frames.headers)
+    def _coder_of(self, direction: str) -> Coder:
+        """The codec at work, for one sender of each link, or of each trial."""
+        draws, senders = self._draws, None
+        if direction == "downlink":
+            trials, agents = draws.shape
+            senders = np.repeat(np.arange(trials), agents)
+            draws = Draws(draws.seed, draws.trials, draws.agents[:1])
+        return Coder(
+            self.channel.codec,
+            draws,
+            f"{direction} codec",
+            receivers=self.shape,
+            senders=senders,
+            suspicious=self.channel.link.distorts,
+        )
 
     def _turns(self, links: NDArray[np.intp]) -> NDArray[np.float64] | None:
         budget = self.channel.budget

@@ -102,6 +102,11 @@ class Transit:
                 self._under_way.append(batch.take(~due))
             yield batch.take(due)
 
+    def clear(self) -> list[Frames]:
+        """Takes everything off the link, in the order in which it was put on."""
+        batches, self._under_way = self._under_way, []
+        return [batch.frames for batch in batches]
+
     def _distorted(self, frames: Frames, wire: np.dtype[np.void] | None) -> Frames:
         """The frames with the payloads that will arrive."""
         if not self._link.distorts or not len(frames):

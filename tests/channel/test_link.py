@@ -171,11 +171,11 @@ def arrivals(link, sizes, ticks: int) -> list[int | None]:
             count = sizes[tick] - HEADER_SIZE
             bytes_ = np.zeros(count, [("value", "u1")])
             channel.send(Messages(bytes_, np.array([[count]])))
-        for batch in channel._inbox:
+        for batch in channel._carriage._inbox:
             for sequence in batch.frames.headers["sequence"]:
                 assert arrived[sequence] is None
                 arrived[sequence] = tick
-        channel._inbox = []
+        channel._carriage._inbox = []
         channel.tick()
     assert channel.ledger.balanced
     assert channel.ledger.count(Fate.IN_FLIGHT).sum() == 0

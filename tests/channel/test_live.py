@@ -192,7 +192,11 @@ def test_a_waiting_message_outlives_the_others_payloads():
     channel = live(agents=3, budget=Budget(bytes=8, per="step", exceed="queue"))
     channel.send(words([1, 1, 1]))
     channel.send(words([500, 2, 500]))
-    assert [waiting.frame.data.nbytes for waiting in channel._queue] == [2000, 8, 2000]
+    assert [waiting.frames.data.nbytes for waiting in channel._queue.waiting] == [
+        2000,
+        8,
+        2000,
+    ]
 
 
 def test_raise_changes_nothing():
@@ -260,7 +264,7 @@ def test_size_is_the_length_of_what_was_encoded():
     channel = live(2, 2)
     messages = words([[3, 0], [1, 2]], first=7)
     channel.send(messages)
-    [read] = channel._inbox
+    [read] = channel._carriage._inbox
     frames = read.frames
     assert isinstance(frames, Frames)
     payload = channel.ledger.sent(Unit.PAYLOAD).ravel()

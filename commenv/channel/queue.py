@@ -1,0 +1,83 @@
+"""Messages that wait for room in a budget."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from commenv.channel.budget import Accounts
+from commenv.channel.frames import Frames
+
+__all__ = ["Queue", "Waiting"]
+
+
+@dataclass
+class Waiting:
+    """A message that a budget queued.
+
+    Attributes:
+        frames: The message, on each link that it is to leave on.
+        payer: Whose account it waits for.
+        size: Bytes of its payload.
+        copies: How many transmissions it takes.
+        due: The tick in which it expires; None until its window has ended.
+    """
+
+    frames: Frames
+    payer: int
+    size: int
+    copies: int = 1
+    due: int | None = None
+
+
+class Queue:
+    """First come, first served, for each account by itself.
+
+    Args:
+        accounts: What is left of the budget.
+    """
+
+    def __init__(self, accounts: Accounts) -> None:
+        self.waiting: list[Waiting] = []
+        self._accounts = accounts
+
+    def __len__(self) -> int:
+        return len(self.waiting)
+
+    def add(self, waiting: Waiting) -> None:
+        """Takes a message that the accounts have queued."""
+        self.waiting.append(waiting)
+
+    def end_window(self, due: int) -> None:
+        """Lets those whose window has ended expire in tick ``due``."""
+        for waiting in self.waiting:
+            if waiting.due is None:
+                waiting.due = due
+
+    def expire(self, clock: int | None = None) -> Iterator[Frames]:
+        """Gives up, and yields, what has waited too long; without a clock, all."""
+        kept = []
+        for waiting in self.waiting:
+            patient = waiting.due is None or clock is None or waiting.due > clock
+            if clock is not None and patient:
+                kept.append(waiting)
+                continue
+            self._accounts.give_up(waiting.payer)
+            yield waiting.frames
+        self.waiting = kept
+
+    def serve(self) -> Iterator[Frames]:
+        """Books, and yields, what fits now; nobody overtakes who waits already."""
+        kept: list[Waiting] = []
+        blocked: set[int] = set()
+        for waiting in self.waiting:
+            account = self._accounts.account_of(waiting.payer)
+            fits = account not in blocked and self._accounts.serve(
+                waiting.payer, waiting.size, waiting.copies
+            )
+            if fits:
+                yield waiting.frames
+            else:
+                blocked.add(account)
+                kept.append(waiting)
+        self.waiting = kept
