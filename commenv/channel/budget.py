@@ -262,7 +262,7 @@ class Accounts:
         copies: NDArray[np.int64] | int,
     ) -> None:
         size = verdict.granted[group] + self._overhead
-        cost: NDArray[np.float64] = copies * np.stack([np.ones(len(group)), size])
+        cost: NDArray[Any] = np.stack([np.ones(len(group)), size]) * np.asarray(copies)
         room = self._limits[:, None] - self._used[:, account]
         over = np.clip(cost - np.maximum(room, 0), 0, cost)
         fits = ~over.any(axis=0)

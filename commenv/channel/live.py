@@ -8,20 +8,18 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from commenv.channel.budget import Accounts, Admission, Left
-from commenv.channel.carriage import Carriage
+from commenv.channel.budget import Admission, Left
 from commenv.channel.channel import Channel
 from commenv.channel.codec import Encoded
 from commenv.channel.coding import Coder, letters_of, received
 from commenv.channel.frames import (
     HEADER,
-    HEADER_SIZE,
     LEARNER,
     TRUNCATED,
     Frames,
     merge,
 )
-from commenv.channel.ledger import Fate, Ledger
+from commenv.channel.ledger import Fate
 from commenv.channel.message import (
     FREE_FORM_SCHEMA,
     FreeForm,
@@ -30,10 +28,9 @@ from commenv.channel.message import (
     schema_of,
 )
 from commenv.channel.payload import pack
-from commenv.channel.queue import Queue, Waiting
-from commenv.channel.transit import Transit
+from commenv.channel.queue import Waiting
+from commenv.channel.running import Running
 from commenv.draws import Draws
-from commenv.errors import NotResetError
 
 __all__ = ["LiveChannel", "Receipt"]
 
@@ -54,7 +51,7 @@ class Receipt(NamedTuple):
     left: Left
 
 
-class LiveChannel:
+class LiveChannel(Running):
     """One direction of a channel, over links of shape (trials, agents).
 
     Args:
@@ -91,31 +88,20 @@ class LiveChannel:
                 "them on the uplink"
             )
         trials, agents = draws.shape
-        self.channel = channel
+        super().__init__(
+            channel,
+            draws.shape,
+            draws,
+            _coder_of(channel, direction, draws),
+            direction,
+            journal=journal,
+        )
         self.shape = draws.shape
-        self.ledger = Ledger(draws.shape, journal=journal)
-        self.clock = 0
-        self.episode = -1
         self._direction = direction
         self._draws = draws
-        self._accounts = Accounts(
-            channel.budget, draws.shape, HEADER_SIZE if channel.headers else 0
-        )
-        self._transit = Transit(channel.link, draws, direction)
-        self._coder = self._coder_of(direction)
-        self._carriage = Carriage(
-            self._transit, self.ledger, self._coder, channel.acknowledgements
-        )
         self._agents = np.tile(np.array(draws.agents, np.uint32), trials)
         self._sequence = np.zeros(trials * agents, dtype=np.uint32)
-        self._dtype: np.dtype[np.void] | None = None
         self._begun = False
-        self._queue = Queue(self._accounts)
-
-    @property
-    def left(self) -> Left:
-        """What is left of the budget in the current window."""
-        return self._accounts.left()
 
     def tick(self, *, new_episode: bool = False) -> None:
         """Advances the clock by one step, or round.
@@ -127,20 +113,7 @@ class LiveChannel:
         Args:
             new_episode: The tick also begins the next episode.
         """
-        self.clock += 1
-        self.episode += new_episode
-        self._carriage.land(self.clock, self._dtype)
-        per = self.channel.budget.per
-        if per == "step" or (per == "episode" and new_episode):
-            self._accounts.renew()
-            self._queue.end_window(self.clock + self.channel.budget.max_wait)
-        if len(self._queue):
-            for frames in self._queue.expire(self.clock):
-                self.ledger.land(frames.links, frames.sizes)
-                self._carriage.fail(Fate.EXPIRED, frames)
-            for frames in self._queue.serve():
-                self.ledger.land(frames.links, frames.sizes)
-                self._carriage.launch(frames, self.clock, self._dtype)
+        self._advance(new_episode, self._leave)
         self._acknowledge()
 
     def locate(self, distances: NDArray[np.float64]) -> None:
@@ -291,8 +264,7 @@ class LiveChannel:
         if turns is not None:
             queued = queued[np.argsort(turns[queued], kind="stable")]
         self._wait(frames.take(queued))
-        leaving = self._cut(frames, verdict).take(verdict.accepted)
-        self._carriage.launch(leaving, self.clock, dtype)
+        self._leave(self._cut(frames, verdict).take(verdict.accepted))
         accepted = np.zeros(self.shape, dtype=np.bool_)
         accepted.reshape(-1)[frames.links[passed]] = True
         return accepted
@@ -314,27 +286,15 @@ class LiveChannel:
         for frames, arrived in self._carriage.verdicts():
             self._coder.tell(frames, arrived)
 
+    def _leave(self, frames: Frames) -> None:
+        """Puts accepted frames on the link, at most one for each."""
+        self._carriage.launch(frames, self.clock, self._dtype)
+
     def _wait(self, frames: Frames) -> None:
         self._carriage.settle(Fate.IN_FLIGHT, frames)
         for position in range(len(frames)):
             frame = frames.take(np.array([position])).alone()
             self._queue.add(Waiting(frame, int(frame.links[0]), int(frame.sizes[0])))
-
-    def _coder_of(self, direction: str) -> Coder:
-        """The codec at work, for one sender of each link, or of each trial."""
-        draws, senders = self._draws, None
-        if direction == "downlink":
-            trials, agents = draws.shape
-            senders = np.repeat(np.arange(trials), agents)
-            draws = Draws(draws.seed, draws.trials, draws.agents[:1])
-        return Coder(
-            self.channel.codec,
-            draws,
-            f"{direction} codec",
-            receivers=self.shape,
-            senders=senders,
-            suspicious=self.channel.link.distorts,
-        )
 
     def _turns(self, links: NDArray[np.intp]) -> NDArray[np.float64] | None:
         budget = self.channel.budget
@@ -366,13 +326,6 @@ class LiveChannel:
                 f"of the {self.shape[0]} trials"
             )
 
-    def _check_begun(self) -> None:
-        if self.episode < 0:
-            raise NotResetError(
-                "a message before the first episode; reset the environment, or call "
-                "tick(new_episode=True), first"
-            )
-
     def _check_form(self, dtype: np.dtype[np.void] | None) -> None:
         """Holds the channel to the form of the first message that it took."""
         self._check_begun()
@@ -393,4 +346,21 @@ def _encode_free_form(messages: FreeForm) -> Encoded:
         np.frombuffer(b"".join(packed), np.uint8),
         np.array([len(data) for data in packed], dtype=np.int64),
         np.array([payload is not None for payload in messages.payloads]),
+    )
+
+
+def _coder_of(channel: Channel, direction: str, draws: Draws) -> Coder:
+    """The codec at work, for one sender of each link, or of each trial."""
+    receivers, senders = draws.shape, None
+    if direction == "downlink":
+        trials, agents = receivers
+        senders = np.repeat(np.arange(trials), agents)
+        draws = Draws(draws.seed, draws.trials, draws.agents[:1])
+    return Coder(
+        channel.codec,
+        draws,
+        f"{direction} codec",
+        receivers=receivers,
+        senders=senders,
+        suspicious=channel.link.distorts,
     )

@@ -49,22 +49,22 @@ class Departed(NamedTuple):
 
 
 class Transit:
-    """The link of one direction.
+    """The link of one channel.
 
     Args:
         link: What happens on it.
-        draws: The batch's draws.
-        direction: ``"uplink"`` or ``"downlink"``.
+        draws: Addressed draws, of shape (trials, agents).
+        purpose: What they are for, such as ``"uplink"``.
 
     Attributes:
         distances: float64, shape (links,): how far senders are from receivers; None
             until somebody says.
     """
 
-    def __init__(self, link: Link, draws: Draws, direction: str) -> None:
+    def __init__(self, link: Link, draws: Draws, purpose: str) -> None:
         self.distances: NDArray[np.float64] | None = None
         self._link = link
-        self._draws = LinkDraws(draws, f"{direction} link")
+        self._draws = LinkDraws(draws, f"{purpose} link")
         self._state = link.start(len(draws.trials) * len(draws.agents))
         self._under_way: list[UnderWay] = []
 

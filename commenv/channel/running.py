@@ -1,0 +1,105 @@
+"""What every channel at work has: a clock, a budget's windows, a queue, a carriage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from commenv.channel.budget import Accounts, Left
+from commenv.channel.carriage import Carriage
+from commenv.channel.channel import Channel
+from commenv.channel.coding import Coder
+from commenv.channel.frames import HEADER_SIZE, Frames
+from commenv.channel.ledger import Fate, Ledger
+from commenv.channel.queue import Queue
+from commenv.channel.transit import Transit
+from commenv.draws import Draws
+from commenv.errors import NotResetError
+
+__all__ = ["Running"]
+
+
+class Running:
+    """The base of channels at work.
+
+    Args:
+        channel: What it is made of.
+        payers: (groups, members): who has an account; under a team budget, a group.
+        draws: Addressed draws of the links.
+        coder: Of what travels on them.
+        purpose: What the link's draws are for.
+        journal: Keep an entry for every single message in ``ledger.journal``.
+
+    Attributes:
+        channel: The description.
+        ledger: What was sent, and what became of it.
+        clock: Ticks so far.
+        episode: The episode that headers are stamped with, -1 before the first.
+    """
+
+    def __init__(
+        self,
+        channel: Channel,
+        payers: tuple[int, int],
+        draws: Draws,
+        coder: Coder,
+        purpose: str,
+        *,
+        journal: bool,
+    ) -> None:
+        self.channel = channel
+        self.ledger = Ledger(draws.shape, journal=journal)
+        self.clock = 0
+        self.episode = -1
+        self._coder = coder
+        self._dtype: np.dtype[np.void] | None = None
+        self._transit = Transit(channel.link, draws, purpose)
+        self._carriage = Carriage(
+            self._transit, self.ledger, coder, channel.acknowledgements
+        )
+        self._accounts = Accounts(
+            channel.budget, payers, HEADER_SIZE if channel.headers else 0
+        )
+        self._queue = Queue(self._accounts)
+
+    @property
+    def left(self) -> Left:
+        """What is left of the budget in the current window."""
+        return self._accounts.left()
+
+    def _advance(self, new_episode: bool, leave: Callable[[Frames], None]) -> None:
+        """One tick: what is due lands, and windows that end are renewed.
+
+        Messages that have waited too long expire, and then those that fit are sent,
+        the oldest first.
+
+        Args:
+            new_episode: The tick also begins the next episode.
+            leave: Sends what fits.
+        """
+        self.clock += 1
+        self.episode += new_episode
+        self._carriage.land(self.clock, self._dtype)
+        per = self.channel.budget.per
+        if per == "step" or (per == "episode" and new_episode):
+            self._accounts.renew()
+            self._queue.end_window(self.clock + self.channel.budget.max_wait)
+        if len(self._queue):
+            self._give_up(self.clock)
+            for frames in self._queue.serve():
+                self.ledger.land(frames.links, frames.sizes)
+                leave(frames)
+
+    def _give_up(self, clock: int | None) -> None:
+        """Enters what has waited too long; without a clock, all that waits."""
+        for frames in self._queue.expire(clock):
+            self.ledger.land(frames.links, frames.sizes)
+            self._carriage.fail(Fate.EXPIRED, frames)
+
+    def _check_begun(self) -> None:
+        if self.episode < 0:
+            raise NotResetError(
+                "a message before the first episode; reset the environment, or call "
+                "tick(new_episode=True), first"
+            )
