@@ -6,7 +6,7 @@ Importing it registers the environments with Gymnasium. ``run``, ``load`` and
 
 import sys
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from commenv.channel import (
     BernoulliLoss,
@@ -23,6 +23,9 @@ from commenv.registration import register_envs
 from commenv.study import Results, load, load_policy, run
 from commenv.wrappers import ChannelEnv, Metrics, batched_env, find_channel
 
+if TYPE_CHECKING:
+    from commenv.multiagent import CommunicationBudget
+
 __version__ = "0.1.0"
 
 __all__ = [
@@ -30,6 +33,7 @@ __all__ = [
     "Budget",
     "Channel",
     "ChannelEnv",
+    "CommunicationBudget",
     "Draws",
     "Fate",
     "FreeForm",
@@ -48,6 +52,15 @@ __all__ = [
 ]
 
 register_envs()
+
+
+def __getattr__(name: str) -> Any:
+    """What PettingZoo is needed for, which takes long to import."""
+    if name == "CommunicationBudget":
+        from commenv.multiagent import CommunicationBudget
+
+        return CommunicationBudget
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 class _Room(ModuleType):
