@@ -27,7 +27,13 @@ class MalformedMessage(CommenvError, ValueError):  # noqa: N818 - a public name
 
 
 class BudgetExceededError(CommenvError, RuntimeError):
-    """A message that does not fit a budget whose policy is ``exceed="raise"``."""
+    """A message that does not fit a budget whose policy is ``exceed="raise"``.
+
+    Attributes:
+        sender: The position of the sender among those of the channel.
+    """
+
+    sender: int | None = None
 
 
 class NotResetError(CommenvError, RuntimeError):

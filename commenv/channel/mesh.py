@@ -106,6 +106,7 @@ class Mesh(Running):
         self._record_dtype = dtype
         self._schema = schema_of(dtype)
         self._shared = channel.medium == "broadcast"
+        coder.begin(dtype)
 
     def tick(self, *, new_episode: bool = False) -> None:
         """Advances the clock by one step; see :meth:`LiveChannel.tick`.
@@ -151,6 +152,10 @@ class Mesh(Running):
             BudgetExceededError: Under ``exceed="raise"``; nothing is sent then.
         """
         self._check_begun()
+        shape = (1, self.num_agents)
+        nobody = np.zeros(shape, dtype=np.bool_)
+        if not messages.counts.any():
+            return Receipt(nobody, nobody, self.left)
         sequence = np.full(self.num_agents, self.clock, dtype=np.uint32)
         encoded, pending = self._coder.encode(messages, sequence)
         speakers = np.flatnonzero(encoded.present)
@@ -169,8 +174,10 @@ class Mesh(Running):
         self.penalty[speakers] += verdict.penalty
         accepted = np.zeros(self.num_agents, dtype=np.bool_)
         accepted[speakers] = verdict.accepted
-        self._leave(frames.take(accepted[senders]))
-        if not verdict.accepted.all():
+        if verdict.accepted.all():
+            self._leave(frames)
+        else:
+            self._leave(frames.take(accepted[senders]))
             queued = speakers[verdict.queued]
             if turns is not None:
                 queued = queued[np.argsort(turns[verdict.queued], kind="stable")]
@@ -179,9 +186,8 @@ class Mesh(Running):
             refused = ~accepted[speakers]
             _count(self.refusals, speakers[refused], sizes[refused], copies[refused])
             self._carriage.settle(Fate.REFUSED, frames.take(~accepted[senders]))
-        shape = (1, self.num_agents)
         self._coder.commit(pending, accepted.reshape(shape))
-        ended = np.zeros(shape, dtype=np.bool_)
+        ended = nobody
         if self.channel.budget.exceed == "terminate":
             ended = (encoded.present & ~accepted).reshape(shape)
         return Receipt(accepted.reshape(shape), ended, self.left)

@@ -12,15 +12,24 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from pettingzoo.utils import BaseParallelWrapper
 
-from commenv.channel import Budget, Channel, Codec, Identity, Link, Mesh, PerfectLink
+from commenv.channel import (
+    Budget,
+    Channel,
+    Codec,
+    Identity,
+    Link,
+    Mesh,
+    PerfectLink,
+    Receipt,
+)
 from commenv.channel.ledger import Ledger
-from commenv.errors import NotResetError, UnknownNameError
+from commenv.errors import BudgetExceededError, NotResetError, UnknownNameError
 from commenv.multiagent.bill import Bill
 from commenv.multiagent.contract import as_parallel, check_reset, check_step
 from commenv.multiagent.flat import FlatActions, FlatObservations
 from commenv.multiagent.inbox import Inbox
 from commenv.multiagent.message_form import MessageForm
-from commenv.multiagent.outbox import Outbox
+from commenv.multiagent.outbox import Outbox, Said
 from commenv.multiagent.reckoning import Reckoning
 from commenv.multiagent.topology import Topology, links_of
 from commenv.wrappers.metrics import Metrics
@@ -140,7 +149,7 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
                 for agent in agents
             }
         self._mesh = self._open(0)
-        self._begun = self._over = False
+        self._begun = self._over = self._ticked = False
 
     @property
     def agents(self) -> list[str]:
@@ -213,6 +222,7 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
             self._mesh = self._open(secrets.randbits(63) if seed is None else seed)
             self._begun = True
         self._mesh.tick(new_episode=True)
+        self._ticked = False
         self._inbox.clear()
         self._reckoning.begin(self._mesh)
         self._over = False
@@ -244,8 +254,11 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
         open_links = self._open_links(present)
         said = self._outbox.read(parts, live, open_links)
         self._mesh.deafen(~open_links)
-        self._mesh.tick()
-        receipt = self._mesh.send(said.messages, said.leaving)
+        if not self._ticked:  # it has, if a budget raised an error in this step
+            self._mesh.tick()
+            self._ticked = True
+        receipt = self._send(said)
+        self._ticked = False
         self._reckoning.speak(present, said.speaking)
         result = self.env.step({agent: part["action"] for agent, part in parts.items()})
         check_step(self.env, live, result)
@@ -279,6 +292,14 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
             journal=self._journal,
         )
 
+    def _send(self, said: Said) -> Receipt:
+        try:
+            return self._mesh.send(said.messages, said.leaving)
+        except BudgetExceededError as error:
+            if error.sender is not None:
+                error.add_note(f"the sender is agent {self._names[error.sender]!r}")
+            raise
+
     def _action_space(self, agent: str) -> spaces.Dict:
         place = self._place[agent]
         return spaces.Dict(
@@ -298,12 +319,13 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
             }
         )
 
-    def _parts(self, agent: str, action: Any) -> Mapping[str, Any]:
-        """An action as a mapping of action, message and recipient."""
+    def _parts(self, agent: str, action: Any) -> dict[str, Any]:
+        """An action as a dictionary of action, message and recipient."""
         self._check_agent(agent)
         if self._flat is not None:
             return self._flat[agent][0].parts(action)
-        if not isinstance(action, Mapping) or not {"action", "to"} <= action.keys():
+        known = isinstance(action, dict) and "action" in action and "to" in action
+        if not known:
             raise ValueError(
                 f"agent {agent!r} does {action!r}; give a dictionary of 'action', "
                 "'message' and 'to'"
