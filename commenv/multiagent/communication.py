@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -305,7 +306,8 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
         return spaces.Dict(
             {
                 "action": self.env.action_space(agent),
-                "message": self._form.space,
+                # Each agent samples from a generator of its own.
+                "message": copy.deepcopy(self._form.space),
                 "to": spaces.Discrete(self._outbox.num_choices[place]),
             }
         )
