@@ -5,6 +5,7 @@ from commenv.wrappers.finding import find_channel
 from commenv.wrappers.message_channel import MessageChannel, Told
 from commenv.wrappers.metrics import Metrics
 from commenv.wrappers.star import Star
+from commenv.wrappers.vector_channel import VectorMessageChannel
 
 __all__ = [
     "ChannelEnv",
@@ -13,6 +14,7 @@ __all__ = [
     "Star",
     "StepObserver",
     "Told",
+    "VectorMessageChannel",
     "batched_env",
     "find_channel",
 ]
