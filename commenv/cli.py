@@ -15,6 +15,7 @@ from typing import Any
 
 import commenv
 from commenv.cli_channel import channel_of
+from commenv.cli_link import link_of
 from commenv.cli_options import USAGE, make_parser, say
 from commenv.cli_values import value_of
 from commenv.errors import CommenvError
@@ -127,7 +128,9 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _show(options: argparse.Namespace) -> None:
-    print(commenv.load(*options.directories).table())
+    links = [link_of(text) for text in options.link]
+    results = commenv.load(*options.directories)
+    print("\n\n".join([results.table(), *map(results.cost_table, links)]))
 
 
 def _plot(options: argparse.Namespace) -> None:

@@ -7,8 +7,6 @@ import importlib
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-import msgspec
-
 from commenv.channel import (
     QSGD,
     AdditiveNoise,
@@ -34,7 +32,7 @@ from commenv.channel import (
     TopK,
     Uniform,
 )
-from commenv.cli_values import value_of
+from commenv.cli_values import made, settings_of
 from commenv.errors import UnknownNameError
 
 __all__ = ["add_channel_options", "channel_of"]
@@ -98,7 +96,7 @@ def channel_of(options: argparse.Namespace, direction: str) -> Channel:
         for name, _, _ in _options(direction)
     }
     links = [
-        _made(cls, texts[name], f"--{name}")
+        made(cls, texts[name], f"--{name}")
         for name, (cls, _) in LINKS.items()
         if texts[name]
     ]
@@ -149,12 +147,12 @@ def _codec(text: str) -> Codec:
     outer = [field.name for field in fields(wrapper)] if wrapper else []
     mine = [part for part in settings if part.partition("=")[0] in outer]
     rest = [part for part in settings if part not in mine]
-    codec: Codec = _made(_codec_class(inner), ",".join(rest), f"codec {inner}")
+    codec: Codec = made(_codec_class(inner), ",".join(rest), f"codec {inner}")
     if wrapper is None:
         return codec
-    given = _settings(wrapper, ",".join(mine), f"codec {around}")
-    made: Codec = wrapper(codec, **given)
-    return made
+    given = settings_of(wrapper, ",".join(mine), f"codec {around}")
+    wrapped: Codec = wrapper(codec, **given)
+    return wrapped
 
 
 def _codec_class(name: str) -> type[Codec]:
@@ -174,27 +172,3 @@ def _codec_class(name: str) -> type[Codec]:
     if not is_dataclass(found):
         raise ValueError(f"codec {name!r} is no dataclass; results keep its fields")
     return found
-
-
-def _made(cls: type[Any], text: str, what: str) -> Any:
-    """An object of a dataclass from ``value`` or ``name=value,...``."""
-    settings = _settings(cls, text, what)
-    try:
-        return msgspec.convert(settings, cls)
-    except msgspec.ValidationError as error:
-        raise ValueError(f"setting of {what}: {error}") from None
-
-
-def _settings(cls: type[Any], text: str, what: str) -> dict[str, Any]:
-    known = [field.name for field in fields(cls)]
-    settings: dict[str, Any] = {}
-    for part in filter(None, text.split(",")):
-        name, equals, value = part.partition("=")
-        if not equals:
-            if settings or not known:
-                raise ValueError(f"{what}: {part!r} has no name; write name=value")
-            name, value = known[0], part
-        if name not in known:
-            raise UnknownNameError(f"setting of {what}", name, known)
-        settings[name] = value_of(value)
-    return settings

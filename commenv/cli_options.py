@@ -204,6 +204,22 @@ def _add_directories(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("directories", nargs="+", metavar="DIR", help="results folder")
 
 
+def _add_show_options(show: argparse.ArgumentParser) -> None:
+    _add_directories(show)
+    show.add_argument(
+        "--link",
+        action="append",
+        default=[],
+        metavar="LINK",
+        help="also say what the messages cost on a link, in seconds on air and joules: "
+        "lora (Semtech's SX1276), lte (a telephone on 4G), wifi (802.11a that loses "
+        "frames), with settings as in lora,spreading_factor=12; or a table of your "
+        "own, FILE.csv with the columns bytes,seconds,joules (repeat for several; "
+        "python -m pydoc commenv.study.cost.lora lists settings and sources, likewise "
+        "lte, wifi and measured)",
+    )
+
+
 def _add_report_options(report: argparse.ArgumentParser) -> None:
     report.add_argument("directory", metavar="DIR", help="what reproduce wrote to")
     report.add_argument(
@@ -217,7 +233,7 @@ def _add_report_options(report: argparse.ArgumentParser) -> None:
 _COMMANDS: Mapping[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "list": ("list environments, algorithms and schemes", _add_list_options),
     "run": ("run a study, or go on with one", _add_run_options),
-    "show": ("print the numbers of one or more studies", _add_directories),
+    "show": ("print the numbers of one or more studies", _add_show_options),
     "plot": ("draw the curves of one or more studies", _add_plot_options),
     "evaluate": ("play a study's trained policies again", _add_evaluate_options),
     "reproduce": ("run figures of the thesis again", _add_reproduce_options),

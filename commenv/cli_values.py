@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+from dataclasses import fields
 from typing import Any
 
-__all__ = ["value_of"]
+import msgspec
+
+from commenv.errors import UnknownNameError
+
+__all__ = ["made", "settings_of", "value_of"]
 
 _WORDS: dict[str, Any] = {"True": True, "False": False, "None": None}
 
@@ -21,3 +26,37 @@ def value_of(text: str) -> Any:
     if "," in text:
         return [value_of(part) for part in filter(None, text.strip("()").split(","))]
     return text
+
+
+def made(cls: type[Any], text: str, what: str) -> Any:
+    """An object of a dataclass from ``value`` or ``name=value,...``.
+
+    Args:
+        cls: The dataclass.
+        text: Its settings; the first may stand without its name.
+        what: What it is called in errors.
+
+    Raises:
+        ValueError: An unknown setting, or a value that is not allowed.
+    """
+    settings = settings_of(cls, text, what)
+    try:
+        return msgspec.convert(settings, cls)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"setting of {what}: {error}") from None
+
+
+def settings_of(cls: type[Any], text: str, what: str) -> dict[str, Any]:
+    """The settings of a dataclass that a text gives; see :func:`made`."""
+    known = [field.name for field in fields(cls)]
+    settings: dict[str, Any] = {}
+    for part in filter(None, text.split(",")):
+        name, equals, value = part.partition("=")
+        if not equals:
+            if settings or not known:
+                raise ValueError(f"{what}: {part!r} has no name; write name=value")
+            name, value = known[0], part
+        if name not in known:
+            raise UnknownNameError(f"setting of {what}", name, known)
+        settings[name] = value_of(value)
+    return settings

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from commenv.channel.frames import HEADER_SIZE
+from commenv.channel.sizes import SizeCounts, Sizes
 
 __all__ = ["Entry", "Fate", "Ledger", "Unit"]
 
@@ -65,6 +66,7 @@ class Ledger:
         self._fates = np.zeros((len(Fate), len(Unit), links), dtype=np.int64)
         self._penalty = np.zeros(links)
         self._acknowledged = np.zeros(links, dtype=np.int64)
+        self._sizes = Sizes(shape)
         self.journal: list[Entry] | None = [] if journal else None
 
     def attempt(self, links: NDArray[np.intp], payload: NDArray[np.int64]) -> None:
@@ -74,6 +76,7 @@ class Ledger:
     def send(self, links: NDArray[np.intp], payload: NDArray[np.int64]) -> None:
         """Enters messages that leave their senders, at most one for each link."""
         _add(self._sent, links, payload)
+        self._sizes.add(links, payload)
 
     def settle(
         self,
@@ -122,6 +125,11 @@ class Ledger:
         That is attempted less refused; a queued message counts once it leaves.
         """
         return self._sent[unit].reshape(self.shape).copy()
+
+    @property
+    def sizes(self) -> SizeCounts:
+        """How many messages of each size were sent, trial by trial."""
+        return self._sizes.counts()
 
     @property
     def acknowledgements(self) -> NDArray[np.int64]:

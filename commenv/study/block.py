@@ -22,6 +22,7 @@ from commenv.learning import (
 from commenv.learning.evaluation import Evaluator
 from commenv.study.frame import COLUMNS
 from commenv.study.policies import Memory, check_memory
+from commenv.study.sizes import SentSizes
 from commenv.study.spec import Cell, Study
 from commenv.wrappers import ChannelEnv
 
@@ -66,6 +67,7 @@ def run_block(
     report: Callable[[int], None] = lambda count: None,
     trace: Trace | None = None,
     keep: Callable[[Memory], None] = lambda memory: None,
+    count: Callable[[pa.Table], None] = lambda sizes: None,
 ) -> pa.Table:
     """Runs some trials of a cell together.
 
@@ -77,17 +79,21 @@ def run_block(
         trace: Told of every step and message, if given.
         keep: Called at the end with the learner's memory, of each trial as it was when
             the trial stopped.
+        count: Called at the end with the histogram of what was sent, of each trial
+            until it stopped: a table of :data:`commenv.study.sizes.SIZE_COLUMNS`.
 
     Returns:
         A table of :data:`commenv.study.frame.COLUMNS`, ordered by trial and episode.
     """
     env, rounds, evaluator = _set_up(study, cell, trials, trace)
+    sent = SentSizes(env, cell.label, list(trials))
     try:
-        series, learned = _play(study, rounds, env, report, trace)
+        series, learned = _play(study, rounds, env, report, trace, sent)
     finally:
         env.close()
         evaluator.close()
     keep(learned.memory)
+    count(sent.table())
     return _table(study, cell, trials, series)
 
 
@@ -97,6 +103,7 @@ def _play(
     env: ChannelEnv,
     report: Callable[[int], None],
     trace: Trace | None,
+    sent: SentSizes,
 ) -> tuple[_Series, _Learned]:
     """Plays all rounds; what was measured in them, and what was learned."""
     series, learned = _Series(study, env.shape[0]), _Learned(rounds.learner)
@@ -110,6 +117,7 @@ def _play(
         due = (episode + 1) % study.evaluate_every == 0
         stopped = running & ~series.running
         learned.keep(stopped)
+        sent.keep(stopped)
         if due or stopped.any():
             which = running if due else stopped
             series.evaluate(which, rounds.learner.evaluate(episode))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from commenv.study.comparison import Comparison
+    from commenv.study.cost import LinkProfile
 
 __all__ = ["Results", "load"]
 
@@ -24,6 +25,12 @@ _logger = logging.getLogger("commenv")
 class Results:
     """What a study measured.
 
+    Args:
+        frame: As the attribute.
+        optimum: As the attribute.
+        sizes: What gives the histogram of the messages' sizes, a frame of
+            :data:`commenv.study.sizes.SIZE_COLUMNS`, when :meth:`cost` needs it.
+
     Attributes:
         frame: One row per episode and trial; the columns and their units are
             :data:`commenv.study.frame.COLUMNS`.
@@ -32,10 +39,14 @@ class Results:
     """
 
     def __init__(
-        self, frame: pd.DataFrame, optimum: Mapping[str, float | None]
+        self,
+        frame: pd.DataFrame,
+        optimum: Mapping[str, float | None],
+        sizes: Callable[[], pd.DataFrame] | None = None,
     ) -> None:
         self.frame = frame
         self.optimum = dict(optimum)
+        self._sizes = sizes
 
     def __repr__(self) -> str:
         labels = ", ".join(repr(str(label)) for label in self.frame["label"].unique())
@@ -104,6 +115,50 @@ class Results:
 
         return compare(self.frame, a, b, at, y)
 
+    def cost(self, link: str | LinkProfile, *, per_trial: bool = False) -> pd.DataFrame:
+        """What all messages cost on a link: seconds on air and joules.
+
+        Args:
+            link: ``"lora"``, ``"lte"``, ``"wifi"``, the path of a ``.csv`` file (see
+                :mod:`commenv.study.cost.measured`), or a profile with settings of your
+                own, such as ``commenv.study.cost.LoRa(spreading_factor=12)``.
+            per_trial: A row for every trial, instead of means over them.
+
+        Returns:
+            One row for each label and direction (``"uplink"``, ``"downlink"``,
+            ``"acknowledgement"`` and ``"total"``): ``messages``, ``bytes`` (payload
+            and headers), ``seconds`` on air, ``sender_joules``, ``receiver_joules``
+            and ``joules``, their sum. They are totals of a trial, of all its agents
+            together: the mean over trials, and beside it the 95 % interval of
+            :func:`~commenv.study.statistics.mean_interval` as ``seconds_low``,
+            ``seconds_high`` and so on, NaN for a single trial. With ``per_trial``
+            there is a column ``trial`` and no interval.
+
+        Raises:
+            UnknownNameError: No such link.
+            ValueError: A table of a link that cannot be read.
+            ResultsError: The study was stored without the sizes of its messages, or
+                has a message of a size that the link's table does not cover.
+        """
+        from commenv.study.cost import account, link_profile, summary
+
+        profile = link_profile(link)
+        if self._sizes is None:
+            raise ResultsError(
+                "these results came without the sizes of their messages; take those "
+                "that run or load returned"
+            )
+        trials = self.frame[["label", "trial"]].drop_duplicates()
+        costs = account(self._sizes(), trials, profile)
+        return costs if per_trial else summary(costs)
+
+    def cost_table(self, link: str | LinkProfile) -> str:
+        """The means of :meth:`cost` as a plain-text table, with the link's sources."""
+        from commenv.study.cost import link_profile, render
+
+        profile = link_profile(link)
+        return render(self.cost(profile), profile)
+
 
 def load(*directories: str | Path) -> Results:
     """Reads the results of one study, or of several together.
@@ -131,6 +186,7 @@ def load(*directories: str | Path) -> Results:
     counts = pd.Series([label for one in found for label in one.optimum]).value_counts()
     frames: list[pd.DataFrame] = []
     optimum: dict[str, float | None] = {}
+    names: list[dict[Any, str]] = []
     for directory, one in zip(directories, found, strict=True):
         new: dict[Any, str] = {
             label: label if counts[label] == 1 else f"{label}, {directory}"
@@ -138,7 +194,16 @@ def load(*directories: str | Path) -> Results:
         }
         frames.append(one.frame.assign(label=one.frame["label"].map(new)))
         optimum |= {new[label]: value for label, value in one.optimum.items()}
-    return Results(pd.concat(frames, ignore_index=True), optimum)
+        names.append(new)
+
+    def sizes() -> pd.DataFrame:
+        parts = []
+        for directory, new in zip(directories, names, strict=True):
+            part = Store(directory).sizes()
+            parts.append(part.assign(label=part["label"].map(new)))
+        return pd.concat(parts, ignore_index=True)
+
+    return Results(pd.concat(frames, ignore_index=True), optimum, sizes)
 
 
 def _read(directory: str | Path) -> Results:

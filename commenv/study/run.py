@@ -35,6 +35,13 @@ class _Block(NamedTuple):
     trials: tuple[int, ...]
 
 
+class _Measured(NamedTuple):
+    """What a block measured: its table, and the histogram of its messages' sizes."""
+
+    table: pa.Table
+    sizes: pa.Table
+
+
 def run(
     environments: str | Sequence[str],
     algorithms: str | Algorithm | Sequence[str | Algorithm] = "dql",
@@ -147,12 +154,16 @@ def execute(
     with Progress(
         total, unit="trial-episodes", enabled=progress, done=total - left
     ) as bar:
-        tables = list(_tables(study, store, blocks, workers, bar.advance))
+        measured = list(_tables(study, store, blocks, workers, bar.advance))
     if store is not None:
-        return Results(store.frame(), optima)
+        return Results(store.frame(), optima, store.sizes)
     import pyarrow as pa
 
-    return Results(pa.concat_tables(tables).to_pandas(), optima)
+    tables, sizes = (
+        pa.concat_tables(part).to_pandas()
+        for part in zip(*filter(None, measured), strict=True)
+    )
+    return Results(tables, optima, lambda: sizes)
 
 
 def _block_size(study: Study, workers: int) -> int:
@@ -190,8 +201,8 @@ def _tables(
     blocks: Sequence[_Block],
     workers: int,
     report: Callable[[int], None],
-) -> Iterator[pa.Table | None]:
-    """Each block's table, or None where it went to the store."""
+) -> Iterator[_Measured | None]:
+    """What each block measured, or None where it went to the store."""
     jobs = [(study, store, block) for block in blocks]
     if workers == 1 or len(blocks) <= 1:
         return (_run(*job, report) for job in jobs)
@@ -200,16 +211,23 @@ def _tables(
 
 def _run(
     study: Study, store: Store | None, block: _Block, report: Callable[[int], None]
-) -> pa.Table | None:
+) -> _Measured | None:
     cell = study.cells[block.cell]
     trials = list(block.trials)
     trace, learned = None, Memory()
+    sizes: list[pa.Table] = []
     if study.trace and store is not None:
         folder = store.trace_folder(block.cell, cell.label, block.trials)
         trace = Trace(folder, trials, study.num_agents)
     try:
         table = run_block(
-            study, cell, trials, report=report, trace=trace, keep=learned.update
+            study,
+            cell,
+            trials,
+            report=report,
+            trace=trace,
+            keep=learned.update,
+            count=sizes.append,
         )
         if trace is not None:
             trace.finish()
@@ -218,7 +236,8 @@ def _run(
             trace.abandon()
         raise
     if store is None:
-        return table
+        return _Measured(table, *sizes)
     store.write_policies(block.cell, cell.label, trials, learned)
+    store.write_sizes(block.cell, cell.label, trials, *sizes)
     store.write_block(block.cell, cell.label, table)  # last: it says that all is there
     return None

@@ -3,6 +3,7 @@
     DIR/manifest.json                          what the study is, and what ran it
     DIR/blocks/00-dql/trials-00000-00024.parquet   one row per episode and trial
     DIR/policies/00-dql/trials-00000-00024.safetensors   what their learners learned
+    DIR/sizes/00-dql/trials-00000-00024.parquet    how large their messages were
     DIR/trace/...                              with --trace: every step and message
 
 A file is either whole or not there, so a study that was stopped at any moment goes on
@@ -31,6 +32,7 @@ from commenv.errors import MissingExtraError, ResultsError
 from commenv.study.files import write_atomically
 from commenv.study.frame import COLUMNS, NAMES, validate
 from commenv.study.policies import Memory, packed
+from commenv.study.sizes import SIZE_COLUMNS, check_sizes
 from commenv.study.spec import Study
 
 if TYPE_CHECKING:
@@ -161,14 +163,29 @@ class Store:
         Raises:
             ResultsError: The folder cannot be written to.
         """
-        import pyarrow.parquet as pq
-
         trials = table.column("trial").to_numpy()
         folder = self.directory / "blocks" / _cell_name(cell, label)
         path = folder / f"{_block_name(trials.min(), trials.max())}.parquet"
-        buffer = io.BytesIO()
-        pq.write_table(table, buffer, compression="zstd")
-        return self._write(path, buffer.getvalue())
+        return self._write(path, _parquet(table))
+
+    def write_sizes(
+        self, cell: int, label: str, trials: Sequence[int], table: pa.Table
+    ) -> Path:
+        """Keeps how large a block's messages were; call it before :meth:`write_block`.
+
+        Args:
+            cell: The cell's place in the study.
+            label: Its label.
+            trials: The block's trials, which are consecutive.
+            table: The histogram, with the columns of
+                :data:`commenv.study.sizes.SIZE_COLUMNS`.
+
+        Raises:
+            ResultsError: The folder cannot be written to.
+        """
+        folder = self.directory / "sizes" / _cell_name(cell, label)
+        name = f"{_block_name(trials[0], trials[-1])}.parquet"
+        return self._write(folder / name, _parquet(table))
 
     def write_policies(
         self, cell: int, label: str, trials: Sequence[int], memory: Memory
@@ -221,13 +238,62 @@ class Store:
                 joined = pd.concat(blocks, ignore_index=True).drop_duplicates(key)
                 parts.append(joined.sort_values(key, kind="stable"))
         if not parts:
-            raise ResultsError(
-                f"{self.directory} holds no finished block yet; run the study again "
-                "to go on with it"
-            )
+            raise self._empty()
         frame = pd.concat(parts, ignore_index=True)
         validate(frame)
         return frame
+
+    def sizes(self) -> pd.DataFrame:
+        """How large the messages of all trials that are there were.
+
+        Returns:
+            A frame of :data:`commenv.study.sizes.SIZE_COLUMNS`, each trial once.
+
+        Raises:
+            ResultsError: No block is there yet, a block was stored without its sizes,
+                or one is damaged.
+        """
+        import pandas as pd
+
+        parts = []
+        for cell in range(len(self.manifest().study["cells"])):
+            known: set[int] = set()
+            for path in self._blocks(cell):
+                trials = set(self._check_block(path)) - known
+                part = self._read_sizes(path) if trials else None
+                if part is not None:
+                    parts.append(part[part["trial"].isin(trials)])
+                known |= trials
+        if not parts:
+            raise self._empty()
+        return pd.concat(parts, ignore_index=True)
+
+    def _read_sizes(self, block: Path) -> pd.DataFrame:
+        """The histogram beside a block."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        path = self.directory / "sizes" / block.parent.name / block.name
+        try:
+            table = pq.read_table(path, columns=list(SIZE_COLUMNS)).to_pandas()
+            check_sizes(table)
+        except FileNotFoundError:
+            raise ResultsError(
+                f"{block} was stored without the sizes of its messages, so no link can "
+                "be applied to them; delete it (and others like it) and run the study "
+                "again: equal settings give equal numbers, then with the sizes"
+            ) from None
+        except ResultsError as error:
+            raise _damaged(path, error, block) from None
+        except (pa.ArrowException, OSError, UnicodeError) as error:
+            raise _damaged(path, error, block) from None
+        return table
+
+    def _empty(self) -> ResultsError:
+        return ResultsError(
+            f"{self.directory} holds no finished block yet; run the study again "
+            "to go on with it"
+        )
 
     def _write(self, path: Path, data: bytes) -> Path:
         try:
@@ -273,19 +339,20 @@ class Store:
         """Removes what a killed run left half done; fails where nothing may change."""
         with tempfile.TemporaryFile(dir=self.directory):
             pass
-        halves = ("blocks/*/.trials-*", "policies/*/.trials-*")
+        halves = (f"{kind}/*/.trials-*" for kind in ("blocks", "policies", "sizes"))
         for pattern in (f".{self.manifest_path.name}.*", *halves):
             for path in self.directory.glob(pattern):
                 path.unlink(missing_ok=True)
-        for policies in self.directory.glob("policies/*/trials-*"):
-            if not self._block_beside(policies).exists():
-                policies.unlink(missing_ok=True)
+        for kind in ("policies", "sizes"):
+            for path in self.directory.glob(f"{kind}/*/trials-*"):
+                if not self._block_beside(path).exists():
+                    path.unlink(missing_ok=True)
         for trace in self.directory.glob("trace/*/*"):
             if not self._block_beside(trace).exists():
                 shutil.rmtree(trace, ignore_errors=True)
 
     def _block_beside(self, path: Path) -> Path:
-        """The block whose trace or policies are at a path."""
+        """The block whose trace, policies or sizes are at a path."""
         return self.directory / "blocks" / path.parent.name / f"{path.stem}.parquet"
 
     def _unusable(self, error: OSError) -> ResultsError:
@@ -339,10 +406,20 @@ def _check_same(directory: Path, old: dict[str, Any], new: dict[str, Any]) -> No
         )
 
 
-def _damaged(path: Path, error: Exception) -> ResultsError:
+def _damaged(path: Path, error: Exception, beside: Path | None = None) -> ResultsError:
+    those = "it" if beside is None else f"it and {beside}"
     return ResultsError(
-        f"{path} is damaged ({error}); delete it and run the study again"
+        f"{path} is damaged ({error}); delete {those} and run the study again"
     )
+
+
+def _parquet(table: pa.Table) -> bytes:
+    """A table as the content of a Parquet file."""
+    import pyarrow.parquet as pq
+
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd")
+    return buffer.getvalue()
 
 
 def _cell_name(cell: int, label: str) -> str:
