@@ -16,6 +16,7 @@ import pytest
 
 import commenv
 from commenv.cli import main
+from commenv.study.cost import PROFILES, LoRa
 
 pytest.importorskip("pandas")
 pytest.importorskip("pyarrow")
@@ -141,6 +142,55 @@ def test_show_and_plot(capsys, study):
     code, out, _ = call(capsys, "plot", study, *arguments, "--out", wanted)
     assert (code, out) == (0, f"picture: {wanted}\n")
     assert call(capsys, "show", study)[0] == 0  # the picture does no harm
+
+
+def test_links_say_what_messages_cost_below_the_table(capsys, study):
+    results = commenv.load(study)
+    table = study.parent / "mine.csv"
+    table.write_text("# my bench\nbytes,seconds,joules\n16,1,2\n9999,2,3\n")
+    links = ("lora,spreading_factor=9,crc=False", "wifi", str(table))
+    options = [word for link in links for word in ("--link", link)]
+    code, out, err = call(capsys, "show", study, *options)
+    assert (code, err) == (0, "")
+    profiles = (LoRa(spreading_factor=9, crc=False), "wifi", str(table))
+    expected = [results.table(), *(results.cost_table(one) for one in profiles)]
+    assert out == "\n\n".join(expected) + "\n"
+    assert "link mine.csv: my bench." in out
+
+
+def test_the_help_of_show_lists_the_links(capsys):
+    _, out, _ = call(capsys, "show", "--help")
+    assert all(f"{name} (" in out for name in PROFILES)
+    assert "FILE.csv" in out
+
+
+@pytest.mark.parametrize(
+    ("link", "words"),
+    [
+        ("lroa", "unknown link 'lroa'; did you mean 'lora'"),
+        ("lroa,spreading_factor=9", "did you mean 'lora'"),
+        ("lora,spreading=9", "unknown setting of link lora 'spreading'.*'spreading_f"),
+        ("lora,spreading_factor=13", "is 13; give a whole number from 7 to 12"),
+        ("lora,spreading_factor=high", "setting of link lora"),
+        ("missing.csv", "'missing.csv' is no file"),
+    ],
+)
+def test_a_link_that_cannot_be_is_refused(capsys, study, link, words):
+    refused(call(capsys, "show", study, "--link", link), 2, words)
+
+
+def test_a_study_of_before_has_no_costs_and_says_how_to_get_them(capsys, study):
+    shutil.rmtree(study / "sizes")
+    assert call(capsys, "show", study)[0] == 0
+    outcome = call(capsys, "show", study, "--link", "lora")
+    refused(outcome, 1, "without the sizes of its messages", "run the study again")
+    table = study.parent / "small.csv"
+    table.write_text("bytes,seconds,joules\n16,1,2\n")
+    for block in study.glob("blocks/*/*"):
+        block.unlink()
+    run(capsys, *GRID, "--out", study)
+    outcome = call(capsys, "show", study, "--link", table)
+    refused(outcome, 1, "small.csv knows messages of 16 to 16 bytes", "add a row")
 
 
 def test_several_studies_are_shown_together(capsys, study, finished):

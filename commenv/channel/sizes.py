@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 __all__ = ["SizeCounts", "Sizes"]
 
-_MOST_MESSAGES = 2**16
+_MOST_MESSAGES = 2**18
 _MOST_ENTRIES = 2**10
 
 
@@ -69,12 +69,11 @@ class Sizes:
         trials, agents = self._shape
         links = np.concatenate([links for links, _ in self._aside])
         payload = np.concatenate([payload for _, payload in self._aside])
-        new = payload.astype(np.int64) * trials + links // agents
+        key = payload.astype(np.int64) * trials + links // agents
+        new, count = np.unique(key, return_counts=True)
         keys, where = np.unique(np.concatenate([self._keys, new]), return_inverse=True)
         counts = np.zeros(len(keys), dtype=np.int64)
         counts[where[: len(self._keys)]] = self._counts
-        self._counts = counts + np.bincount(
-            where[len(self._keys) :], minlength=len(keys)
-        )
-        self._keys = keys
+        counts[where[len(self._keys) :]] += count
+        self._keys, self._counts = keys, counts
         self._aside, self._num_aside = [], 0

@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import shutil
 
+import numpy as np
 import pytest
 
 import commenv
-from commenv.errors import ResultsError
+from commenv.errors import ResultsError, UnknownNameError
+from commenv.study import Results
+from commenv.study.cost import LoRa
 
 pd = pytest.importorskip("pandas")
 pytest.importorskip("pyarrow")
@@ -112,3 +115,57 @@ def test_two_labels_are_compared_trial_by_trial():
     team = results.compare("dql", "ebcdql", at={"team_steps": 5_000}, y="reward")
     alone = results.compare("dql", "ebcdql", at={"env_steps": 1_000}, y="reward")
     assert team.estimate == alone.estimate
+
+
+def test_costs_are_the_same_from_a_folder_and_from_memory(folders):
+    loaded, ran = commenv.load(folders / "a"), small(None)
+    for link in ("lora", "lte", "wifi"):
+        pd.testing.assert_frame_equal(
+            loaded.cost(link), ran.cost(link), check_exact=True
+        )
+        assert loaded.cost_table(link) == ran.cost_table(link)
+
+
+def test_costs_are_of_all_agents_and_episodes(folders):
+    costs = commenv.load(folders / "a").cost(LoRa(spreading_factor=9), per_trial=True)
+    assert costs["trial"].tolist() == [0] * 4 + [1] * 4
+    down = costs[costs["direction"] == "downlink"]
+    assert (down["messages"] == 2 * 3).all()
+    air = LoRa(spreading_factor=9).cost(np.array([25 * 5 * 8 + 16]), "downlink")
+    assert down["seconds"].to_numpy() == pytest.approx(6 * air.seconds[0])
+    rows = commenv.load(folders / "a").frame
+    sent = (rows["size"] + rows["header_size"]) * 2
+    up = costs.loc[costs["direction"] == "uplink", "bytes"]
+    assert up.tolist() == sent.groupby(rows["trial"]).sum().round().tolist()
+
+
+def test_costs_of_several_studies_keep_them_apart(folders):
+    a, b, c = (folders / name for name in "abc")
+    costs = commenv.load(a, b, c).cost("wifi")
+    expected = [f"dql, {a}", f"dql, {b}", "dql, SimpleGrid-v0", "dql, FrozenLake-v1"]
+    assert list(costs["label"].unique()) == expected
+    alone = commenv.load(b).cost("wifi").drop(columns="label")
+    together = costs[costs["label"] == f"dql, {b}"].drop(columns="label")
+    pd.testing.assert_frame_equal(together.reset_index(drop=True), alone)
+
+
+def test_results_of_before_load_but_have_no_costs(folders, tmp_path):
+    old = shutil.copytree(folders / "a", tmp_path / "old")
+    shutil.rmtree(old / "sizes")
+    loaded = commenv.load(old)
+    assert loaded.table() == commenv.load(folders / "a").table()
+    with pytest.raises(ResultsError, match="was stored without the sizes"):
+        loaded.cost("lora")
+    with pytest.raises(ResultsError, match="came without the sizes"):
+        Results(loaded.frame, loaded.optimum).cost("lora")
+    for block in old.glob("blocks/*/*"):
+        block.unlink()
+    small(old)  # the cure that the message names
+    pd.testing.assert_frame_equal(
+        commenv.load(old).cost("lora"), commenv.load(folders / "a").cost("lora")
+    )
+
+
+def test_an_unknown_link_is_refused_with_the_nearest(folders):
+    with pytest.raises(UnknownNameError, match="did you mean 'lora'"):
+        commenv.load(folders / "a").cost("lorra")

@@ -214,7 +214,7 @@ def test_workers_share_the_trials_unless_told_otherwise(tmp_path):
     study(out=tmp_path / "a", workers=3, num_episodes=1)
     study(out=tmp_path / "b", num_episodes=1)
     names = [
-        sorted(path.stem for path in (tmp_path / one).rglob("*.parquet"))
+        sorted(path.stem for path in (tmp_path / one).glob("blocks/*/*"))
         for one in ("a", "b")
     ]
     assert names == [
@@ -368,6 +368,8 @@ def test_killed_five_times_and_continued_it_ends_like_an_unkilled_one(
     found = commenv.load(out)
     same_bits(found.frame, expected.frame)
     assert found.optimum == expected.optimum
+    both = (one.cost("lora", per_trial=True) for one in (found, expected))
+    pd.testing.assert_frame_equal(*both, check_exact=True)
     for block in out.glob("blocks/*/*"):
         policies = out / "policies" / block.parent.name / f"{block.stem}.safetensors"
         assert policies.exists()

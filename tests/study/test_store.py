@@ -30,7 +30,9 @@ def fill(directory, *blocks):
     store = Store(directory)
     store.begin(STUDY, OPTIMA)
     for trials in blocks:
-        table = run_block(STUDY, STUDY.cells[0], list(trials))
+        sizes = []
+        table = run_block(STUDY, STUDY.cells[0], list(trials), count=sizes.append)
+        store.write_sizes(0, "dql", list(trials), sizes[0])
         store.write_block(0, "dql", table)
     return store
 
@@ -59,6 +61,10 @@ def test_the_layout_is_the_documented_one(full):
         "blocks/00-dql/trials-00000-00002.parquet",
         "blocks/00-dql/trials-00003-00003.parquet",
         "manifest.json",
+        "sizes",
+        "sizes/00-dql",
+        "sizes/00-dql/trials-00000-00002.parquet",
+        "sizes/00-dql/trials-00003-00003.parquet",
     ]
 
 
@@ -93,8 +99,41 @@ def test_finished_trials_and_their_frame(full):
 
 def test_blocks_that_overlap_count_once(tmp_path):
     store = fill(tmp_path / "s", [0, 1, 2], [1], [2, 3], range(4))
-    expected = run_block(STUDY, STUDY.cells[0], range(4)).to_pandas()
-    pd.testing.assert_frame_equal(store.frame(), expected, check_exact=True)
+    sizes = []
+    expected = run_block(STUDY, STUDY.cells[0], range(4), count=sizes.append)
+    found = store.frame(), store.sizes()
+    pd.testing.assert_frame_equal(found[0], expected.to_pandas(), check_exact=True)
+    frames = (found[1], sizes[0].to_pandas())
+    key = ["trial", "direction", "payload"]
+    one, other = (frame.sort_values(key, ignore_index=True) for frame in frames)
+    pd.testing.assert_frame_equal(one, other)
+
+
+def test_a_block_without_its_sizes_is_named_with_the_cure(copy):
+    (copy.directory / "sizes/00-dql/trials-00003-00003.parquet").unlink()
+    assert len(copy.frame()) == 12
+    words = (
+        r"blocks.00-dql.trials-00003-00003.parquet was stored without the sizes of its "
+        r"messages.* delete it .* and run the study again"
+    )
+    with pytest.raises(ResultsError, match=words):
+        copy.sizes()
+
+
+def test_sizes_that_are_damaged_are_named_with_their_block(copy):
+    path = copy.directory / "sizes/00-dql/trials-00000-00002.parquet"
+    other = copy.directory / "blocks/00-dql/trials-00000-00002.parquet"
+    good = pd.read_parquet(path)
+    path.write_bytes(path.read_bytes()[:100])
+    for change in (None, {"payload": -1}, {"direction": "sideways"}, {"trial": 0.5}):
+        if change is not None:
+            good.assign(**change).to_parquet(path)
+        with pytest.raises(ResultsError, match="is damaged") as seen:
+            copy.sizes()
+        assert f"delete it and {other} and run" in str(seen.value)
+    path.write_bytes(other.read_bytes())
+    with pytest.raises(ResultsError, match="is damaged"):
+        copy.sizes()
 
 
 @pytest.mark.parametrize(
@@ -161,6 +200,9 @@ def test_what_a_kill_leaves_behind_is_removed(tmp_path):
     store = fill(tmp_path, [0])
     blocks, trace = tmp_path / "blocks" / "00-dql", tmp_path / "trace" / "00-dql"
     (blocks / ".trials-00001-00003.parquet.q1").write_text("half")
+    sizes = tmp_path / "sizes" / "00-dql"
+    (sizes / ".trials-00001-00003.parquet.q1").write_text("half")
+    (sizes / "trials-00001-00003.parquet").write_text("its block was not written")
     for name in (".draft.z8", "trials-00000-00000", "trials-00001-00003"):
         (trace / name).mkdir(parents=True)
         (trace / name / "steps-0000.parquet").touch()
@@ -172,6 +214,9 @@ def test_what_a_kill_leaves_behind_is_removed(tmp_path):
         "blocks/00-dql",
         "blocks/00-dql/trials-00000-00000.parquet",
         "manifest.json",
+        "sizes",
+        "sizes/00-dql",
+        "sizes/00-dql/trials-00000-00000.parquet",
         "trace",
         "trace/00-dql",
         "trace/00-dql/trials-00000-00000",  # its block is there, so it is whole
