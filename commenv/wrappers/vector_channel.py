@@ -57,6 +57,13 @@ class VectorMessageChannel(VectorWrapper[Any, Any, Any, Any, Any]):
         [[{'hello': 1}], [], [{'hello': 3}]]
     """
 
+    _reward: NDArray[np.float64]
+    _return: NDArray[np.float64]
+    _length: NDArray[np.int64]
+    _discount: NDArray[np.float64]
+    _charged: NDArray[np.float64]
+    _over: NDArray[np.bool_]
+
     def __init__(
         self,
         env: VectorEnv[Any, Any, Any],
@@ -83,6 +90,7 @@ class VectorMessageChannel(VectorWrapper[Any, Any, Any, Any, Any]):
         self._resets_itself = AutoresetMode(mode) == AutoresetMode.NEXT_STEP
         self._gamma = gamma
         self.star = Star([0], env.num_envs, uplink, downlink)
+        self._clear()
 
     def reset(
         self, *, seed: Any = None, options: dict[str, Any] | None = None
@@ -153,9 +161,10 @@ class VectorMessageChannel(VectorWrapper[Any, Any, Any, Any, Any]):
             BudgetExceededError: Under ``exceed="raise"``; nothing is sent then.
         """
         self._check_reset()
-        if not isinstance(payloads, Messages):
-            payloads = FreeForm(list(payloads), (1, self.num_envs))
-        return _told(self.star.send(payloads))
+        if isinstance(payloads, Messages):
+            return _told(self.star.send(payloads))
+        free = FreeForm(list(payloads), (1, self.num_envs))
+        return _told(self.star.send(free))
 
     def receive(self) -> Received | list[list[Any]]:
         """The learner's side: what arrived since the last call.
@@ -213,17 +222,22 @@ class VectorMessageChannel(VectorWrapper[Any, Any, Any, Any, Any]):
         """Begins episodes of some sub-environments, and with them the next tick."""
         if self.star.episode < 0:
             together = True
-            self._reward = np.zeros(self.num_envs)
-            self._return = np.zeros(self.num_envs)
-            self._charged = np.zeros(self.num_envs)
-            self._length = np.zeros(self.num_envs, dtype=np.int64)
-            self._discount = np.ones(self.num_envs)
-            self._over = np.zeros(self.num_envs, dtype=np.bool_)
+            self._clear()
         self.star.begin_episode(None if together else which[None])
-        for sums in (self._reward, self._return, self._length, self._charged):
-            sums[which] = 0
+        sums: list[NDArray[Any]] = [self._reward, self._return, self._length]
+        for one in [*sums, self._charged]:
+            one[which] = 0
         self._discount[which] = 1
         self._over = self._over & ~which
+
+    def _clear(self) -> None:
+        count = self.num_envs
+        self._reward = np.zeros(count)
+        self._return = np.zeros(count)
+        self._length = np.zeros(count, dtype=np.int64)
+        self._discount = np.ones(count)
+        self._charged = np.zeros(count)
+        self._over = np.zeros(count, dtype=np.bool_)
 
     def _informed(
         self,
