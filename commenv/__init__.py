@@ -6,7 +6,7 @@ Importing it registers the environments with Gymnasium. ``run``, ``load`` and
 
 import sys
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from commenv.channel import (
     BernoulliLoss,
@@ -19,7 +19,7 @@ from commenv.channel import (
 )
 from commenv.draws import Draws
 from commenv.envs import TabularMDP
-from commenv.registration import register_envs
+from commenv.registration import register_envs, register_parallel_envs
 from commenv.study import Results, load, load_policy, run
 from commenv.wrappers import ChannelEnv, Metrics, batched_env, find_channel
 
@@ -43,11 +43,26 @@ __all__ = [
     "find_channel",
     "load",
     "load_policy",
+    "parallel_env",
     "register_envs",
     "run",
 ]
 
 register_envs()
+if "pettingzoo" in sys.modules:
+    register_parallel_envs()
+
+if TYPE_CHECKING:
+    from commenv.multiagent import parallel_env
+else:
+
+    def __getattr__(name: str) -> Any:
+        """``parallel_env``, and with it PettingZoo, only when it is asked for."""
+        if name == "parallel_env":
+            from commenv.multiagent import parallel_env
+
+            return parallel_env
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 class _Room(ModuleType):

@@ -1,0 +1,20 @@
+"""PettingZoo environments with a message channel.
+
+Importing it, or using :func:`commenv.parallel_env`, registers commenv's ids with
+PettingZoo: ``pettingzoo.make("parallel", "commenv/simple_grid-v0")`` and so on. Where
+PettingZoo was imported before commenv, ``import commenv`` has already done so.
+"""
+
+from commenv.multiagent.adapter import BatchedFromParallel, batched_from_parallel
+from commenv.multiagent.instances import ParallelInstances
+from commenv.multiagent.making import parallel_env
+from commenv.registration import register_parallel_envs
+
+__all__ = [
+    "BatchedFromParallel",
+    "ParallelInstances",
+    "batched_from_parallel",
+    "parallel_env",
+]
+
+register_parallel_envs()
