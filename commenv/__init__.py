@@ -64,6 +64,9 @@ else:
             return parallel_env
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})
+
 
 class _Room(ModuleType):
     """The package ``commenv.channel``, which can also be called."""

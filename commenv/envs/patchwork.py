@@ -98,12 +98,19 @@ class Patchwork(BatchedEnv):
         return self._observations.copy()
 
     def step(self, actions: NDArray[Any], active: NDArray[np.bool_]) -> BatchedStep:
-        """Moves the active instances by one step; see :meth:`BatchedEnv.step`."""
+        """Moves the active instances by one step; see :meth:`BatchedEnv.step`.
+
+        Raises:
+            ValueError: Also of a piece, named by its rows; those before it have moved.
+        """
         rewards = np.zeros(self.num_envs)
         terminated = np.zeros(self.num_envs, dtype=np.bool_)
         truncated = np.zeros(self.num_envs, dtype=np.bool_)
         for rows, batch in self._pieces:
-            step = batch.step(_stacked(actions[rows]), active[rows])
+            try:
+                step = batch.step(_stacked(actions[rows]), active[rows])
+            except ValueError as error:
+                raise ValueError(f"in rows {rows.tolist()}: {error}") from error
             self._place(rows, step.observations)
             rewards[rows] = step.rewards
             terminated[rows] = step.terminated

@@ -16,6 +16,7 @@ from commenv.envs.batched import BatchedEnv
 from commenv.envs.cart_pole import CartPoleBatch
 from commenv.envs.drawing import draw_pixels, draw_text
 from commenv.envs.making import creator_of, find_spec
+from commenv.envs.mujoco import MujocoBatch
 from commenv.envs.scalar import TabularEnv
 from commenv.errors import MissingExtraError
 from commenv.registration import batched_entry_point
@@ -24,6 +25,7 @@ __all__ = ["Painter", "scalar_mode", "shown_modes", "tiled"]
 
 _BACKGROUND, _BORDER = 255, (120, 116, 108)
 _BORDER_WIDTH = 2  # pixels
+_OF_THE_BATCH = ("num_threads",)  # no argument of a single instance
 
 
 def shown_modes(env_id: str) -> tuple[list[str], float]:
@@ -33,11 +35,8 @@ def shown_modes(env_id: str) -> tuple[list[str], float]:
         Some of ``"human"``, ``"ansi"`` and ``"rgb_array"``, and pictures per second.
     """
     spec = find_spec(env_id)
-    entry_point = batched_entry_point(spec.id)
     metadata = getattr(creator_of(spec), "metadata", {})
     modes = set(metadata.get("render_modes", ()))
-    if entry_point is not None and not entry_point.endswith(":CartPoleBatch"):
-        modes = set()  # a MuJoCo scene belongs to an instance that is not kept
     if "rgb_array" not in modes:
         modes.discard("human")  # a window shows the tiled picture
     known = ("human", "ansi", "rgb_array")
@@ -73,11 +72,12 @@ class Painter:
         self._batch, self._text, self._name = batch, text, env_id
         self._model: Any = None  # one instance that is put into each row's state
         if not isinstance(batch, ScalarBatch):
+            own = {k: v for k, v in env_kwargs.items() if k not in _OF_THE_BATCH}
             self._model = gym.make(
                 find_spec(env_id),
                 render_mode="ansi" if text else "rgb_array",
                 disable_env_checker=True,
-                **env_kwargs,
+                **own,
             ).unwrapped
             self._model.reset(seed=0)
 
@@ -109,6 +109,8 @@ class Painter:
             model.state = batch.states[row]
         elif isinstance(batch, TabularBatch):
             model.s = int(batch.states[row])  # as Gymnasium's tables are played
+        elif isinstance(batch, MujocoBatch):
+            model.set_state(*batch.state_of(row))
         return model.render()
 
 

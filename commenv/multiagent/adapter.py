@@ -30,7 +30,8 @@ def batched_from_parallel(envs: Sequence[ParallelInstances]) -> BatchedFromParal
             numbers of trials that differ.
 
     Raises:
-        ValueError: No environment, or environments whose agents or spaces differ.
+        ValueError: No environment, a trial that stands twice, or environments whose
+            agents or spaces differ.
     """
     return BatchedFromParallel(envs)
 
@@ -62,6 +63,10 @@ class BatchedFromParallel:
                     f"{len(env.possible_agents)} agents beside {len(self._agents)}; "
                     "give environments with equally many"
                 )
+        trials = [env.trial for env in self._envs]
+        for trial in trials:
+            if trials.count(trial) > 1:
+                raise ValueError(f"trial {trial} stands twice; give each its own")
         self.shape = (len(self._envs), len(self._agents))
         self.num_envs = self.shape[0] * self.shape[1]
         self.single_observation_space = self._common("observation_space")

@@ -60,6 +60,7 @@ class ParallelInstances(ParallelEnv[str, Any, Any]):
         gamma: The discount of the metric ``reward``, in [0, 1].
 
     Attributes:
+        trial: As given.
         possible_agents: The names of all agents.
         agents: Those whose episode goes on; none before the first reset.
         max_cycles: The time limit in steps that it was made with, or None.
@@ -91,6 +92,7 @@ class ParallelInstances(ParallelEnv[str, Any, Any]):
             gamma=gamma,
         )
         self._show = show
+        self.trial = trial
         self.metadata = show.metadata
         self.render_mode = show.render_mode
         self.max_cycles = world.max_episode_steps
@@ -148,7 +150,7 @@ class ParallelInstances(ParallelEnv[str, Any, Any]):
         self._charged = np.zeros(len(self.agents))
         self._free_form = self._free_form and self.episode > 0
         star = self._channel.star
-        comm = comm_of(star.traffic[0], star.uplink.left)
+        comm = comm_of(star.uplink_traffic, star.uplink.left)
         self._show.follow()
         return (
             {agent: observations[row] for agent, row in self._rows.items()},
@@ -186,7 +188,7 @@ class ParallelInstances(ParallelEnv[str, Any, Any]):
         chosen = self._chosen(actions)
         observations, rewards, terminated, truncated, _ = self._channel.step(chosen)
         star = self._channel.star
-        up = star.traffic[0]
+        up = star.uplink_traffic
         due = up.penalty[0] - self._charged
         self._charged = self._charged + due
         comm = comm_of(up, star.uplink.left)
@@ -313,7 +315,7 @@ class ParallelInstances(ParallelEnv[str, Any, Any]):
             ValueError: Not one record.
             BudgetExceededError: Under ``exceed="raise"``; nothing is sent then.
         """
-        receipt = self._channel.broadcast(np.atleast_1d(parameters))
+        receipt = self._channel.broadcast(_one(parameters))
         return {agent: told(receipt, row) for agent, row in self._rows.items()}
 
     def receive_broadcast(self, agent: str) -> np.void | None:
@@ -343,8 +345,9 @@ class ParallelInstances(ParallelEnv[str, Any, Any]):
 
         Raises:
             NotResetError: Before the first reset.
+            ValueError: Not one record.
         """
-        self._channel.hold(np.atleast_1d(parameters))
+        self._channel.hold(_one(parameters))
 
     def agree(self, records: NDArray[np.void]) -> None:
         """Charges the downlink with what every agent was told beforehand.
@@ -358,7 +361,7 @@ class ParallelInstances(ParallelEnv[str, Any, Any]):
             NotResetError: Before the first reset.
             ValueError: Not one record.
         """
-        self._channel.agree(np.atleast_1d(records))
+        self._channel.agree(_one(records))
 
     @property
     def metrics(self) -> Metrics:
@@ -467,6 +470,14 @@ def _inside(space: gym.Space[Any], action: Any, agent: str) -> Any:
     if not space.contains(action):
         raise ValueError(f"action {action!r} of {agent} is outside {space}")
     return action
+
+
+def _one(record: NDArray[np.void]) -> NDArray[np.void]:
+    """One record as an array of one."""
+    records = np.atleast_1d(record)
+    if records.shape != (1,):
+        raise ValueError(f"records of shape {records.shape}; give one record")
+    return records
 
 
 def _blame(payloads: Mapping[str, Any]) -> None:

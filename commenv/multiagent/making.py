@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ from pettingzoo.utils import wrappers
 from pettingzoo.utils.conversions import parallel_to_aec
 
 from commenv.channel import Channel
-from commenv.envs.making import find_spec, make_batched
+from commenv.envs.making import make_batched
 from commenv.envs.patchwork import Patchwork
 from commenv.envs.pictures import scalar_mode
 from commenv.multiagent.instances import ParallelInstances
@@ -71,12 +71,10 @@ def parallel_env(
     for name, number in (("num_agents", num_agents), ("max_cycles", max_cycles)):
         if number is not None and number < 1:
             raise ValueError(f"{name} is {number}; at least 1 is needed")
-    find_spec(env_id)
     check_mode(env_id, render_mode)
-    pieces = [
-        _piece(env_id, rows, arguments, max_cycles, render_mode)
-        for rows, arguments in _groups(_for_each(env_kwargs, num_agents))
-    ]
+    make = partial(_piece, env_id, max_cycles=max_cycles, render_mode=render_mode)
+    groups = _groups(_for_each(env_kwargs, num_agents))
+    pieces = [make(*group) for group in groups]
     world = (
         pieces[0][1]
         if len(pieces) == 1
@@ -102,9 +100,9 @@ class Forms(NamedTuple):
             :func:`commenv.parallel_env`, and the environment's own.
     """
 
-    env: Any
-    raw_env: Any
-    parallel_env: Any
+    env: Callable[..., AECEnv[str, Any, Any]]
+    raw_env: Callable[..., AECEnv[str, Any, Any]]
+    parallel_env: Callable[..., ParallelInstances]
 
 
 def forms_of(env_id: str) -> Forms:
@@ -118,14 +116,7 @@ def forms_of(env_id: str) -> Forms:
     )
 
 
-_CHANNELS_OWN = (
-    "uplink",
-    "downlink",
-    "max_cycles",
-    "gamma",
-    "trial",
-    "render_mode",
-)
+_NOT_THE_WORLDS = ("uplink", "downlink", "max_cycles", "gamma", "trial", "render_mode")
 
 
 def _parallel(
@@ -135,7 +126,7 @@ def _parallel(
     env_kwargs: Arguments | Sequence[Arguments] = None,
     **arguments: Any,
 ) -> ParallelInstances:
-    own = {name: arguments.pop(name) for name in _CHANNELS_OWN if name in arguments}
+    own = {name: arguments.pop(name) for name in _NOT_THE_WORLDS if name in arguments}
     each = [
         {**arguments, **(given or {})} for given in _for_each(env_kwargs, num_agents)
     ]
@@ -195,9 +186,11 @@ def _piece(
     env_id: str,
     rows: list[int],
     arguments: dict[str, Any],
+    *,
     max_cycles: int | None,
     render_mode: str | None,
 ) -> Piece:
+    """The instances of agents with the same arguments."""
     if "render_mode" in arguments:
         raise ValueError(
             f"env_kwargs has render_mode {arguments['render_mode']!r}; give it beside "
@@ -211,6 +204,6 @@ def _piece(
             max_episode_steps=max_cycles,
         )
     except ValueError as error:
-        agents = ", ".join(f"agent_{row}" for row in rows)
-        raise ValueError(f"{agents}: {error}") from error
+        others = f" and {len(rows) - 1} more" if len(rows) > 1 else ""
+        raise ValueError(f"agent_{rows[0]}{others}: {error}") from error
     return rows, batch, arguments

@@ -109,7 +109,7 @@ class MessageChannel(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         self._return += reward
         self._length += 1
         self._discount *= self._gamma
-        due = float(self.star.traffic[0].penalty.sum()) - self._charged
+        due = float(self.star.uplink_traffic.penalty.sum()) - self._charged
         self._charged += due
         terminated = bool(terminated) or self._ended
         self.star.tick()
@@ -199,7 +199,7 @@ class MessageChannel(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         )
 
     def _comm(self) -> dict[str, float]:
-        return comm_of(self.star.traffic[0], self.star.uplink.left)[0]
+        return comm_of(self.star.uplink_traffic, self.star.uplink.left)[0]
 
     def _check_reset(self) -> None:
         if self.star.episode < 0:
