@@ -206,11 +206,13 @@ def test_records_come_with_their_headers_where_asked():
     assert env.receive()["agent_0"] == ["free form"]
 
 
-def test_no_records_are_silence():
+def test_no_records_and_none_are_silence():
     env = make(uplink=Channel(budget=Budget(messages=0, exceed="terminate")))
     env.reset(seed=0)
+    assert env.send("agent_0", None) == (False, 0, np.inf)  # of no form
     assert not env.send("agent_0", records()).accepted
     assert env.send_all({}) == {}
+    assert not env.send("agent_1", None).accepted
     assert not any(everybody(env, STAY)[2].values())
     assert env.metrics.refused.sum() == 0
 
