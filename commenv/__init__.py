@@ -23,6 +23,9 @@ from commenv.registration import register_envs, register_parallel_envs
 from commenv.study import Results, load, load_policy, run
 from commenv.wrappers import ChannelEnv, Metrics, batched_env, find_channel
 
+if TYPE_CHECKING:
+    from commenv.multiagent import CommunicationBudget, parallel_env
+
 __version__ = "0.1.0"
 
 __all__ = [
@@ -30,6 +33,7 @@ __all__ = [
     "Budget",
     "Channel",
     "ChannelEnv",
+    "CommunicationBudget",
     "Draws",
     "Fate",
     "FreeForm",
@@ -52,20 +56,20 @@ register_envs()
 if "pettingzoo" in sys.modules:
     register_parallel_envs()
 
-if TYPE_CHECKING:
-    from commenv.multiagent import parallel_env
-else:
+_WITH_PETTINGZOO = ("CommunicationBudget", "parallel_env")
 
-    def __getattr__(name: str) -> Any:
-        """``parallel_env``, and with it PettingZoo, only when it is asked for."""
-        if name == "parallel_env":
-            from commenv.multiagent import parallel_env
 
-            return parallel_env
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+def __getattr__(name: str) -> Any:
+    """What PettingZoo is needed for; it is imported only when asked for."""
+    if name in _WITH_PETTINGZOO:
+        from commenv import multiagent
 
-    def __dir__() -> list[str]:
-        return sorted({*globals(), *__all__})
+        return getattr(multiagent, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
 
 
 class _Room(ModuleType):

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 __all__ = [
     "BudgetExceededError",
     "CommenvError",
+    "ContractError",
     "MalformedMessage",
     "MissingExtraError",
     "NotResetError",
@@ -26,7 +27,13 @@ class MalformedMessage(CommenvError, ValueError):  # noqa: N818 - a public name
 
 
 class BudgetExceededError(CommenvError, RuntimeError):
-    """A message that does not fit a budget whose policy is ``exceed="raise"``."""
+    """A message that does not fit a budget whose policy is ``exceed="raise"``.
+
+    Attributes:
+        sender: The position of the sender among those of the channel.
+    """
+
+    sender: int | None = None
 
 
 class NotResetError(CommenvError, RuntimeError):
@@ -55,6 +62,18 @@ class MissingExtraError(CommenvError, ImportError):
 
     def __reduce__(self) -> tuple[type, tuple[str, str]]:
         return type(self), (self.feature, self.extra)
+
+
+class ContractError(CommenvError, TypeError):
+    """A foreign environment that does not keep PettingZoo's contract.
+
+    Args:
+        env: The environment.
+        how: What it does instead, and the cure.
+    """
+
+    def __init__(self, env: object, how: str) -> None:
+        super().__init__(f"{type(env).__name__} breaks PettingZoo's contract: it {how}")
 
 
 class UnknownNameError(CommenvError, ValueError):

@@ -36,6 +36,7 @@ from commenv.channel.links import (
     RateCap,
 )
 from commenv.channel.live import LiveChannel, Receipt
+from commenv.channel.mesh import Arrivals, Mesh
 from commenv.channel.message import FreeForm, Messages, Received
 from commenv.channel.payload import pack, unpack
 from commenv.channel.randomness import LinkDraws, MessageDraws
@@ -45,6 +46,7 @@ __all__ = [
     "HEADER_SIZE",
     "QSGD",
     "AdditiveNoise",
+    "Arrivals",
     "BernoulliLoss",
     "BitErrors",
     "Budget",
@@ -70,6 +72,7 @@ __all__ = [
     "Link",
     "LinkDraws",
     "LiveChannel",
+    "Mesh",
     "MessageDraws",
     "Messages",
     "Passage",

@@ -220,8 +220,7 @@ class Accounts:
         try:
             for group in self._one_for_each_account(links, turns):
                 own = 1 if copies is None else copies[group]
-                account = self.account_of(links[group])
-                self._judge(group, account, verdict, record_size, own)
+                self._judge(group, links, verdict, record_size, own)
         except BudgetExceededError:
             self._used = before
             raise
@@ -256,11 +255,12 @@ class Accounts:
     def _judge(
         self,
         group: NDArray[np.intp],
-        account: NDArray[np.intp],
+        links: NDArray[np.intp],
         verdict: Admission,
         record_size: int | None,
         copies: NDArray[np.int64] | int,
     ) -> None:
+        account = self.account_of(links[group])
         size = verdict.granted[group] + self._overhead
         cost: NDArray[Any] = np.stack([np.ones(len(group)), size]) * np.asarray(copies)
         room = self._limits[:, None] - self._used[:, account]
@@ -268,7 +268,9 @@ class Accounts:
         fits = ~over.any(axis=0)
         policy = self.budget.exceed
         if policy == "raise" and not fits.all():
-            raise self._exceeded(cost[:, ~fits][:, 0], room[:, ~fits][:, 0])
+            error = self._exceeded(cost[:, ~fits][:, 0], room[:, ~fits][:, 0])
+            error.sender = int(links[group[~fits][0]])
+            raise error
         if policy == "truncate" and record_size is not None:
             room_for_payload = np.minimum(room[1], cost[1]) - self._overhead
             space = np.maximum(room_for_payload, 0) // record_size * record_size

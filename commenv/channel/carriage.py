@@ -80,12 +80,16 @@ class Carriage:
 
     def settle(self, fate: Fate, frames: Frames) -> None:
         """Enters the fate of messages, at most one for each link."""
+        if not len(frames):
+            return
         self._ledger.settle(fate, frames.links, frames.sizes, frames.headers)
 
     def fail(self, fate: Fate, frames: Frames) -> None:
         """Enters messages that left and will never arrive."""
+        if not len(frames):
+            return
         self.settle(fate, frames)
-        if self._acknowledgements and len(frames):
+        if self._acknowledgements:
             self._known.append((frames, False))
 
     def _arrive(self, batch: UnderWay, dtype: np.dtype[np.void] | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -67,12 +68,12 @@ class Frames:
     def __len__(self) -> int:
         return len(self.links)
 
-    @property
+    @cached_property
     def sizes(self) -> NDArray[np.int64]:
         """Payload bytes of each message, shape (m,)."""
         return self.stops - self.starts
 
-    def take(self, which: NDArray[Any]) -> Frames:
+    def take(self, which: NDArray[Any] | slice) -> Frames:
         """The frames at the given positions, or where a mask is true."""
         return Frames(
             self.links[which],

@@ -83,10 +83,13 @@ class Transit:
         passage, self._state = self._link.carry(
             Sending(frames.links, sizes, clock, distances), self._state, self._draws
         )
-        lost = frames.take(passage.lost)
         under_way = UnderWay(
             self._distorted(frames, wire), clock + passage.wait, passage.expired
         )
+        if not (passage.lost.any() or passage.wait.any()):
+            nothing = frames.take(slice(0))
+            return Departed(nothing, under_way, nothing)
+        lost = frames.take(passage.lost)
         later = under_way.take(~passage.lost & (passage.wait > 0))
         if len(later.due):
             self._under_way.append(later)

@@ -1,0 +1,428 @@
+"""A budgeted, metered channel between the agents of any PettingZoo environment."""
+
+from __future__ import annotations
+
+import copy
+import secrets
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+from pettingzoo.utils import BaseParallelWrapper
+
+from commenv.channel import (
+    Budget,
+    Channel,
+    Codec,
+    Identity,
+    Link,
+    Mesh,
+    PerfectLink,
+    Receipt,
+)
+from commenv.channel.ledger import Ledger
+from commenv.errors import BudgetExceededError, NotResetError, UnknownNameError
+from commenv.multiagent.bill import Bill
+from commenv.multiagent.contract import as_parallel, check_reset, check_step
+from commenv.multiagent.flat import FlatActions, FlatObservations
+from commenv.multiagent.inbox import Inbox
+from commenv.multiagent.message_form import MessageForm
+from commenv.multiagent.outbox import Outbox, Said
+from commenv.multiagent.reckoning import Reckoning
+from commenv.multiagent.topology import Topology, links_of
+from commenv.wrappers.metrics import Metrics
+
+__all__ = ["CommunicationBudget"]
+
+Positions = Callable[[Any], Mapping[str, Any]]
+_Steps = tuple[
+    dict[str, Any], dict[str, float], dict[str, bool], dict[str, bool], dict[str, Any]
+]
+
+
+class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
+    """Lets the agents of a parallel environment send each other messages as they act.
+
+    An agent's action becomes a dictionary: ``"action"``, that of the environment;
+    ``"message"``, an element of ``message_space``; and ``"to"``, whom it is for: 0 is
+    silence, 1 everybody that the agent is linked to, 2, 3 ... one of them, in the order
+    of ``possible_agents`` (a name will do as well). Its observation becomes a
+    dictionary: ``"observation"``, the environment's; ``"inbox"``, the last message from
+    each agent that is linked to it; ``"spoke"``, which of them arrived with this step;
+    ``"age"``, steps since each was sent, -1 where none has ever arrived; and
+    ``"budget"``, the shares of messages and bytes that are left, 1 without a limit. An
+    agent to which nobody is linked has no inbox.
+
+    A message that is sent with the action of a step is in the observations after it, if
+    the link does not delay it. ``infos[agent]["comm"]`` says what the sender may know:
+    ``sent`` and ``refused``, transmissions of the episode so far, ``messages_left`` and
+    ``bytes_left``, and with acknowledgements ``acknowledged``, copies that arrived.
+    ``infos[agent]["episode_comm"]`` of a reset holds the totals of the episode before.
+
+    A budget counts transmissions of its sender: with ``"broadcast"`` one for each
+    message, otherwise one for each receiver. ``exceed="penalize"`` takes its price off
+    the sender's reward, and ``"terminate"`` ends the episode for everybody. What is
+    under way when an episode ends expires. With a budget of nothing, the environment
+    behaves as it would without the wrapper.
+
+    Args:
+        env: A parallel environment, or an AEC environment that can be made one.
+        message_space: Box, Discrete, MultiDiscrete or MultiBinary.
+        topology: Who can send to whom; see :func:`commenv.multiagent.links_of`. Where a
+            function says so, "everybody" are those who are linked when a message is
+            sent, and a copy is lost if its pair is not linked when it arrives.
+        budget: How much may be sent; without limit by default.
+        link: What may happen on the way; nothing by default.
+        codec: How messages become bytes; as they stand in memory by default.
+        flatten: Give MultiDiscrete actions and Box observations, for libraries that
+            need them: see :class:`commenv.multiagent.flat.FlatActions` and
+            :class:`commenv.multiagent.flat.FlatObservations`.
+        bins: With ``flatten``, values to choose from for each number of a Box action
+            or message.
+        headers: Charge the 16-byte headers, and count them against byte budgets.
+        acknowledgements: Have arrivals confirmed, and charge 16 bytes for each.
+        silence: Charge a header for each step in which an agent says nothing.
+        polls: Charge a header for asking each agent in each step.
+        positions: Where agents are, for links with a range: takes the environment and
+            returns coordinates by agent.
+        gamma: The discount of the metric ``reward``, in [0, 1].
+        journal: Keep an entry for every message in ``ledger.journal``.
+
+    Raises:
+        ContractError: The environment breaks PettingZoo's contract.
+        ValueError: A message space of another kind, a topology with agents that do not
+            exist, or Box actions to be flattened without bins.
+        TypeError: A codec that cannot encode such messages.
+    """
+
+    def __init__(
+        self,
+        env: Any,
+        *,
+        message_space: gym.Space[Any],
+        topology: Topology = "broadcast",
+        budget: Budget | None = None,
+        link: Link | None = None,
+        codec: Codec | None = None,
+        flatten: bool = False,
+        bins: int | None = None,
+        headers: bool = False,
+        acknowledgements: bool = False,
+        silence: bool = False,
+        polls: bool = False,
+        positions: Positions | None = None,
+        gamma: float = 0.9,
+        journal: bool = False,
+    ) -> None:
+        super().__init__(as_parallel(env))
+        agents = list(self.env.possible_agents)
+        self._names = agents
+        self._place = {agent: place for place, agent in enumerate(agents)}
+        self._links = links_of(topology, agents)
+        self._form = MessageForm(message_space)
+        self.channel = Channel(
+            codec or Identity(),
+            budget or Budget(),
+            link or PerfectLink(),
+            headers=headers,
+            acknowledgements=acknowledgements,
+            medium="broadcast" if self._links.shared else "unicast",
+        )
+        self._positions = positions
+        self._journal = journal
+        self._outbox = Outbox(agents, self._links, self._form)
+        self._inbox = Inbox(self._links, len(agents), self._form)
+        self._reckoning = Reckoning(len(agents), gamma, silence=silence, polls=polls)
+        self._action_spaces = {agent: self._action_space(agent) for agent in agents}
+        self._observation_spaces = {
+            agent: self._observation_space(agent) for agent in agents
+        }
+        self._flat: dict[str, tuple[FlatActions, FlatObservations]] | None = None
+        if flatten:
+            self._flat = {
+                agent: (
+                    FlatActions(self._action_spaces[agent], bins, agent),
+                    FlatObservations(self._observation_spaces[agent], message_space),
+                )
+                for agent in agents
+            }
+        self._mesh = self._open(0)
+        self._begun = self._over = self._ticked = False
+
+    @property
+    def agents(self) -> list[str]:
+        """The agents that have not finished."""
+        return [] if self._over else list(self.env.agents)
+
+    @property
+    def mesh(self) -> Mesh:
+        """The links at work."""
+        return self._mesh
+
+    @property
+    def ledger(self) -> Ledger:
+        """What became of every copy, one entry for each link."""
+        return self._mesh.ledger
+
+    @property
+    def bill(self) -> Bill:
+        """The bytes of the episode so far, ideal and charged.
+
+        Raises:
+            NotResetError: Before the first reset.
+        """
+        self._check_reset()
+        return self._reckoning.bill
+
+    @property
+    def metrics(self) -> Metrics:
+        """The metrics of the episode so far, of shape (1, agents).
+
+        Messages and bytes are transmissions of their senders; ``lost`` and ``expired``
+        count copies. Nothing goes down. ``total_size`` holds no silence and no polls.
+
+        Raises:
+            NotResetError: Before the first reset.
+        """
+        self._check_reset()
+        return self._reckoning.metrics
+
+    def observation_space(self, agent: str) -> gym.Space[Any]:
+        """What an agent sees; always the same object."""
+        self._check_agent(agent)
+        if self._flat is not None:
+            return self._flat[agent][1].space
+        return self._observation_spaces[agent]
+
+    def action_space(self, agent: str) -> gym.Space[Any]:
+        """What an agent does; always the same object."""
+        self._check_agent(agent)
+        if self._flat is not None:
+            return self._flat[agent][0].space
+        return self._action_spaces[agent]
+
+    def reset(
+        self, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Begins the next episode; with a seed, of the channel's draws too.
+
+        A seed empties the ledger and fills the budgets. Without one at the very first
+        reset, one is drawn from the operating system.
+
+        Raises:
+            ContractError: The environment breaks PettingZoo's contract.
+        """
+        closing = self._closing() if self._begun else {}
+        result = self.env.reset(seed=seed, options=options)
+        check_reset(self.env, result)
+        observations, infos = result
+        if seed is not None or not self._begun:
+            self._mesh = self._open(secrets.randbits(63) if seed is None else seed)
+            self._begun = True
+        self._mesh.tick(new_episode=True)
+        self._ticked = False
+        self._inbox.clear()
+        self._reckoning.begin(self._mesh)
+        self._over = False
+        told = self._told()
+        infos = {
+            agent: {**info, **closing.get(agent, {}), "comm": told[self._place[agent]]}
+            for agent, info in self._known(infos)
+        }
+        return self._seen(observations), infos
+
+    def step(self, actions: Mapping[str, Any]) -> _Steps:
+        """Sends messages, and lets the environment take a step.
+
+        Raises:
+            NotResetError: Before the first reset, or when every agent has finished.
+            UnknownNameError: An unknown agent or recipient.
+            ValueError: An action that is no dictionary of the three parts, a message
+                outside its space, or one from an agent that has finished.
+            BudgetExceededError: Under ``exceed="raise"``.
+            ContractError: The environment breaks PettingZoo's contract.
+        """
+        self._check_reset()
+        live = self.agents
+        if not live:
+            raise NotResetError("every agent has finished; call reset() first")
+        parts = {agent: self._parts(agent, action) for agent, action in actions.items()}
+        present = np.zeros(len(self._names), dtype=np.bool_)
+        present[[self._place[agent] for agent in live]] = True
+        open_links = self._open_links(present)
+        said = self._outbox.read(parts, live, open_links)
+        self._mesh.deafen(~open_links)
+        if not self._ticked:  # it has, if a budget raised an error in this step
+            self._mesh.tick()
+            self._ticked = True
+        receipt = self._send(said)
+        self._ticked = False
+        self._reckoning.speak(present, said.speaking)
+        result = self.env.step({agent: part["action"] for agent, part in parts.items()})
+        check_step(self.env, live, result)
+        observations, rewards, terminations, truncations, infos = result
+        due = self._reckoning.settle(rewards, self._names)
+        if due.any():
+            rewards = {
+                agent: reward - due[self._place[agent]]
+                for agent, reward in self._known(rewards)
+            }
+        self._over = bool(receipt.ended.any())
+        if self._over:
+            terminations = dict.fromkeys(terminations, True)
+        self._inbox.take(self._mesh.receive())
+        told = self._told()
+        infos = {
+            agent: {**info, "comm": told[self._place[agent]]}
+            for agent, info in self._known(infos)
+        }
+        return self._seen(observations), rewards, terminations, truncations, infos
+
+    def _open(self, seed: int) -> Mesh:
+        links = self._links
+        return Mesh(
+            self.channel,
+            links.sources,
+            links.targets,
+            len(self._names),
+            self._form.dtype,
+            seed,
+            journal=self._journal,
+        )
+
+    def _send(self, said: Said) -> Receipt:
+        try:
+            return self._mesh.send(said.messages, said.leaving)
+        except BudgetExceededError as error:
+            if error.sender is not None:
+                error.add_note(f"the sender is agent {self._names[error.sender]!r}")
+            raise
+
+    def _action_space(self, agent: str) -> spaces.Dict:
+        place = self._place[agent]
+        return spaces.Dict(
+            {
+                "action": self.env.action_space(agent),
+                # Each agent samples from a generator of its own.
+                "message": copy.deepcopy(self._form.space),
+                "to": spaces.Discrete(self._outbox.num_choices[place]),
+            }
+        )
+
+    def _observation_space(self, agent: str) -> spaces.Dict:
+        return spaces.Dict(
+            {
+                "observation": self.env.observation_space(agent),
+                **self._inbox.space(self._place[agent]),
+                "budget": spaces.Box(0, 1, (2,), np.float32),
+            }
+        )
+
+    def _parts(self, agent: str, action: Any) -> dict[str, Any]:
+        """An action as a dictionary of action, message and recipient."""
+        self._check_agent(agent)
+        if self._flat is not None:
+            return self._flat[agent][0].parts(action)
+        known = isinstance(action, dict) and "action" in action and "to" in action
+        if not known:
+            raise ValueError(
+                f"agent {agent!r} does {action!r}; give a dictionary of 'action', "
+                "'message' and 'to'"
+            )
+        return action
+
+    def _open_links(self, present: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Which links would carry a message now: bool, shape (links,)."""
+        links = self._links
+        open_links = present[links.targets]
+        if links.changing is not None:
+            linked = links.changing(self.env)
+            open_links = open_links & linked[links.sources, links.targets]
+        if self._positions is not None:
+            self._mesh.locate(self._distances(self._positions(self.env)))
+        return open_links
+
+    def _distances(self, positions: Mapping[str, Any]) -> NDArray[np.float64]:
+        """From sender to receiver, shape (links,); inf where one has no position."""
+        known = [np.asarray(positions[name], np.float64) for name in positions]
+        place = np.full((len(self._names), known[0].size if known else 1), np.inf)
+        for name, where in zip(positions, known, strict=True):
+            self._check_agent(name)
+            place[self._place[name]] = where.ravel()
+        with np.errstate(invalid="ignore"):  # inf - inf
+            apart = place[self._links.sources] - place[self._links.targets]
+        distances = np.sqrt((apart**2).sum(axis=1))
+        return np.where(np.isnan(distances), np.inf, distances)
+
+    def _seen(self, observations: Mapping[str, Any]) -> dict[str, Any]:
+        """What agents see: the environment's observations, and what was heard."""
+        heard = self._inbox.heard(self._mesh.clock)
+        shares = self._shares()
+        seen: dict[str, Any] = {}
+        for agent, observation in self._known(observations):
+            place = self._place[agent]
+            own = self._inbox.slices[place]
+            parts = {"observation": observation, "budget": shares[place]}
+            if own.stop > own.start:
+                parts["inbox"] = heard.messages[own]
+                parts["spoke"] = heard.spoke[own]
+                parts["age"] = heard.age[own]
+            seen[agent] = (
+                parts if self._flat is None else self._flat[agent][1].of(parts)
+            )
+        return seen
+
+    def _shares(self) -> NDArray[np.float32]:
+        """What is left of messages and bytes, as shares: shape (agents, 2)."""
+        budget, left = self.channel.budget, self._mesh.left
+        shares = np.ones((len(self._names), 2), dtype=np.float32)
+        for column, (limit, now) in enumerate(
+            [(budget.messages, left.messages), (budget.bytes, left.bytes)]
+        ):
+            if limit is not None:
+                shares[:, column] = now[0] / limit if limit else 0
+        return shares
+
+    def _told(self) -> list[dict[str, float]]:
+        """What each agent may know of its messages."""
+        left = self._mesh.left
+        columns = {
+            "sent": self._reckoning.sent,
+            "refused": self._reckoning.refused,
+            "messages_left": left.messages[0],
+            "bytes_left": left.bytes[0],
+        }
+        if self.channel.acknowledgements:
+            columns["acknowledged"] = self._reckoning.acknowledged
+        rows = zip(*(column.tolist() for column in columns.values()), strict=True)
+        return [dict(zip(columns, row, strict=True)) for row in rows]
+
+    def _closing(self) -> dict[str, dict[str, Any]]:
+        """The totals of the episode that ends, for each agent."""
+        columns = {
+            **{name: values[0] for name, values in vars(self.metrics).items()},
+            "charged_size": self.bill.charged,
+        }
+        return {
+            agent: {
+                "episode_comm": {
+                    name: values[place].item() for name, values in columns.items()
+                }
+            }
+            for agent, place in self._place.items()
+        }
+
+    def _known(self, by_agent: Mapping[str, Any]) -> list[tuple[str, Any]]:
+        """The entries that belong to agents."""
+        return [pair for pair in by_agent.items() if pair[0] in self._place]
+
+    def _check_agent(self, agent: str) -> None:
+        if agent not in self._place:
+            raise UnknownNameError("agent", str(agent), self._names)
+
+    def _check_reset(self) -> None:
+        if not self._begun:
+            raise NotResetError("the environment was not reset; call reset() first")

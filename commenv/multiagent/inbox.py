@@ -1,0 +1,93 @@
+"""What agents have heard of each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from commenv.channel import Arrivals
+from commenv.multiagent.message_form import MessageForm
+from commenv.multiagent.topology import Links
+
+__all__ = ["Heard", "Inbox"]
+
+_LONG_AGO = np.iinfo(np.int32).max
+
+
+class Heard(NamedTuple):
+    """What was heard on each link, links ordered by receiver and then by sender.
+
+    Attributes:
+        messages: Shape (links, ...): the last message.
+        spoke: int8, shape (links,): 1 where one arrived in this step.
+        age: int32, shape (links,): steps since the last message was handed to the
+            channel, 0 for one of this step; -1 where none has ever arrived.
+    """
+
+    messages: NDArray
+    spoke: NDArray[np.int8]
+    age: NDArray[np.int32]
+
+
+class Inbox:
+    """Keeps the last message of every link, so that late ones never hide newer ones.
+
+    Args:
+        links: Between the agents.
+        num_agents: How many there are.
+        form: Of messages.
+
+    Attributes:
+        slices: Each agent's part of :class:`Heard`.
+    """
+
+    def __init__(self, links: Links, num_agents: int, form: MessageForm) -> None:
+        self._form = form
+        self._by_receiver = np.lexsort((links.sources, links.targets))
+        ordered = links.targets[self._by_receiver]
+        bounds = np.searchsorted(ordered, np.arange(num_agents + 1)).tolist()
+        self.slices = [
+            slice(bounds[place], bounds[place + 1]) for place in range(num_agents)
+        ]
+        self.clear()
+
+    def clear(self) -> None:
+        """Forgets everything."""
+        count = len(self._by_receiver)
+        self._messages = np.repeat(self._form.blank[None], count, axis=0)
+        self._sent = np.full(count, -1, dtype=np.int64)
+        self._spoke = np.zeros(count, dtype=np.int8)
+
+    def take(self, arrivals: Iterable[Arrivals]) -> None:
+        """Takes what arrived in this step."""
+        self._spoke[:] = 0
+        for arrived in arrivals:
+            links, values = arrived.links, self._form.unpack(arrived.records)
+            self._spoke[links] = 1
+            newer = arrived.sent >= self._sent[links]
+            if not newer.all():
+                links, values = links[newer], values[newer]
+            self._messages[links] = values
+            self._sent[links] = arrived.sent[newer]
+
+    def heard(self, clock: int) -> Heard:
+        """What has been heard, at a tick; the arrays are the caller's to keep."""
+        order = self._by_receiver
+        sent = self._sent[order]
+        age = np.where(sent < 0, -1, np.minimum(clock - sent, _LONG_AGO))
+        return Heard(self._messages[order], self._spoke[order], age.astype(np.int32))
+
+    def space(self, place: int) -> dict[str, spaces.Space]:
+        """The spaces of what an agent sees; none where it has no senders."""
+        own = self.slices[place]
+        if not (count := own.stop - own.start):
+            return {}
+        return {
+            "inbox": self._form.inbox(count),
+            "spoke": spaces.MultiBinary(count),
+            "age": spaces.Box(-1, _LONG_AGO, (count,), np.int32),
+        }

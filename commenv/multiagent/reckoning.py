@@ -1,0 +1,130 @@
+"""What agents earned and what their messages cost, episode by episode."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from commenv.channel import Fate, Mesh, Unit
+from commenv.multiagent.bill import Bill
+from commenv.wrappers.metrics import Metrics, Traffic
+
+__all__ = ["Reckoning"]
+
+
+class Reckoning:
+    """Adds up an episode.
+
+    Args:
+        num_agents: How many agents there are.
+        gamma: The discount of the metric ``reward``, in [0, 1].
+        silence: Whether silence is charged.
+        polls: Whether polls are.
+
+    Raises:
+        ValueError: A gamma outside [0, 1].
+    """
+
+    def __init__(
+        self, num_agents: int, gamma: float, *, silence: bool, polls: bool
+    ) -> None:
+        if not 0 <= gamma <= 1:
+            raise ValueError(f"gamma {gamma} is outside [0, 1]")
+        self._num_agents = num_agents
+        self._gamma = gamma
+        self._charges = {"silence": silence, "polls": polls}
+
+    def begin(self, mesh: Mesh) -> None:
+        """Begins an episode of this mesh."""
+        self._mesh = mesh
+        self._discount = 1.0
+        self._discounted, self._return = np.zeros((2, self._num_agents))
+        self._steps, self._silent = np.zeros((2, self._num_agents), dtype=np.int64)
+        self._penalty = mesh.penalty.copy()
+        self._before = _read(mesh)
+        self._bill_before = self._bill()
+
+    def speak(self, present: NDArray[np.bool_], speaking: NDArray[np.bool_]) -> None:
+        """Enters who takes a step, and who says something in it."""
+        self._steps += present
+        self._silent += present & ~speaking
+
+    def settle(
+        self, rewards: Mapping[str, Any], names: list[str]
+    ) -> NDArray[np.float64]:
+        """Enters the rewards of a step.
+
+        Args:
+            rewards: By agent.
+            names: All agents, in order.
+
+        Returns:
+            The price of what went beyond a budget in this step, shape (agents,).
+        """
+        earned = np.array([rewards.get(name, 0.0) for name in names], np.float64)
+        self._return += earned
+        self._discounted += self._discount * earned
+        self._discount *= self._gamma
+        due = self._mesh.penalty - self._penalty
+        self._penalty = self._penalty + due
+        return due
+
+    @property
+    def bill(self) -> Bill:
+        """The bytes of the episode so far."""
+        return self._bill().since(self._bill_before)
+
+    @property
+    def metrics(self) -> Metrics:
+        """The metrics of the episode so far, of shape (1, agents)."""
+        up = _read(self._mesh).since(self._before)
+        return Metrics.measured(
+            self._discounted[None].copy(),
+            self._return[None].copy(),
+            self._steps[None].copy(),
+            up,
+            up.since(up),
+        )
+
+    @property
+    def sent(self) -> NDArray[np.int64]:
+        """Transmissions of the episode so far, shape (agents,)."""
+        total = self._mesh.transmissions[Unit.MESSAGES]
+        return total - self._before.messages[0]
+
+    @property
+    def refused(self) -> NDArray[np.int64]:
+        """Transmissions that the budget refused in it, shape (agents,)."""
+        return self._mesh.refusals[Unit.MESSAGES] - self._before.refused[0]
+
+    @property
+    def acknowledged(self) -> NDArray[np.int64]:
+        """Copies that were confirmed in it, shape (agents,)."""
+        return self._mesh.acknowledged - self._before.acknowledgements[0]
+
+    def _bill(self) -> Bill:
+        return Bill.of(self._mesh, self._silent, self._steps, **self._charges)
+
+
+def _read(mesh: Mesh) -> Traffic:
+    """The totals of a mesh since it was opened, by sender: shape (1, agents)."""
+    messages, payload, header = mesh.transmissions.copy()
+    charged = payload + header if mesh.channel.headers else payload
+    refused, refused_bytes, _ = mesh.refusals.copy()
+    flat = Traffic(
+        messages=messages,
+        payload=payload,
+        size=charged,
+        header=header,
+        refused=refused,
+        refused_bytes=refused_bytes,
+        lost=mesh.by_sender(Fate.LOST),
+        expired=mesh.by_sender(Fate.EXPIRED),
+        penalty=mesh.penalty.copy(),
+        acknowledgements=mesh.acknowledged,
+    )
+    return replace(flat, **{name: one[None] for name, one in vars(flat).items()})
