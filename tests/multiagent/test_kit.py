@@ -7,23 +7,19 @@ from types import SimpleNamespace
 
 import pytest
 from pettingzoo import ParallelEnv
+from pettingzoo.test import (
+    api_test,
+    max_cycles_test,
+    parallel_api_test,
+    parallel_seed_test,
+    render_test,
+    seed_test,
+)
 from pettingzoo.utils.conversions import parallel_to_aec
 
 from commenv import Budget, Channel
 from commenv.channel import BernoulliLoss
 from commenv.registration import parallel_ids
-
-with warnings.catch_warnings():
-    # It imports games of PettingZoo's in its own former way.
-    warnings.filterwarnings("ignore", "The old environment creation API")
-    from pettingzoo.test import (
-        api_test,
-        max_cycles_test,
-        parallel_api_test,
-        parallel_seed_test,
-        render_test,
-        seed_test,
-    )
 
 ROBOTS = {
     "ant_v5": {"terminate_when_unhealthy": False},
