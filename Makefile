@@ -37,6 +37,7 @@ bench: $(VENV)/.stamp  ## measure speed, as ratios within one run
 	$(VENV)/bin/python benchmarks/vector_speed.py
 	$(VENV)/bin/python benchmarks/study_speed.py
 	$(VENV)/bin/python benchmarks/mujoco_speed.py
+	$(VENV)/bin/python benchmarks/wrapper_speed.py
 
 wheel: $(VENV)/.stamp  ## build the wheel and try it in a clean environment
 	$(VENV)/bin/python .ci/try_wheel.py

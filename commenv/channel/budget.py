@@ -171,9 +171,13 @@ class Accounts:
         self._used = np.zeros((2, shape[0] if team else shape[0] * shape[1]))
         self._waiting = np.zeros(self._used.shape[1], dtype=np.int64)
 
-    def renew(self) -> None:
-        """Opens a new window for everybody."""
-        self._used[:] = 0
+    def renew(self, which: NDArray[np.bool_] | None = None) -> None:
+        """Opens a new window.
+
+        Args:
+            which: bool, shape (accounts,): whose; everybody's when left out.
+        """
+        self._used[:, slice(None) if which is None else which] = 0
 
     def left(self) -> Left:
         """What is left in the current window."""

@@ -103,7 +103,7 @@ class LiveChannel(Running):
         self._sequence = np.zeros(trials * agents, dtype=np.uint32)
         self._begun = False
 
-    def tick(self, *, new_episode: bool = False) -> None:
+    def tick(self, *, new_episode: bool | NDArray[np.bool_] = False) -> None:
         """Advances the clock by one step, or round.
 
         What the link has carried until now arrives. Windows that end are renewed;
@@ -111,8 +111,15 @@ class LiveChannel(Running):
         the oldest first.
 
         Args:
-            new_episode: The tick also begins the next episode.
+            new_episode: The tick also begins the next episode: for everybody, or bool,
+                shape (trials, agents), for some.
+
+        Raises:
+            ValueError: An episode begins for some of those who share a budget for it.
         """
+        if isinstance(new_episode, np.ndarray):
+            self._check_alone()
+            new_episode = new_episode.ravel()
         self._advance(new_episode, self._leave)
         self._acknowledge()
 
@@ -308,7 +315,7 @@ class LiveChannel(Running):
     ) -> NDArray[np.void]:
         headers = np.zeros(len(links), HEADER)
         headers["sender"] = senders
-        headers["episode"] = self.episode
+        headers["episode"] = self._episodes[links]
         headers["sequence"] = self._sequence[links]
         headers["schema"] = FREE_FORM_SCHEMA if dtype is None else schema_of(dtype)
         return headers
@@ -324,6 +331,15 @@ class LiveChannel(Running):
             raise ValueError(
                 f"parameters have shape {records.shape}; give one record for each "
                 f"of the {self.shape[0]} trials"
+            )
+
+    def _check_alone(self) -> None:
+        budget = self.channel.budget
+        shared = budget.scope == "team" or self.channel.medium == "broadcast"
+        if shared and budget.per == "episode" and not budget.unlimited:
+            raise ValueError(
+                "a budget per episode that agents share, but their episodes begin at "
+                "different times; use per='step' or 'lifetime', or a budget for each"
             )
 
     def _check_form(self, dtype: np.dtype[np.void] | None) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from commenv.channel.budget import Accounts
 from commenv.channel.frames import Frames
 
@@ -48,10 +51,16 @@ class Queue:
         """Takes a message that the accounts have queued."""
         self.waiting.append(waiting)
 
-    def end_window(self, due: int) -> None:
-        """Lets those whose window has ended expire in tick ``due``."""
+    def end_window(self, due: int, which: NDArray[np.bool_] | None) -> None:
+        """Lets those whose window has ended expire in tick ``due``.
+
+        Args:
+            due: The tick.
+            which: bool, shape (accounts,): whose window has ended; None is everybody's.
+        """
         for waiting in self.waiting:
-            if waiting.due is None:
+            account = self._accounts.account_of(waiting.payer)
+            if waiting.due is None and (which is None or which[account]):
                 waiting.due = due
 
     def expire(self, clock: int | None = None) -> Iterator[Frames]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from commenv.channel.budget import Accounts, Left
 from commenv.channel.carriage import Carriage
@@ -35,7 +36,7 @@ class Running:
         channel: The description.
         ledger: What was sent, and what became of it.
         clock: Ticks so far.
-        episode: The episode that headers are stamped with, -1 before the first.
+        episode: How often an episode has begun, counted from 0; -1 before the first.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Running:
         self.ledger = Ledger(draws.shape, journal=journal)
         self.clock = 0
         self.episode = -1
+        self._episodes = np.full(draws.shape[0] * draws.shape[1], -1)
         self._coder = coder
         self._dtype: np.dtype[np.void] | None = None
         self._transit = Transit(channel.link, draws, purpose)
@@ -68,23 +70,30 @@ class Running:
         """What is left of the budget in the current window."""
         return self._accounts.left()
 
-    def _advance(self, new_episode: bool, leave: Callable[[Frames], None]) -> None:
+    def _advance(
+        self, new_episode: bool | NDArray[np.bool_], leave: Callable[[Frames], None]
+    ) -> None:
         """One tick: what is due lands, and windows that end are renewed.
 
         Messages that have waited too long expire, and then those that fit are sent,
         the oldest first.
 
         Args:
-            new_episode: The tick also begins the next episode.
+            new_episode: The tick also begins the next episode: for everybody, or bool,
+                shape (links,), for some.
             leave: Sends what fits.
         """
         self.clock += 1
-        self.episode += new_episode
+        self.episode += bool(np.any(new_episode))
+        self._episodes += new_episode
         self._carriage.land(self.clock, self._dtype)
         per = self.channel.budget.per
-        if per == "step" or (per == "episode" and new_episode):
-            self._accounts.renew()
-            self._queue.end_window(self.clock + self.channel.budget.max_wait)
+        if per == "step" or (per == "episode" and np.any(new_episode)):
+            whose = None
+            if per == "episode" and isinstance(new_episode, np.ndarray):
+                whose = new_episode
+            self._accounts.renew(whose)
+            self._queue.end_window(self.clock + self.channel.budget.max_wait, whose)
         if len(self._queue):
             self._give_up(self.clock)
             for frames in self._queue.serve():

@@ -166,6 +166,22 @@ class Traffic:
             acknowledgements=ledger.acknowledgements,
         )
 
+    def where(self, which: NDArray[np.bool_], other: Traffic) -> Traffic:
+        """These numbers for some agents, and another's elsewhere.
+
+        Args:
+            which: bool, shape (trials, agents): whose are these.
+            other: Of the same shape.
+        """
+        return Traffic(
+            **{
+                field.name: np.where(
+                    which, getattr(self, field.name), getattr(other, field.name)
+                )
+                for field in fields(self)
+            }
+        )
+
     def since(self, earlier: Traffic) -> Traffic:
         """What came between an earlier moment and this one."""
         return Traffic(

@@ -27,12 +27,13 @@ class Star:
 
     Attributes:
         shape: (trials, agents).
-        episode: The current episode, counted from 0; -1 before the first.
+        episode: How often an episode has begun, counted from 0; -1 before the first.
         draws: Of the seed that it was opened with.
         uplink: At work, with its ledger.
         downlink: Likewise.
     """
 
+    _before: tuple[Traffic, ...]
     draws: Draws
     uplink: LiveChannel
     downlink: LiveChannel
@@ -63,12 +64,26 @@ class Star:
         self.episode = -1
         self._parameters = None
 
-    def begin_episode(self) -> None:
-        """Begins the next episode, and with it the next tick of both channels."""
+    def begin_episode(self, which: NDArray[np.bool_] | None = None) -> None:
+        """Begins the next episode, and with it the next tick of both channels.
+
+        Args:
+            which: bool, shape (trials, agents): whose episode begins; everybody's when
+                left out, and at the very first.
+
+        Raises:
+            ValueError: An episode begins for some of those who share a budget for it.
+        """
+        now = self._read()
+        if which is not None and self.episode >= 0:
+            now = tuple(
+                late.where(which, early)
+                for late, early in zip(now, self._before, strict=True)
+            )
+        self._before = now
         self.episode += 1
-        self._before = self._read()
         for channel in (self.uplink, self.downlink):
-            channel.tick(new_episode=True)
+            channel.tick(new_episode=True if which is None else which)
 
     def tick(self) -> None:
         """Advances both channels' clocks within the episode."""
@@ -120,5 +135,5 @@ class Star:
             return None
         return self._parameters.reshape(self.shape)
 
-    def _read(self) -> tuple[Traffic, Traffic]:
+    def _read(self) -> tuple[Traffic, ...]:
         return Traffic.read(self.uplink), Traffic.read(self.downlink)
