@@ -19,12 +19,12 @@ from commenv.channel import (
 )
 from commenv.draws import Draws
 from commenv.envs import TabularMDP
-from commenv.registration import register_envs
+from commenv.registration import register_envs, register_parallel_envs
 from commenv.study import Results, load, load_policy, run
 from commenv.wrappers import ChannelEnv, Metrics, batched_env, find_channel
 
 if TYPE_CHECKING:
-    from commenv.multiagent import CommunicationBudget
+    from commenv.multiagent import CommunicationBudget, parallel_env
 
 __version__ = "0.1.0"
 
@@ -47,20 +47,29 @@ __all__ = [
     "find_channel",
     "load",
     "load_policy",
+    "parallel_env",
     "register_envs",
     "run",
 ]
 
 register_envs()
+if "pettingzoo" in sys.modules:
+    register_parallel_envs()
+
+_WITH_PETTINGZOO = ("CommunicationBudget", "parallel_env")
 
 
 def __getattr__(name: str) -> Any:
-    """What PettingZoo is needed for, which takes long to import."""
-    if name == "CommunicationBudget":
-        from commenv.multiagent import CommunicationBudget
+    """What PettingZoo is needed for; it is imported only when asked for."""
+    if name in _WITH_PETTINGZOO:
+        from commenv import multiagent
 
-        return CommunicationBudget
+        return getattr(multiagent, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
 
 
 class _Room(ModuleType):

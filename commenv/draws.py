@@ -195,6 +195,16 @@ class UniformStream(ABC):
         self._position += 1 if active is None else active
         return numbers
 
+    def part(self, rows: Sequence[int]) -> UniformStream:
+        """A stream of the numbers of some instances, from their first one on.
+
+        It keeps positions of its own; the numbers are the same whoever else is in it.
+
+        Args:
+            rows: The instances.
+        """
+        return _PartOfStream(self, rows)
+
     def _refill(self) -> None:
         """Draws for the rows that are used up, and counts the calls all rows can meet.
 
@@ -214,6 +224,20 @@ class UniformStream(ABC):
         self, rows: NDArray[np.intp], drawn: NDArray[np.int64]
     ) -> NDArray[np.float64]:
         """A block for each of ``rows``, which have drawn ``drawn`` numbers so far."""
+
+
+class _PartOfStream(UniformStream):
+    """The numbers of some instances of another stream."""
+
+    def __init__(self, stream: UniformStream, rows: Sequence[int]) -> None:
+        super().__init__(len(rows), stream._block.shape[1])
+        self._stream = stream
+        self._rows = np.asarray(rows, dtype=np.intp)
+
+    def _draw(
+        self, rows: NDArray[np.intp], drawn: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        return self._stream._draw(self._rows[rows], drawn)
 
 
 class AddressedUniforms(UniformStream):

@@ -1,13 +1,22 @@
-"""The ids under which Gymnasium makes commenv's environments."""
+"""The ids under which Gymnasium and PettingZoo make commenv's environments."""
 
 from __future__ import annotations
 
+import re
 import warnings
 from typing import Any
 
 import gymnasium as gym
 
-__all__ = ["NAMESPACE", "batched_entry_point", "env_ids", "register_envs"]
+__all__ = [
+    "NAMESPACE",
+    "batched_entry_point",
+    "env_ids",
+    "parallel_ids",
+    "register_envs",
+    "register_parallel_envs",
+    "snake_case",
+]
 
 NAMESPACE = "commenv"
 MAX_EPISODE_STEPS = 200
@@ -91,6 +100,38 @@ def register_envs() -> None:
         )
     for name in _PLAIN:
         _register(name, *_TABULAR[name], max_episode_steps=MAX_EPISODE_STEPS)
+
+
+def parallel_ids() -> dict[str, str]:
+    """PettingZoo's ids of our environments, and the modules that hold their forms.
+
+    ``commenv/simple_grid-v0`` is ``commenv.multiagent.simple_grid_v0``, and so on.
+    """
+    ids = {}
+    for env_id in env_ids():
+        name, _, version = snake_case(env_id).rpartition("_v")
+        ids[f"{NAMESPACE}/{name}-v{version}"] = f"commenv.multiagent.{name}_v{version}"
+    return ids
+
+
+def register_parallel_envs() -> None:
+    """Registers our environments with PettingZoo, which it imports.
+
+    Calling this again changes nothing.
+    """
+    from pettingzoo import aec_registry, parallel_registry, register
+
+    for env_id, module in parallel_ids().items():
+        if env_id not in parallel_registry:
+            register("parallel", env_id, f"{module}:parallel_env")
+        if env_id not in aec_registry:
+            register("aec", env_id, f"{module}:env")
+
+
+def snake_case(env_id: str) -> str:
+    """A Gymnasium id as PettingZoo names modules: ``simple_grid_v0``."""
+    name = re.split("[/:]", env_id)[-1].replace("-", "_")
+    return re.sub("(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
 def _register(env_id: str, scalar: str, vector: str | None, **settings: Any) -> None:

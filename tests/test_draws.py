@@ -187,3 +187,17 @@ def test_a_copy_draws_the_same(draws):
 def test_impossible_draws_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         Draws(*arguments)
+
+
+@pytest.mark.parametrize("source", ["addressed", "generators"])
+def test_a_part_of_a_stream_has_the_numbers_of_its_rows(source):
+    def stream():
+        if source == "addressed":
+            return Draws(seed=5, trials=[2, 9], agents=3).stream("world", 1)
+        return GeneratorUniforms([np.random.default_rng(row) for row in range(6)])
+
+    whole, part = stream(), stream().part([4, 1])
+    active = np.random.default_rng(0).random((500, 6)) < 0.7
+    for mask in active:
+        expected, drawn = whole.next(mask), part.next(mask[[4, 1]])
+        assert drawn[mask[[4, 1]]].tolist() == expected[[4, 1]][mask[[4, 1]]].tolist()

@@ -24,7 +24,7 @@ HEAVY = [
     "ray",
 ]
 # A room may import from those behind it.
-ROOMS = ["cli", "study", "learning", "wrappers", "channel", "envs"]
+ROOMS = ["cli", "study", "learning", "multiagent", "wrappers", "channel", "envs"]
 MODULES = [
     name
     for package in (commenv, commenv_baselines)
@@ -41,6 +41,12 @@ def run(code):
 def test_importing_commenv_imports_nothing_heavy():
     loaded = run("import sys, commenv, commenv.cli; print(*sys.modules)").split()
     assert sorted(set(HEAVY) & set(loaded)) == []
+
+
+def test_importing_commenv_does_not_import_pettingzoo():
+    code = "import sys, commenv; before = 'pettingzoo' in sys.modules\n"
+    code += "env = commenv.parallel_env; print(before, 'pettingzoo' in sys.modules)"
+    assert run(code).split() == ["False", "True"]
 
 
 def test_importing_commenv_leaves_the_global_generator_alone():

@@ -59,6 +59,17 @@ class TabularBatch(BatchedEnv):
         self._elapsed = np.zeros(num_envs, dtype=np.int64)
         self._uniforms: UniformStream | None = None
 
+    @property
+    def states(self) -> NDArray[np.int64]:
+        """The present states, a copy: int64, shape (num_envs,).
+
+        Raises:
+            NotResetError: Before the first reset.
+        """
+        if self._states is None:
+            raise NotResetError("no state before the first reset; call reset() first")
+        return self._states.copy()
+
     def reset(
         self, draws: WorldDraws, mask: NDArray[np.bool_] | None = None
     ) -> NDArray[Any]:

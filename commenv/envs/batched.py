@@ -62,6 +62,10 @@ class BatchedEnv(ABC):
         """The environment's own observation space, before any flattening."""
         return self.single_observation_space
 
+    def spaces_of(self, row: int) -> tuple[gym.Space[Any], gym.Space[Any]]:
+        """The spaces of one instance's observation and action."""
+        return self.single_observation_space, self.single_action_space
+
     @abstractmethod
     def reset(
         self, draws: WorldDraws, mask: NDArray[np.bool_] | None = None

@@ -25,7 +25,7 @@ from commenv.envs.tabular import TabularMDP
 from commenv.errors import UnknownNameError
 from commenv.registration import NAMESPACE, batched_entry_point
 
-__all__ = ["find_spec", "make_batched"]
+__all__ = ["creator_of", "find_spec", "make_batched"]
 
 _OF_THE_BATCH = ("num_envs", "max_episode_steps")  # not the environment's arguments
 _logger = logging.getLogger("commenv")
@@ -68,7 +68,7 @@ def make_batched(
         batch: Any = load_env_creator(entry_point)
         _check_arguments(spec.id, batch, arguments, besides=_OF_THE_BATCH)
         return batch(num_envs, limit, **arguments)
-    _check_arguments(spec.id, _creator(spec), arguments)
+    _check_arguments(spec.id, creator_of(spec), arguments)
 
     def make() -> gym.Env[Any, Any]:
         return gym.make(
@@ -140,8 +140,12 @@ def _batched_twin(spec: EnvSpec) -> str:
     return f"; {twin} is the same world, batched" if batched_entry_point(twin) else ""
 
 
-def _creator(spec: EnvSpec) -> Any:
-    """What makes the scalar form of an environment."""
+def creator_of(spec: EnvSpec) -> Any:
+    """What makes the scalar form of an environment: a class or a function.
+
+    Raises:
+        ValueError: There is no scalar form.
+    """
     if spec.entry_point is None:
         raise ValueError(
             f"{spec.id} has only a vector form; use an id with a scalar form"

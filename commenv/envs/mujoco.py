@@ -129,6 +129,11 @@ class MujocoBatch(BatchedEnv):
             truncated = (self._elapsed >= self.max_episode_steps) & active & ~terminated
         return BatchedStep(self._observations.copy(), rewards, terminated, truncated)
 
+    def state_of(self, row: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """One instance's positions and velocities (``qpos``, ``qvel``), copies."""
+        data = self._data[row]
+        return data.qpos.copy(), data.qvel.copy()
+
     def close(self) -> None:
         """Ends the threads."""
         self._pool.shutdown()

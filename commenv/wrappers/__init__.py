@@ -2,9 +2,10 @@
 
 from commenv.wrappers.batched import ChannelEnv, StepObserver, batched_env
 from commenv.wrappers.finding import find_channel
-from commenv.wrappers.message_channel import MessageChannel, Told
+from commenv.wrappers.message_channel import MessageChannel
 from commenv.wrappers.metrics import Metrics
 from commenv.wrappers.star import Star
+from commenv.wrappers.telling import Told
 from commenv.wrappers.vector_channel import VectorMessageChannel
 
 __all__ = [

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
@@ -83,10 +84,18 @@ class ChannelEnv:
         self.world = world
         self.star = Star(trials, num_agents, uplink, downlink, journal=journal)
         self.gamma = gamma
-        self.single_observation_space = world.single_observation_space
-        self.single_action_space = world.single_action_space
         self.active = np.zeros(self.num_envs, dtype=np.bool_)
         self.observer: StepObserver | None = None
+
+    @property
+    def single_observation_space(self) -> gym.Space[Any]:
+        """The space of one instance's observation."""
+        return self.world.single_observation_space
+
+    @property
+    def single_action_space(self) -> gym.Space[Any]:
+        """The space of one instance's action."""
+        return self.world.single_action_space
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -3,33 +3,20 @@
 from __future__ import annotations
 
 import secrets
-from typing import Any, NamedTuple
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from gymnasium.utils import RecordConstructorArgs
 from numpy.typing import NDArray
 
-from commenv.channel import Channel, FreeForm, Messages, Receipt, Received
+from commenv.channel import Channel, Received
 from commenv.errors import NotResetError
 from commenv.wrappers.metrics import Metrics
 from commenv.wrappers.star import Star
+from commenv.wrappers.telling import Told, comm_of, messages_of, told, totals_of
 
-__all__ = ["MessageChannel", "Told"]
-
-
-class Told(NamedTuple):
-    """What a sender is told, and no more: what a link then loses is not in it.
-
-    Attributes:
-        accepted: Whether the message was sent, or waits to be.
-        messages: Messages left in the budget's window; inf without a limit.
-        bytes: Bytes left.
-    """
-
-    accepted: bool
-    messages: float
-    bytes: float
+__all__ = ["MessageChannel"]
 
 
 class MessageChannel(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
@@ -101,7 +88,9 @@ class MessageChannel(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         A seed empties the ledgers and fills the budgets. Without one at the very first
         reset, one is drawn from the operating system.
         """
-        closing = {} if self.star.episode < 0 else {"episode_comm": self._totals()}
+        closing = (
+            {} if self.star.episode < 0 else {"episode_comm": totals_of(self.metrics)}
+        )
         observation, info = self.env.reset(seed=seed, options=options)
         if seed is not None or self.star.episode < 0:
             self.star.open(secrets.randbits(63) if seed is None else seed)
@@ -120,7 +109,7 @@ class MessageChannel(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         self._return += reward
         self._length += 1
         self._discount *= self._gamma
-        due = float(self.star.traffic[0].penalty.sum()) - self._charged
+        due = float(self.star.uplink_traffic.penalty.sum()) - self._charged
         self._charged += due
         terminated = bool(terminated) or self._ended
         self.star.tick()
@@ -150,16 +139,9 @@ class MessageChannel(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
             BudgetExceededError: Under ``exceed="raise"``.
         """
         self._check_reset()
-        if isinstance(payload, np.ndarray) and payload.dtype.names is not None:
-            records = np.atleast_1d(payload)
-            messages: Messages | FreeForm = Messages(
-                records, np.array([[len(records)]])
-            )
-        else:
-            messages = FreeForm([payload], (1, 1))
-        receipt = self.star.send(messages)
+        receipt = self.star.send(messages_of([payload]))
         self._ended = self._ended or bool(receipt.ended[0, 0])
-        return _told(receipt)
+        return told(receipt)
 
     def receive(self) -> list[Any] | NDArray[np.void]:
         """The learner's side: what arrived since the last call.
@@ -189,7 +171,7 @@ class MessageChannel(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
             BudgetExceededError: Under ``exceed="raise"``.
         """
         self._check_reset()
-        return _told(self.star.broadcast(np.atleast_1d(parameters)))
+        return told(self.star.broadcast(np.atleast_1d(parameters)))
 
     def receive_broadcast(self) -> np.void | None:
         """The last record that the agent received; None before the first.
@@ -217,27 +199,8 @@ class MessageChannel(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         )
 
     def _comm(self) -> dict[str, float]:
-        up, left = self.star.traffic[0], self.star.uplink.left
-        return {
-            "sent": int(up.messages[0, 0]),
-            "refused": int(up.refused[0, 0]),
-            "messages_left": float(left.messages[0, 0]),
-            "bytes_left": float(left.bytes[0, 0]),
-        }
-
-    def _totals(self) -> dict[str, float]:
-        means = self.metrics.mean_over_agents()
-        return {name: float(values[0]) for name, values in means.items()}
+        return comm_of(self.star.uplink_traffic, self.star.uplink.left)[0]
 
     def _check_reset(self) -> None:
         if self.star.episode < 0:
             raise NotResetError("the environment was not reset; call reset() first")
-
-
-def _told(receipt: Receipt) -> Told:
-    left = receipt.left
-    return Told(
-        bool(receipt.accepted[0, 0]),
-        float(left.messages[0, 0]),
-        float(left.bytes[0, 0]),
-    )

@@ -96,6 +96,11 @@ class Star:
         now = self._read()
         return now[0].since(self._before[0]), now[1].since(self._before[1])
 
+    @property
+    def uplink_traffic(self) -> Traffic:
+        """What went up since the episode began."""
+        return Traffic.read(self.uplink).since(self._before[0])
+
     def send(self, messages: Messages | FreeForm) -> Receipt:
         """Sends from the agents to their learners; see :meth:`LiveChannel.send`."""
         return self.uplink.send(messages)

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from commenv.channel import Channel, FreeForm, Messages, Receipt, Received
 from commenv.errors import NotResetError
-from commenv.wrappers.message_channel import Told
 from commenv.wrappers.metrics import Metrics
 from commenv.wrappers.star import Star
+from commenv.wrappers.telling import Told
 
 __all__ = ["VectorMessageChannel"]
 

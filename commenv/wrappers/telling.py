@@ -1,0 +1,110 @@
+"""What senders are told of their messages, and what ``info`` says of a channel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from commenv.channel import FreeForm, Left, Messages, Receipt
+from commenv.wrappers.metrics import Metrics, Traffic
+
+__all__ = ["Told", "comm_of", "messages_of", "told", "totals_of"]
+
+
+class Told(NamedTuple):
+    """What a sender is told, and no more: what a link then loses is not in it.
+
+    Attributes:
+        accepted: Whether the message was sent, or waits to be.
+        messages: Messages left in the budget's window; inf without a limit.
+        bytes: Bytes left.
+    """
+
+    accepted: bool
+    messages: float
+    bytes: float
+
+
+def told(receipt: Receipt, agent: int = 0) -> Told:
+    """One agent's part of the receipt of a single trial."""
+    left = receipt.left
+    return Told(
+        bool(receipt.accepted[0, agent]),
+        float(left.messages[0, agent]),
+        float(left.bytes[0, agent]),
+    )
+
+
+def comm_of(up: Traffic, left: Left) -> list[dict[str, float]]:
+    """``info["comm"]`` for every agent of a single trial.
+
+    Args:
+        up: The uplink's traffic of the episode so far.
+        left: What is left of the uplink's budget.
+
+    Returns:
+        One dictionary for each agent: ``sent`` and ``refused``, messages of the episode
+        so far, ``messages_left`` and ``bytes_left``.
+    """
+    columns = (up.messages, up.refused, left.messages, left.bytes)
+    names = ("sent", "refused", "messages_left", "bytes_left")
+    rows = zip(*(column[0].tolist() for column in columns), strict=True)
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def totals_of(metrics: Metrics, agent: int = 0) -> dict[str, float]:
+    """``info["episode_comm"]``: one agent's metrics as numbers by name."""
+    alone = Metrics(
+        **{
+            field.name: getattr(metrics, field.name)[:1, agent : agent + 1]
+            for field in fields(metrics)
+        }
+    )
+    means = alone.mean_over_agents()
+    return {name: float(values[0]) for name, values in means.items()}
+
+
+def messages_of(payloads: Sequence[Any]) -> Messages | FreeForm:
+    """The messages of a single trial's agents.
+
+    Args:
+        payloads: One for each agent: records (a one-dimensional structured array, of
+            which an empty one is silence), or a free-form payload, of which None is
+            silence. Where one sends records the others send records or None.
+
+    Raises:
+        TypeError: Records and free-form payloads, or records of two dtypes; or a dtype
+            that is no wire format.
+        ValueError: Records that are not one-dimensional, or hold NaN.
+    """
+    forms = {_form(payload) for payload in payloads if payload is not None}
+    if len(forms) > 1:
+        raise TypeError(
+            f"messages of {' and of '.join(sorted(map(_spell, forms)))} in one "
+            "sending; keep to one form"
+        )
+    form = forms.pop() if forms else None
+    if form is None:
+        return FreeForm(payloads, (1, len(payloads)))
+    parts = [
+        np.empty(0, form) if payload is None else np.atleast_1d(payload)
+        for payload in payloads
+    ]
+    for part in parts:
+        if part.ndim != 1:
+            raise ValueError(f"records of shape {part.shape}; give one dimension")
+    return Messages(np.concatenate(parts), np.array([[len(part) for part in parts]]))
+
+
+def _form(payload: Any) -> np.dtype[np.void] | None:
+    """The dtype of records; None for what has no fixed form."""
+    if isinstance(payload, (np.ndarray, np.void)) and payload.dtype.names is not None:
+        return payload.dtype
+    return None
+
+
+def _spell(form: np.dtype[np.void] | None) -> str:
+    return "free form" if form is None else str(form)
