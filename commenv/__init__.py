@@ -1,7 +1,7 @@
 """commenv: reinforcement learning with a metered, budgeted message channel.
 
-Importing it registers the environments with Gymnasium and PettingZoo. ``run``, ``load`` and
-``load_policy`` need the extra ``study``; everything else needs no extra.
+Importing it registers the environments with Gymnasium and PettingZoo. ``run``,
+``load`` and ``load_policy`` need the extra ``study``; everything else needs no extra.
 """
 
 import sys
