@@ -5,6 +5,7 @@ from pettingzoo.utils.conversions import aec_to_parallel, parallel_to_aec
 
 import commenv
 from commenv.channel import (
+    QSGD,
     AdditiveNoise,
     BernoulliLoss,
     Budget,
@@ -19,7 +20,12 @@ from commenv.channel import (
     Range,
     Unit,
 )
-from commenv.errors import BudgetExceededError, NotResetError, UnknownNameError
+from commenv.errors import (
+    BudgetExceededError,
+    EncodingError,
+    NotResetError,
+    UnknownNameError,
+)
 from tests.multiagent.worlds import Counting, does
 
 PAIR = spaces.Box(-100, 100, (2,), np.float32)
@@ -249,9 +255,8 @@ def test_a_budget_can_end_the_episode_for_everybody():
 def test_a_budget_can_raise_and_nothing_has_happened_then():
     env = make(budget=Budget(messages=1, exceed="raise"), link=Delay(1))
     say(env, b=1)
-    with pytest.raises(BudgetExceededError) as caught:
+    with pytest.raises(BudgetExceededError, match="agent 'agent_1': a message of 1 by"):
         say(env, a=3, b=1)
-    assert caught.value.__notes__ == ["the sender is agent 'agent_1'"]
     assert env.unwrapped.steps == 1
     seen, *_ = say(env, a=3)
     assert seen["agent_2"]["age"].tolist() == [-1, 1]
@@ -397,6 +402,14 @@ def test_codecs_that_cannot_encode_such_messages_are_refused_at_once():
         make(space=PAIR, codec=Delta(), acknowledgements=True)
     with pytest.raises(TypeError, match="message"):
         make(space=SYMBOL, codec=Int8())
+
+
+def test_a_message_that_the_codec_cannot_encode_is_named_with_its_sender():
+    wide = spaces.Box(-np.inf, np.inf, (2,), np.float32)
+    env = make(space=wide, codec=QSGD(levels=4))
+    with pytest.raises(EncodingError, match=r"agent 'agent_1': .*inf"):
+        say(env, a=[1, 2], b=[1, np.inf])
+    assert env.ledger.attempted().sum() == 0
 
 
 def test_it_converts_to_an_aec_environment_and_back():
