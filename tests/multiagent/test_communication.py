@@ -443,6 +443,8 @@ def test_an_action_of_another_form_is_told_the_right_one(action):
         ("agent_0", "unknown recipient of agent 'agent_0' 'agent_0'"),
         (4, "unknown recipient of agent 'agent_0' '4'.*0 .silence. to 3"),
         (-1, "unknown recipient of agent 'agent_0' '-1'"),
+        (1.5, "unknown recipient of agent 'agent_0' '1.5'"),
+        (None, "unknown recipient of agent 'agent_0' 'None'"),
     ],
 )
 def test_an_unknown_recipient_is_named_with_its_sender(to, words):
@@ -450,6 +452,11 @@ def test_an_unknown_recipient_is_named_with_its_sender(to, words):
     with pytest.raises(UnknownNameError, match=words):
         say(env, a=5, to=to)
     assert env.ledger.attempted().sum() == 0
+
+
+def test_a_broadcast_cannot_be_addressed_and_says_what_can():
+    with pytest.raises(UnknownNameError, match="topology='complete' lets agents be"):
+        say(make(), a=5, to="agent_1")
 
 
 def test_unknown_agents_are_named():

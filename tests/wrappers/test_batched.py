@@ -311,3 +311,9 @@ def test_a_bare_environment_has_no_channel():
     assert env.reset(seed=0)[1] == {}
     assert env.step(1)[4] == {}
     assert not hasattr(env.unwrapped, "send")
+
+
+@pytest.mark.parametrize("way", ["uplink", "downlink"])
+def test_what_is_no_channel_is_named(way):
+    with pytest.raises(TypeError, match=f"{way} is 3; give a Channel"):
+        commenv.batched_env("SimpleGrid-v0", 1, 1, **{way: 3})
