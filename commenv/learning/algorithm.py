@@ -143,6 +143,9 @@ class RoundAgents(ABC):
                 it was refused and where there was none.
         """
 
+    def close(self) -> None:  # noqa: B027 - few hold anything
+        """Releases what the agents hold; they are not used afterwards."""
+
 
 class Agents(RoundAgents):
     """Agents that act in the environment of the rounds, one whole episode in each."""

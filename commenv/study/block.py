@@ -87,6 +87,7 @@ def run_block(
         series, learned = _play(study, rounds, env, report, trace)
     finally:
         env.close()
+        rounds.agents.close()
         evaluator.close()
     keep(learned.memory)
     return _table(study, cell, trials, series)
