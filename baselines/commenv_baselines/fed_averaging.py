@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from commenv.channel import Messages, Received
+from commenv.errors import CommenvError
 from commenv.learning import Learner, Policy, Problem, RoundAgents, Signal
 from commenv.wrappers import ChannelEnv
 
@@ -127,10 +128,10 @@ class FedAgents(RoundAgents):
             measured = model.train(self._local_steps)
         except (ValueError, RuntimeError) as error:
             reason = str(error).partition("\n")[0]
-            raise RuntimeError(f"{about} failed ({reason}); {cure}?") from error
+            raise CommenvError(f"{about} failed ({reason}); {cure}?") from error
         after = model.read()
         if not np.isfinite(after).all():
-            raise RuntimeError(f"{about} led to numbers that are not finite; {cure}")
+            raise CommenvError(f"{about} led to numbers that are not finite; {cure}")
         return after, measured
 
 

@@ -20,6 +20,7 @@ from commenv.channel import (
     TopK,
 )
 from commenv.draws import Draws
+from commenv.errors import CommenvError
 from commenv.learning import PlayedEvaluator, Problem, Rounds, make_scheme
 from commenv.study.block import run_block
 from commenv.study.spec import Study, cells
@@ -405,7 +406,7 @@ def test_a_random_state_is_that_of_the_seeding_functions(restored):
 def test_a_failing_model_leaves_the_generators_as_they_were():
     before = torch.get_rng_state()
     wild = FedPPO(**{**vars(PPO), "learning_rate": 1e30})
-    with pytest.raises(RuntimeError, match=r"agent 0 of trial 0 in round \d.*smaller"):
+    with pytest.raises(CommenvError, match=r"agent 0 of trial 0 in round \d.*smaller"):
         list(play(wild, 5))
     assert torch.equal(before, torch.get_rng_state())
 
@@ -456,6 +457,22 @@ def test_stored_policies_play_again_and_become_modules(tmp_path):
         chosen = module(torch.from_numpy(seen)).argmax(dim=1).tolist()
     assert [policy.act(one) for one in seen] == chosen
     assert set(chosen) == {0, 1}
+
+
+def test_a_trace_holds_messages_and_no_steps(tmp_path):
+    commenv.run(
+        CART,
+        PPO,
+        num_agents=2,
+        num_trials=1,
+        num_episodes=2,
+        evaluation_episodes=1,
+        out=tmp_path,
+        trace=True,
+        progress=False,
+    )
+    names = {path.name.partition("-")[0] for path in (tmp_path / "trace").rglob("*.*")}
+    assert names == {"messages"}
 
 
 class Points(gym.Env):
@@ -609,11 +626,13 @@ def test_a_problem_must_say_how_to_make_an_instance():
 def test_asking_for_settings_imports_neither_torch_nor_stable_baselines3():
     code = """
 import sys
+from commenv.cli import main
 from commenv_baselines.fed_sb3 import FedPPO
 FedPPO()
-print(*(name for name in ("torch", "stable_baselines3") if name in sys.modules))
+main(["list"])
+print("imported:", *{"torch", "stable_baselines3"} & set(sys.modules))
 """
-    assert run_python(code) == ""
+    assert run_python(code).splitlines()[-1] == "imported:"
 
 
 def test_without_the_extra_the_error_names_it():
