@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
@@ -56,3 +58,22 @@ def test_a_new_codec_takes_few_lines_and_saves_bytes(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "29.000" in printed  # 4 bytes of scale and 25 numbers
     assert "ternary with feedback" in printed
+
+
+def test_federated_ppo_is_compared_by_bytes(tmp_path, capsys):
+    pytest.importorskip("stable_baselines3")
+    from commenv_baselines.fed_sb3 import FedPPO
+
+    tiny = FedPPO(local_steps=32, n_steps=32, batch_size=32, hidden_sizes=(4,))
+    path = load("fed_ppo_bytes").main(
+        tmp_path, algorithm=tiny, num_agents=2, num_trials=2, num_episodes=5
+    )
+    assert path.read_bytes().startswith(b"\x89PNG")
+    lines = (tmp_path / "fed_ppo_bytes.csv").read_text().splitlines()
+    assert lines[0] == "label,trial,episode,env_steps,uplink_bytes,evaluation"
+    assert len(lines) == 1 + 4 * 2 * 5
+    parameters = 2 * (4 * 4 + 4) + (4 * 2 + 2) + (4 + 1)
+    last = {line.split(",")[0]: line.split(",") for line in lines}
+    assert float(last["always"][4]) == 5 * 4 * parameters
+    assert float(last["every 5th round"][4]) == 4 * parameters
+    assert "probability" in capsys.readouterr().out
