@@ -64,6 +64,7 @@ def draw(frame: pd.DataFrame, folder: Path) -> Path:
     print(table.groupby(["label", "trial"], sort=False).last().to_string())
     title = "Federated PPO on Cart Pole"
     figure = plot(frame, x="uplink_bytes", y="evaluation", title=title)
+    figure.axes[0].set(xscale="log", xlim=(1e-2 * spent.max(), spent.max()))
     return save(figure, folder / "fed_ppo_bytes.png")
 
 
