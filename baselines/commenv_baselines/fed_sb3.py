@@ -139,8 +139,9 @@ class FedA2C(FedSB3):
 
     name: ClassVar[str] = "fed-a2c"
 
+    learning_rate: float = 5e-4
     n_steps: int = 16
-    gae_lambda: float = 1.0
+    gae_lambda: float = 0.95
     entropy: float = 0.0
 
     def __post_init__(self) -> None:
