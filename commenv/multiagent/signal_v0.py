@@ -133,14 +133,19 @@ class SignalEnv(ParallelEnv[str, NDArray[np.int64], int]):
 
         Args:
             seed: Seeds the draws of this and the following goals, if given.
-            options: Not used.
+            options: ``{"goal": g}`` makes g the goal, 0 to 7, so that a policy can be
+                played on all of them; the draw is made and put aside.
 
         Returns:
             (observations, infos), by agent.
+
+        Raises:
+            ValueError: A goal that does not exist.
         """
         if seed is not None or self._np_random is None:
             self._np_random, _ = seeding.np_random(seed)
-        self._goal = int(len(_GOALS) * self._np_random.random())
+        drawn = int(len(_GOALS) * self._np_random.random())
+        self._goal = _checked((options or {}).get("goal", drawn))
         self._cell, self._steps = _START, 0
         self.agents = [*self.possible_agents]
         if self.render_mode == "human":
@@ -230,8 +235,11 @@ class SignalEnv(ParallelEnv[str, NDArray[np.int64], int]):
 
         Args:
             goal: Which one, 0 to 7.
+
+        Raises:
+            ValueError: A goal that does not exist.
         """
-        return _world(goal)
+        return _world(_checked(goal))
 
     def optimal_return(
         self, gamma: float, communication: bool = True, delay: int = 1
@@ -289,6 +297,12 @@ def env(**kwargs: Any) -> AECEnv[str, NDArray[np.int64], int | None]:
     return wrappers.OrderEnforcingWrapper(
         wrappers.AssertOutOfBoundsWrapper(raw_env(**kwargs))
     )
+
+
+def _checked(goal: Any) -> int:
+    if goal not in range(len(_GOALS)):
+        raise ValueError(f"goal {goal!r} does not exist; goals are 0 ... 7")
+    return int(goal)
 
 
 @cache

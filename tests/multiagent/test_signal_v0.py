@@ -39,12 +39,8 @@ def both(action, speaker=STAY):
 
 
 def reset_to(env, goal):
-    """Resets until the goal is this one; the seeds are tried in order."""
-    for seed in range(200):
-        observations, _ = env.reset(seed=seed)
-        if observations["speaker"][1] == goal:
-            return
-    raise AssertionError(f"goal {goal} was not drawn in 200 resets")
+    observations, _ = env.reset(seed=0, options={"goal": goal})
+    assert observations["speaker"][1] == goal
 
 
 def played(env, goal, actions, gamma):
@@ -196,6 +192,14 @@ def test_goals_are_drawn_evenly_and_by_one_uniform_number_each():
     expected = np.random.Generator(np.random.PCG64(5)).random(8000)
     assert drawn == (8 * expected).astype(int).tolist()
     assert np.bincount(drawn, minlength=8).min() > 900
+
+
+def test_a_goal_that_is_asked_for_shifts_no_later_draw():
+    env, free = SignalEnv(), SignalEnv()
+    env.reset(seed=1, options={"goal": 3})
+    free.reset(seed=1)
+    for _ in range(20):
+        assert repr(env.reset()) == repr(free.reset())
 
 
 def test_twins_live_the_same_lives():
@@ -352,6 +356,15 @@ def test_a_step_without_an_episode_names_the_cure():
     env.step(both(STAY))
     with pytest.raises(NotResetError, match="call reset"):
         env.step(both(STAY))
+
+
+@pytest.mark.parametrize("goal", [-1, 8, "corner", None])
+def test_goals_that_do_not_exist_are_named(goal):
+    env = SignalEnv()
+    with pytest.raises(ValueError, match="does not exist; goals are 0"):
+        env.reset(options={"goal": goal})
+    with pytest.raises(ValueError, match="does not exist; goals are 0"):
+        env.mdp(goal)
 
 
 def test_impossible_questions_about_the_optimum_are_refused():
