@@ -25,18 +25,18 @@ _CELLS = _SIZE * _SIZE
 _START = _CELLS // 2
 _GOALS = (0, 2, 4, 10, 14, 20, 22, 24)  # as cells: corners and midpoints of the edges
 _SPEAKER, _LISTENER = "speaker", "listener"
-_NO_GOAL, _NO_CELL = len(_GOALS), _CELLS
+_NO_GOAL = len(_GOALS)
 
 Observations = dict[str, NDArray[np.int64]]
 
 
 class SignalEnv(ParallelEnv[str, NDArray[np.int64], int]):
-    """The speaker sees one of eight goals, the listener walks; neither can do both.
+    """One of eight goals is right: the speaker sees which, and the listener walks.
 
     ## Description
     A task that needs talking, on the grid of Simple Grid. The environment has no way to
     talk: put a channel around it. Whatever the speaker does, the listener observes and
-    earns the same, so that without a channel nothing is known of the goal, and the best
+    earns the same, so that without a channel it knows nothing of the goal, and the best
     is to walk to a nearest one: one in eight is right. Entering a wrong goal ends the
     episode too, so the listener cannot try them all. At a discount factor of 0.9 the
     best return is 0.1125 without a channel, and 0.73305 with a message at the first
@@ -49,9 +49,9 @@ class SignalEnv(ParallelEnv[str, NDArray[np.int64], int]):
     listener. The speaker's action does nothing.
 
     ## Observation Space
-    `MultiDiscrete([2, 9, 26])` for both: the role (0 speaker, 1 listener), the goal
+    `MultiDiscrete([2, 9, 25])` for both: the role (0 speaker, 1 listener), the goal
     (0 to 7 in reading order; 8 for none, which is what the listener sees), the
-    listener's cell `row * 5 + column` (25 for none, which is what the speaker sees).
+    listener's cell `row * 5 + column`, which both see.
 
     ## Starting State
     The listener is in the centre. The goal is one of the four corners and the four
@@ -102,7 +102,7 @@ class SignalEnv(ParallelEnv[str, NDArray[np.int64], int]):
         self.possible_agents = [_SPEAKER, _LISTENER]
         self.agents: list[str] = []
         self._observation_spaces = {
-            agent: spaces.MultiDiscrete([2, len(_GOALS) + 1, _CELLS + 1])
+            agent: spaces.MultiDiscrete([2, len(_GOALS) + 1, _CELLS])
             for agent in self.possible_agents
         }
         self._action_spaces = {
@@ -277,7 +277,7 @@ class SignalEnv(ParallelEnv[str, NDArray[np.int64], int]):
 
     def _observations(self) -> Observations:
         return {
-            _SPEAKER: np.array([0, self._goal, _NO_CELL]),
+            _SPEAKER: np.array([0, self._goal, self._cell]),
             _LISTENER: np.array([1, _NO_GOAL, self._cell]),
         }
 

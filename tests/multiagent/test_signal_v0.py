@@ -257,7 +257,7 @@ def test_the_two_agents_have_equal_spaces_and_see_their_own_part():
     assert env.action_space("speaker") == env.action_space("listener")
     reset_to(env, 6)
     observations, *_ = env.step(both(LEFT, speaker=UP))
-    assert observations["speaker"].tolist() == [0, 6, 25]
+    assert observations["speaker"].tolist() == [0, 6, 11]
     assert observations["listener"].tolist() == [1, 8, 11]
     for agent, observation in observations.items():
         assert env.observation_space(agent).contains(observation)
