@@ -23,7 +23,7 @@ __all__ = ["SignalEnv", "env", "parallel_env", "raw_env"]
 _SIZE = 5
 _CELLS = _SIZE * _SIZE
 _START = _CELLS // 2
-_GOALS = (0, 2, 4, 10, 14, 20, 22, 24)  # as cells: corners and midpoints of the edges
+_GOALS = (2, 6, 8, 10, 14, 16, 18, 22)  # the cells at two moves from the centre
 _SPEAKER, _LISTENER = "speaker", "listener"
 _NO_GOAL = len(_GOALS)
 
@@ -37,16 +37,16 @@ class SignalEnv(ParallelEnv[str, NDArray[np.int64], int]):
     A task that needs talking, on the grid of Simple Grid. The environment has no way to
     talk: put a channel around it. Whatever the speaker does, the listener observes and
     earns the same, so that without a channel it knows nothing of the goal, and the best
-    is to walk to a nearest one: one in eight is right. Entering a wrong goal ends the
+    is to walk to any of them: one in eight is right. Entering a wrong goal ends the
     episode too, so the listener cannot try them all. At a discount factor of 0.9 the
-    best return is 0.1125 without a channel, and 0.73305 with a message at the first
-    step; undiscounted, 0.125 and 1 (`optimal_return`).
+    best return is 0.1125 without a channel, and 0.81 with messages that are heard a
+    step later; undiscounted, 0.125 and 1 (`optimal_return`).
 
     Both agents have the same spaces, so one policy can be shared by them.
 
     ## Action Space
-    `Discrete(5)` for both: 0 left, 1 right, 2 up, 3 down, 4 stay. Walls stop the
-    listener. The speaker's action does nothing.
+    `Discrete(5)` for both: 0 left, 1 right, 2 up, 3 down, 4 stay. The speaker's action
+    does nothing. The goals lie around the centre, so the listener meets no wall.
 
     ## Observation Space
     `MultiDiscrete([2, 9, 25])` for both: the role (0 speaker, 1 listener), the goal
@@ -54,8 +54,8 @@ class SignalEnv(ParallelEnv[str, NDArray[np.int64], int]):
     listener's cell `row * 5 + column`, which both see.
 
     ## Starting State
-    The listener is in the centre. The goal is one of the four corners and the four
-    midpoints of the edges, uniformly, by one uniform number of `np_random`.
+    The listener is in the centre. The goal is one of the eight cells at two moves from
+    it, uniformly, by one uniform number of `np_random`.
 
     ## Rewards
     The same for both: 1 for entering the right goal, else 0.

@@ -1,36 +1,32 @@
 import itertools
-import warnings
 
 import numpy as np
+import pettingzoo
 import pytest
+from pettingzoo.test import (
+    api_test,
+    max_cycles_test,
+    parallel_api_test,
+    parallel_seed_test,
+    render_test,
+    seed_test,
+)
 
 from commenv.errors import NotResetError
 from commenv.multiagent import signal_v0
 from commenv.multiagent.signal_v0 import SignalEnv
 
-with warnings.catch_warnings():
-    # The kit imports an environment of its own in a way that it deprecates.
-    warnings.simplefilter("ignore", DeprecationWarning)
-    from pettingzoo.test import (
-        api_test,
-        max_cycles_test,
-        parallel_api_test,
-        parallel_seed_test,
-        render_test,
-        seed_test,
-    )
-
 LEFT, RIGHT, UP, DOWN, STAY = range(5)
 CENTRE = 12
-TO_GOAL = {  # shortest ways around the other goals
-    0: [LEFT, UP, LEFT, UP],
-    1: [UP, UP],
-    2: [RIGHT, UP, RIGHT, UP],
+TO_GOAL = {  # in two moves, in reading order of the goals
+    0: [UP, UP],
+    1: [UP, LEFT],
+    2: [UP, RIGHT],
     3: [LEFT, LEFT],
     4: [RIGHT, RIGHT],
-    5: [LEFT, DOWN, LEFT, DOWN],
-    6: [DOWN, DOWN],
-    7: [RIGHT, DOWN, RIGHT, DOWN],
+    5: [DOWN, LEFT],
+    6: [DOWN, RIGHT],
+    7: [DOWN, DOWN],
 }
 
 
@@ -68,7 +64,7 @@ def brute_force(gamma, blind, horizon):
 
 def written_out(goal, actions, gamma):
     """The same as ``played``, on a grid written out here."""
-    goals = [(0, 0), (0, 2), (0, 4), (2, 0), (2, 4), (4, 0), (4, 2), (4, 4)]
+    goals = [(0, 2), (1, 1), (1, 3), (2, 0), (2, 4), (3, 1), (3, 3), (4, 2)]
     row = column = 2
     for step, action in enumerate(actions):
         down, right = [(0, -1), (0, 1), (-1, 0), (1, 0), (0, 0)][action]
@@ -121,6 +117,13 @@ def test_pettingzoos_kit_finds_nothing_wrong_with_the_pictures(monkeypatch):
     render_test(signal_v0.env)
 
 
+def test_pettingzoo_makes_it_in_both_forms():
+    together = pettingzoo.make("parallel", "commenv/signal-v0", max_cycles=7)
+    in_turn = pettingzoo.make("aec", "commenv/signal-v0", max_cycles=7)
+    assert together.max_cycles == in_turn.unwrapped.max_cycles == 7
+    assert str(together) == str(in_turn) == "signal_v0"
+
+
 # What happens
 
 
@@ -155,13 +158,9 @@ def test_a_wrong_goal_ends_the_episode_with_nothing():
 
 
 def test_walls_stop_the_listener():
-    env = SignalEnv()
-    reset_to(env, 0)
-    cells = [
-        int(env.step(both(action))[0]["listener"][2])
-        for action in [LEFT, UP, LEFT, LEFT, RIGHT, STAY]
-    ]
-    assert cells == [11, 6, 5, 5, 6, 6]
+    mdp = SignalEnv().mdp(0)
+    assert mdp.next_state[:5, UP, 0].tolist() == [0, 1, 2, 3, 4]
+    assert mdp.next_state[4::5, RIGHT, 0].tolist() == [4, 9, 14, 19, 24]
 
 
 def test_the_time_limit_truncates_both_agents():
@@ -178,7 +177,7 @@ def test_the_time_limit_truncates_both_agents():
 
 def test_a_goal_at_the_last_step_terminates_and_does_not_truncate():
     env = SignalEnv(max_cycles=2)
-    reset_to(env, 1)
+    reset_to(env, 0)
     env.step(both(UP))
     _, _, terminations, truncations, _ = env.step(both(UP))
     assert all(terminations.values())
@@ -269,11 +268,10 @@ def test_the_two_agents_have_equal_spaces_and_see_their_own_part():
 @pytest.mark.parametrize("gamma", [0.3, 0.9, 0.95, 1.0])
 def test_the_optimal_returns_have_their_closed_forms(gamma):
     env = SignalEnv()
-    told_at_once = (gamma + gamma**3) / 2
-    waits = gamma * told_at_once
-    moves = (gamma + 5 * gamma**3 + 2 * gamma**5) / 8
+    waits = gamma**2
+    moves = (3 * gamma + 5 * gamma**3) / 8  # three goals nearer, five further away
     assert env.optimal_return(gamma, communication=False) == pytest.approx(gamma / 8)
-    assert env.optimal_return(gamma, delay=0) == pytest.approx(told_at_once)
+    assert env.optimal_return(gamma, delay=0) == pytest.approx(gamma)
     assert env.optimal_return(gamma) == pytest.approx(max(waits, moves))
 
 
@@ -290,7 +288,7 @@ def test_the_optimal_returns_are_those_of_trying_everything(gamma, horizon):
 
 def test_known_optimal_returns():
     env = SignalEnv()
-    assert env.optimal_return(0.9) == pytest.approx(0.73305)
+    assert env.optimal_return(0.9) == pytest.approx(0.81)
     assert env.optimal_return(0.9, communication=False) == pytest.approx(0.1125)
     assert env.optimal_return(1.0) == pytest.approx(1.0)
     assert env.optimal_return(1.0, communication=False) == pytest.approx(0.125)
@@ -323,7 +321,7 @@ def test_the_tables_are_what_the_environment_plays():
 def test_the_text_tells_the_goal_from_the_cells_that_could_have_been_it():
     env = SignalEnv(render_mode="ansi")
     reset_to(env, 2)
-    assert env.render() == ("g . g . G\n. . . . .\ng . A . g\n. . . . .\ng . g . g\n")
+    assert env.render() == (". . g . .\n. g . G .\ng . A . g\n. g . g .\n. . g . .\n")
 
 
 @pytest.mark.parametrize(
