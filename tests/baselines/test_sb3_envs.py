@@ -1,14 +1,19 @@
 """Stable-Baselines3's view of a ParallelEnv, against a toy with known steps."""
 
+from functools import partial
+
+import gymnasium as gym
 import numpy as np
 import pytest
 from commenv_baselines.sb3_envs import ParallelVecEnv
+from commenv_baselines.sb3_models import RandomState, one_thread
 from gymnasium import spaces
 from pettingzoo.utils import BaseParallelWrapper
 from pettingzoo.utils.env import ParallelEnv
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecMonitor
 
+import commenv
 from commenv.multiagent import signal_v0
 
 
@@ -337,3 +342,61 @@ def test_stable_baselines_own_wrappers_fit_around_it():
     env.reset()
     *_, infos = env.step(np.zeros(3, dtype=int))
     assert infos[0]["episode"]["l"] == 1
+
+
+@pytest.mark.slow
+def test_ppo_learns_simple_grid_to_the_exact_optimum_through_parallel_env():
+    mdp = commenv.TabularMDP.from_env(gym.make("SimpleGrid-v0"))
+    before = np.random.get_state()[1].tolist()  # noqa: NPY002
+    with RandomState(0), one_thread():
+        grids = partial(commenv.parallel_env, "SimpleGrid-v0", 4, max_cycles=50)
+        model = PPO(
+            "MlpPolicy",
+            ParallelVecEnv([grids] * 4),
+            learning_rate=0.003,
+            n_steps=32,
+            batch_size=128,
+            n_epochs=4,
+            gamma=0.9,
+            ent_coef=0.01,
+            seed=0,
+        ).learn(20_000)
+    actions, _ = model.predict(np.arange(25), deterministic=True)
+    for gamma, known in ((0.9, -5.21703), (1.0, -7.0)):
+        reached = mdp.start_value(mdp.policy_values(actions, gamma))
+        optimum = mdp.start_value(mdp.optimal_values(gamma))
+        assert reached == pytest.approx(optimum, rel=1e-12)
+        assert reached == pytest.approx(known, abs=1e-5)
+    assert np.random.get_state()[1].tolist() == before  # noqa: NPY002
+
+
+@pytest.mark.slow
+def test_a_rollout_through_a_budgeted_channel_is_the_same_again():
+    def rewards():
+        with RandomState(0), one_thread():
+            env = ParallelVecEnv([talking] * 4)
+            settings = {"n_steps": 32, "batch_size": 64, "seed": 0}
+            model = PPO("MlpPolicy", env, **settings).learn(1024)
+        return model.rollout_buffer.rewards.tolist(), model.rollout_buffer.actions
+
+    def talking():
+        return commenv.CommunicationBudget(
+            signal_v0.parallel_env(),
+            message_space=spaces.Discrete(8),
+            budget=commenv.Budget(bytes=1, per="episode"),
+            flatten=True,
+        )
+
+    (first, acted), (second, again) = rewards(), rewards()
+    assert first == second
+    np.testing.assert_array_equal(acted, again)
+
+
+def test_a_channel_that_is_not_flattened_is_refused_with_the_cure():
+    def talking():
+        return commenv.CommunicationBudget(
+            signal_v0.parallel_env(), message_space=spaces.Discrete(8)
+        )
+
+    with pytest.raises(ValueError, match="CommunicationBudget: flatten=True"):
+        ParallelVecEnv([talking])
