@@ -77,3 +77,21 @@ def test_federated_ppo_is_compared_by_bytes(tmp_path, capsys):
     assert float(last["always"][4]) == 5 * 4 * parameters
     assert float(last["every 5th round"][4]) == 4 * parameters
     assert "probability" in capsys.readouterr().out
+
+
+def test_ppo_on_signal_is_filmed_and_measured_exactly(tmp_path, capsys):
+    pytest.importorskip("stable_baselines3")
+    example = load("signal_ppo")
+    path = example.main(tmp_path, budgets=(0, 1), seeds=1, steps=2048)
+    assert path.read_bytes().startswith(b"GIF89a")
+    rows = (tmp_path / "signal_ppo.csv").read_text().splitlines()
+    assert rows[0] == "budget,seed,steps,return,silent,best,gap,bytes"
+    table = [[float(value) for value in row.split(",")] for row in rows[1:]]
+    assert [row[0] for row in table] == [0, 1]
+    silent, spoken = table
+    assert silent[3] <= silent[4] + 1e-12  # no policy can do better without messages
+    assert silent[7] == 0
+    assert spoken[7] >= 2  # both agents speak in every step
+    assert (
+        "best return 0.81000 with messages, 0.11250 without" in capsys.readouterr().out
+    )
