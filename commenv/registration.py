@@ -55,8 +55,12 @@ _BATCHED: dict[str, tuple[str, str | None, str]] = {
         for robot in _ROBOTS
     },
 }
-# PettingZoo's id -> module, where agents act in one world instead of one each.
-_SHARED = {f"{NAMESPACE}/signal-v0": "commenv.multiagent.signal_v0"}
+# PettingZoo's id -> module, where agents act in one world instead of one each; in its
+# own spelling, and in Gymnasium's.
+_SHARED = dict.fromkeys(
+    (f"{NAMESPACE}/signal-v0", f"{NAMESPACE}/Signal-v0"),
+    "commenv.multiagent.signal_v0",
+)
 
 
 def env_ids() -> list[str]:

@@ -117,9 +117,10 @@ def test_pettingzoos_kit_finds_nothing_wrong_with_the_pictures(monkeypatch):
     render_test(signal_v0.env)
 
 
-def test_pettingzoo_makes_it_in_both_forms():
-    together = pettingzoo.make("parallel", "commenv/signal-v0", max_cycles=7)
-    in_turn = pettingzoo.make("aec", "commenv/signal-v0", max_cycles=7)
+@pytest.mark.parametrize("env_id", ["commenv/signal-v0", "commenv/Signal-v0"])
+def test_pettingzoo_makes_it_in_both_forms(env_id):
+    together = pettingzoo.make("parallel", env_id, max_cycles=7)
+    in_turn = pettingzoo.make("aec", env_id, max_cycles=7)
     assert together.max_cycles == in_turn.unwrapped.max_cycles == 7
     assert str(together) == str(in_turn) == "signal_v0"
 
