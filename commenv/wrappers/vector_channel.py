@@ -19,7 +19,7 @@ from commenv.wrappers.telling import Told
 __all__ = ["VectorMessageChannel"]
 
 
-class VectorMessageChannel(VectorWrapper[Any, Any, Any, Any, Any]):
+class VectorMessageChannel(VectorWrapper):  # generic since Gymnasium 1.4
     """Gives each sub-environment a metered, budgeted channel to one learner.
 
     The vector form of :class:`MessageChannel`: sub-environment i is agent i of a star.
