@@ -8,6 +8,7 @@ PettingZoo was imported before commenv, ``import commenv`` has already done so.
 from commenv.multiagent.adapter import BatchedFromParallel, batched_from_parallel
 from commenv.multiagent.bill import Bill
 from commenv.multiagent.communication import CommunicationBudget
+from commenv.multiagent.finished import IgnoreFinished
 from commenv.multiagent.instances import ParallelInstances
 from commenv.multiagent.making import parallel_env
 from commenv.multiagent.topology import links_of
@@ -17,6 +18,7 @@ __all__ = [
     "BatchedFromParallel",
     "Bill",
     "CommunicationBudget",
+    "IgnoreFinished",
     "ParallelInstances",
     "batched_from_parallel",
     "links_of",
