@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
@@ -56,3 +58,20 @@ def test_a_new_codec_takes_few_lines_and_saves_bytes(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "29.000" in printed  # 4 bytes of scale and 25 numbers
     assert "ternary with feedback" in printed
+
+
+def test_agents_that_may_say_where_they_are_cover_the_landmarks_better(capsys):
+    load("mpe2_budget").main(num_episodes=20, budgets=(0, 4, 25))
+    blocks = capsys.readouterr().out.split("at most ")[1:]
+    tables = [
+        np.array([line.split() for line in block.splitlines()[2:]], float)
+        for block in blocks
+    ]
+    returns = [table[:, 0].mean() for table in tables]
+    assert returns == sorted(returns)
+    for table, most in zip(tables, (0, 4, 13), strict=True):
+        _, messages, size, refused, lost = table.T
+        assert (messages == 3 * most).all()
+        assert (size == 8 * messages).all()
+        assert (messages + refused == 3 * 13).all()
+        assert (lost <= 2 * messages).all()
