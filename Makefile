@@ -4,13 +4,20 @@ VENV := .venv
 DEMO := .venv-demo
 OUT ?= results-demo
 CONSTRAINTS := .ci/constraints.txt
+TORCHRL := .venv-torchrl
+RLLIB := .venv-rllib
+# Our own tests that also run at the oldest Gymnasium that is allowed, which RLlib pins;
+# MuJoCo is not there, and its robots are skipped.
+FLOOR_TESTS := tests/wrappers tests/multiagent --ignore tests/multiagent/test_wrapped.py \
+    tests/envs/test_cart_pole.py tests/envs/test_flat.py tests/envs/test_frozen_lake.py \
+    tests/envs/test_grid.py tests/envs/test_vector.py
 DEV_EXTRAS := study,baselines,torch,sb3,mujoco,render
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup lint format types test bench wheel clean
+.PHONY: help demo setup lint format types test test-ecosystem bench wheel clean
 
 help:  ## show this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 demo: $(DEMO)/.stamp  ## see distributed Q-learning learn Simple Grid (under 3 minutes)
 	$(DEMO)/bin/commenv run --env SimpleGrid-v0 --algorithm dql --agents 5 \
@@ -33,6 +40,11 @@ types: $(VENV)/.stamp  ## check types
 test: $(VENV)/.stamp  ## run all tests
 	$(VENV)/bin/pytest -n auto
 
+test-ecosystem: $(TORCHRL)/.stamp $(RLLIB)/.stamp  ## try TorchRL and RLlib (3 GB)
+	$(TORCHRL)/bin/python -m pytest tests/ecosystem/test_torchrl.py
+	$(RLLIB)/bin/python -m pytest tests/ecosystem/test_rllib.py
+	$(RLLIB)/bin/python -m pytest $(FLOOR_TESTS)
+
 bench: $(VENV)/.stamp  ## measure speed, as ratios within one run
 	$(VENV)/bin/python benchmarks/vector_speed.py
 	$(VENV)/bin/python benchmarks/study_speed.py
@@ -43,7 +55,7 @@ wheel: $(VENV)/.stamp  ## build the wheel and try it in a clean environment
 	$(VENV)/bin/python .ci/try_wheel.py
 
 clean:  ## remove what these targets made
-	rm -rf $(VENV) $(DEMO) dist
+	rm -rf $(VENV) $(DEMO) $(TORCHRL) $(RLLIB) dist
 
 $(DEMO)/.stamp: pyproject.toml
 	$(PYTHON) -m venv --clear $(DEMO)
@@ -55,4 +67,11 @@ $(VENV)/.stamp: pyproject.toml $(CONSTRAINTS)
 	$(VENV)/bin/pip install --quiet --upgrade 'pip>=25.1'
 	$(VENV)/bin/pip install --quiet --constraint $(CONSTRAINTS) \
 	    --editable '.[$(DEV_EXTRAS)]' --group dev
+	touch $@
+
+# Peers live apart: each pins what others need newer or older.
+$(TORCHRL)/.stamp $(RLLIB)/.stamp: .venv-%/.stamp: .ci/ecosystem-%.txt pyproject.toml
+	$(PYTHON) -m venv --clear .venv-$*
+	.venv-$*/bin/pip install --quiet --upgrade 'pip>=25.1'
+	.venv-$*/bin/pip install --quiet --requirement $< --editable .
 	touch $@

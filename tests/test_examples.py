@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -95,3 +96,20 @@ def test_ppo_on_signal_is_filmed_and_measured_exactly(tmp_path, capsys):
     assert (
         "best return 0.81000 with messages, 0.11250 without" in capsys.readouterr().out
     )
+
+
+def test_agents_that_may_say_where_they_are_cover_the_landmarks_better(capsys):
+    load("mpe2_budget").main(num_episodes=20, budgets=(0, 4, 25))
+    blocks = capsys.readouterr().out.split("at most ")[1:]
+    tables = [
+        np.array([line.split() for line in block.splitlines()[2:]], float)
+        for block in blocks
+    ]
+    returns = [table[:, 0].mean() for table in tables]
+    assert returns == sorted(returns)
+    for table, most in zip(tables, (0, 4, 13), strict=True):
+        _, messages, size, refused, lost = table.T
+        assert (messages == 3 * most).all()
+        assert (size == 8 * messages).all()
+        assert (messages + refused == 3 * 13).all()
+        assert (lost <= 2 * messages).all()

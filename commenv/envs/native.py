@@ -61,6 +61,7 @@ class NativeVectorEnv(VectorEnv[NDArray[Any], ArrayLike, NDArray[Any]]):
         render_mode: str | None = None,
         **env_kwargs: Any,
     ) -> None:
+        self.closed = True  # Gymnasium closes what it deletes, even if half made
         check_counts(num_envs, max_episode_steps)
         if render_mode == "human":
             raise ValueError(
@@ -68,6 +69,7 @@ class NativeVectorEnv(VectorEnv[NDArray[Any], ArrayLike, NDArray[Any]]):
             )
         make: Any = self.scalar_class
         self._world = make(render_mode=render_mode, **env_kwargs)
+        self.closed = False
         self.autoreset_mode = _mode(autoreset_mode)
         self.metadata = {**self._world.metadata, "autoreset_mode": self.autoreset_mode}
         self.render_mode = render_mode

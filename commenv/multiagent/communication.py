@@ -33,6 +33,7 @@ from commenv.multiagent.outbox import Outbox
 from commenv.multiagent.reckoning import Reckoning
 from commenv.multiagent.topology import Topology, links_of
 from commenv.wrappers.metrics import Metrics
+from commenv.wrappers.telling import Numbers
 
 __all__ = ["CommunicationBudget"]
 
@@ -59,7 +60,8 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
     the link does not delay it. ``infos[agent]["comm"]`` says what the sender may know:
     ``sent`` and ``refused``, transmissions of the episode so far, ``messages_left`` and
     ``bytes_left``, and with acknowledgements ``acknowledged``, copies that arrived.
-    ``infos[agent]["episode_comm"]`` of a reset holds the totals of the episode before.
+    ``infos[agent]["episode_comm"]`` of a reset holds the totals of the episode before,
+    all 0 where there was none.
 
     A budget counts transmissions of its sender: with ``"broadcast"`` one for each
     message, otherwise one for each receiver. ``exceed="penalize"`` takes its price off
@@ -214,7 +216,7 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
         Raises:
             ContractError: The environment breaks PettingZoo's contract.
         """
-        closing = self._closing() if self._begun else {}
+        closing = self._closing() if self._begun else None
         result = self.env.reset(seed=seed, options=options)
         check_reset(self.env, result)
         observations, infos = result
@@ -226,9 +228,14 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
         self._inbox.clear()
         self._reckoning.begin(self._mesh)
         self._over = False
+        closing = closing or self._closing()
         told = self._told()
         infos = {
-            agent: {**info, **closing.get(agent, {}), "comm": told[self._place[agent]]}
+            agent: {
+                **info,
+                "episode_comm": closing[agent],
+                "comm": told[self._place[agent]],
+            }
             for agent, info in self._known(infos)
         }
         return self._seen(observations), infos
@@ -378,7 +385,7 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
                 shares[:, column] = now[0] / limit if limit else 0
         return shares
 
-    def _told(self) -> list[dict[str, float]]:
+    def _told(self) -> list[Numbers]:
         """What each agent may know of its messages."""
         left = self._mesh.left
         columns = {
@@ -390,20 +397,18 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
         if self.channel.acknowledgements:
             columns["acknowledged"] = self._reckoning.acknowledged
         rows = zip(*(column.tolist() for column in columns.values()), strict=True)
-        return [dict(zip(columns, row, strict=True)) for row in rows]
+        return [Numbers(zip(columns, row, strict=True)) for row in rows]
 
-    def _closing(self) -> dict[str, dict[str, Any]]:
+    def _closing(self) -> dict[str, Numbers]:
         """The totals of the episode that ends, for each agent."""
         columns = {
             **{name: values[0] for name, values in vars(self.metrics).items()},
             "charged_size": self.bill.charged,
         }
         return {
-            agent: {
-                "episode_comm": {
-                    name: values[place].item() for name, values in columns.items()
-                }
-            }
+            agent: Numbers(
+                {name: values[place].item() for name, values in columns.items()}
+            )
             for agent, place in self._place.items()
         }
 

@@ -44,7 +44,8 @@ class ParallelInstances(NamedStar, ParallelEnv[str, Any, Any]):
     ``infos[agent]["comm"]`` of every step and reset says what the agent may know:
     ``sent`` and ``refused``, messages of the episode so far, and ``messages_left`` and
     ``bytes_left``. ``infos[agent]["episode_comm"]`` of a reset holds the agent's
-    metrics of the episode before it, as numbers by name (see :class:`commenv.Metrics`).
+    metrics of the episode before it, as numbers by name (see :class:`commenv.Metrics`);
+    all 0 where there was none.
 
     A budget with ``exceed="penalize"`` takes its price off the agent's next reward of
     the episode; the metrics ``reward`` and ``episode_return`` are without it. One with
@@ -138,13 +139,9 @@ class ParallelInstances(NamedStar, ParallelEnv[str, Any, Any]):
         Raises:
             ValueError: A negative seed.
         """
-        closing: list[dict[str, Any]] = [{} for _ in self.possible_agents]
-        if self._channel.episode >= 0:
-            metrics = self._channel.metrics
-            closing = [
-                {"episode_comm": totals_of(metrics, row)} for row in self._rows.values()
-            ]
+        ended = self._channel.metrics if self._channel.episode >= 0 else None
         observations, _ = self._channel.reset(seed=seed)
+        closing = self._channel.metrics if ended is None else ended
         self._free_form = self._free_form and self.episode > 0
         self.agents = self.possible_agents[:]
         self._charged = np.zeros(len(self.agents))
@@ -154,7 +151,7 @@ class ParallelInstances(NamedStar, ParallelEnv[str, Any, Any]):
         return (
             {agent: observations[row] for agent, row in self._rows.items()},
             {
-                agent: {**closing[row], "comm": comm[row]}
+                agent: {"episode_comm": totals_of(closing, row), "comm": comm[row]}
                 for agent, row in self._rows.items()
             },
         )

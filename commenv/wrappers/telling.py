@@ -7,11 +7,33 @@ from dataclasses import fields
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
 from commenv.channel import FreeForm, Left, Messages, Receipt
 from commenv.wrappers.metrics import Metrics, Traffic
 
-__all__ = ["Told", "comm_of", "messages_of", "told", "totals_of"]
+__all__ = ["Numbers", "Told", "comm_of", "messages_of", "told", "totals_of"]
+
+
+class Numbers(dict[str, float]):
+    """Numbers by name, which libraries of arrays take for a vector, in their order.
+
+    Learning libraries keep infos as tensors: ``numpy.asarray`` and ``torch.as_tensor``
+    give float64 of shape (numbers,).
+    """
+
+    def __array__(
+        self, dtype: DTypeLike | None = None, copy: bool | None = None
+    ) -> NDArray[Any]:
+        if copy is False:
+            raise ValueError("numbers by name become an array by being copied alone")
+        return np.array(list(self.values()), np.float64 if dtype is None else dtype)
+
+    def __dlpack__(self, **arguments: Any) -> Any:
+        return self.__array__().__dlpack__(**arguments)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self.__array__().__dlpack_device__()
 
 
 class Told(NamedTuple):
@@ -38,7 +60,7 @@ def told(receipt: Receipt, agent: int = 0) -> Told:
     )
 
 
-def comm_of(up: Traffic, left: Left) -> list[dict[str, float]]:
+def comm_of(up: Traffic, left: Left) -> list[Numbers]:
     """``info["comm"]`` for every agent of a single trial.
 
     Args:
@@ -52,10 +74,10 @@ def comm_of(up: Traffic, left: Left) -> list[dict[str, float]]:
     columns = (up.messages, up.refused, left.messages, left.bytes)
     names = ("sent", "refused", "messages_left", "bytes_left")
     rows = zip(*(column[0].tolist() for column in columns), strict=True)
-    return [dict(zip(names, row, strict=True)) for row in rows]
+    return [Numbers(zip(names, row, strict=True)) for row in rows]
 
 
-def totals_of(metrics: Metrics, agent: int = 0) -> dict[str, float]:
+def totals_of(metrics: Metrics, agent: int = 0) -> Numbers:
     """``info["episode_comm"]``: one agent's metrics as numbers by name."""
     alone = Metrics(
         **{
@@ -64,7 +86,7 @@ def totals_of(metrics: Metrics, agent: int = 0) -> dict[str, float]:
         }
     )
     means = alone.mean_over_agents()
-    return {name: float(values[0]) for name, values in means.items()}
+    return Numbers({name: float(values[0]) for name, values in means.items()})
 
 
 def messages_of(payloads: Sequence[Any]) -> Messages | FreeForm:

@@ -19,7 +19,7 @@ from commenv.wrappers.telling import Told
 __all__ = ["VectorMessageChannel"]
 
 
-class VectorMessageChannel(VectorWrapper[Any, Any, Any, Any, Any]):
+class VectorMessageChannel(VectorWrapper):  # generic since Gymnasium 1.4
     """Gives each sub-environment a metered, budgeted channel to one learner.
 
     The vector form of :class:`MessageChannel`: sub-environment i is agent i of a star.
@@ -40,6 +40,7 @@ class VectorMessageChannel(VectorWrapper[Any, Any, Any, Any, Any]):
 
     Attributes:
         star: The links and their ledgers.
+        autoreset_mode: How the environment resets itself, where TorchRL looks for it.
 
     Raises:
         ValueError: SAME_STEP autoreset, where an episode is over before its agent can
@@ -74,7 +75,8 @@ class VectorMessageChannel(VectorWrapper[Any, Any, Any, Any, Any]):
     ) -> None:
         super().__init__(env)
         mode = env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
-        if AutoresetMode(mode) == AutoresetMode.SAME_STEP:
+        self.autoreset_mode = AutoresetMode(mode)
+        if self.autoreset_mode == AutoresetMode.SAME_STEP:
             raise ValueError(
                 "autoreset_mode SAME_STEP begins the next episode before an agent can "
                 "send what it learned in the last; use NEXT_STEP or DISABLED"
@@ -87,7 +89,7 @@ class VectorMessageChannel(VectorWrapper[Any, Any, Any, Any, Any]):
                     "exceed='terminate' cannot end a sub-environment from outside; put "
                     "MessageChannel around each of them"
                 )
-        self._resets_itself = AutoresetMode(mode) == AutoresetMode.NEXT_STEP
+        self._resets_itself = self.autoreset_mode == AutoresetMode.NEXT_STEP
         self._gamma = gamma
         self.star = Star([0], env.num_envs, uplink, downlink)
         self._clear()

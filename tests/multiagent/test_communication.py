@@ -340,6 +340,15 @@ def test_acknowledged_copies_are_told_to_their_sender_alone():
     assert infos["agent_1"]["comm"]["acknowledged"] == 0
 
 
+def test_before_the_first_episode_all_totals_are_zero():
+    world = commenv.CommunicationBudget(Counting(2), message_space=spaces.Discrete(9))
+    first, again = world.reset(seed=0)[1], world.reset()[1]
+    assert first == again
+    totals = first["agent_1"]["episode_comm"]
+    assert {"messages", "charged_size", "episode_return"} < totals.keys()
+    assert not any(totals.values())
+
+
 def test_the_totals_of_an_episode_come_with_the_next_reset():
     env = make()
     _, infos = env.reset()

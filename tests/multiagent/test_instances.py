@@ -1,5 +1,7 @@
 """Instances as PettingZoo agents: who acts, what is said, and what it costs."""
 
+from dataclasses import fields
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -139,7 +141,7 @@ def test_what_a_sender_may_know_is_in_the_infos():
     env = make(uplink=Channel(budget=Budget(messages=2), link=BernoulliLoss(1.0)))
     _, infos = env.reset(seed=0)
     full = {"sent": 0, "refused": 0, "messages_left": 2, "bytes_left": np.inf}
-    assert infos == {"agent_0": {"comm": full}, "agent_1": {"comm": full}}
+    assert [infos[agent]["comm"] for agent in env.agents] == [full, full]
     told = [env.send("agent_1", {"x": 1}) for _ in range(3)]
     assert [one.accepted for one in told] == [True, True, False]
     assert [one.messages for one in told] == [1, 0, 0]
@@ -153,6 +155,22 @@ def test_what_a_sender_may_know_is_in_the_infos():
     ended = infos["agent_1"]["episode_comm"]
     assert (ended["messages"], ended["lost"], ended["refused"]) == (2, 2, 1)
     assert (ended["episode_length"], ended["reward"]) == (1, -1)
+
+
+def test_infos_have_the_same_keys_in_every_reset_and_in_every_step():
+    env = make()
+    first, again = env.reset(seed=0)[1], env.reset()[1]
+    assert first == again
+    for infos in (first, again):
+        ended = infos["agent_0"]["episode_comm"]
+        assert list(ended) == [field.name for field in fields(commenv.Metrics)]
+        assert not any(ended.values())
+    steps = [everybody(env, STAY)[4] for _ in range(2)]
+    assert (
+        steps[0]
+        == steps[1]
+        == {agent: {"comm": first[agent]["comm"]} for agent in env.agents}
+    )
 
 
 def test_a_send_after_the_end_belongs_to_the_episode_that_ended():

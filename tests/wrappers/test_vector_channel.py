@@ -141,6 +141,11 @@ def test_a_seed_starts_everything_afresh():
     assert vector.star.draws.seed == 1
 
 
+@pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.DISABLED])
+def test_it_says_how_it_resets_itself(mode):
+    assert make(mode).autoreset_mode == mode
+
+
 def test_same_step_autoreset_is_refused():
     with pytest.raises(ValueError, match=r"SAME_STEP .* use NEXT_STEP or DISABLED"):
         make(AutoresetMode.SAME_STEP)
