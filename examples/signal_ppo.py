@@ -121,14 +121,14 @@ def play(model: PPO, env: Any, goal: int) -> Iterator[Moment]:
         chosen, _ = model.predict(seen, deterministic=True)
         actions = dict(zip(agents, chosen, strict=True))
         observations, rewards, _, _, infos = env.step(actions)
-        before, sent = sent, infos["speaker"]["comm"]["sent"]
-        message = int(actions["speaker"][1]) if sent > before else None
-        yield Moment(message, rewards["listener"], cell_in(observations))
+        before, sent = sent, infos["speaker_0"]["comm"]["sent"]
+        message = int(actions["speaker_0"][1]) if sent > before else None
+        yield Moment(message, rewards["listener_0"], cell_in(observations))
 
 
 def cell_in(observations: dict[str, NDArray[np.float32]]) -> int:
     """The listener's cell, one-hot after the role (2 numbers) and the goal (9)."""
-    return int(observations["listener"][11:36].argmax())
+    return int(observations["listener_0"][11:36].argmax())
 
 
 def exact_return(model: PPO, budget: int) -> tuple[float, float]:

@@ -24,7 +24,7 @@ _SIZE = 5
 _CELLS = _SIZE * _SIZE
 _START = _CELLS // 2
 _GOALS = (2, 6, 8, 10, 14, 16, 18, 22)  # the cells at two moves from the centre
-_SPEAKER, _LISTENER = "speaker", "listener"
+_SPEAKER, _LISTENER = "speaker_0", "listener_0"
 _NO_GOAL = len(_GOALS)
 
 Observations = dict[str, NDArray[np.int64]]
@@ -178,7 +178,7 @@ class SignalEnv(ParallelEnv[str, NDArray[np.int64], int]):
         for agent in self.agents:
             if not self._action_spaces[agent].contains(actions.get(agent)):
                 raise ValueError(
-                    f"action {actions.get(agent)!r} of the {agent} is outside the "
+                    f"action {actions.get(agent)!r} of {agent!r} is outside the "
                     "action space; both agents need one of the integers 0 ... 4"
                 )
         self._cell = self._next_cell[self._cell][actions[_LISTENER]]

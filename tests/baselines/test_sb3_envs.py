@@ -176,7 +176,7 @@ def test_returns_equal_those_of_direct_play():
         total = length = 0
         for row in actions[:, 2 * copy : 2 * copy + 2]:
             outcome = single.step(dict(zip(single.possible_agents, row, strict=True)))
-            total, length = total + outcome[1]["speaker"], length + 1
+            total, length = total + outcome[1]["speaker_0"], length + 1
             if not single.agents:
                 direct.append((total, length))
                 single.reset()

@@ -31,12 +31,12 @@ TO_GOAL = {  # in two moves, in reading order of the goals
 
 
 def both(action, speaker=STAY):
-    return {"speaker": speaker, "listener": action}
+    return {"speaker_0": speaker, "listener_0": action}
 
 
 def reset_to(env, goal):
     observations, _ = env.reset(seed=0, options={"goal": goal})
-    assert observations["speaker"][1] == goal
+    assert observations["speaker_0"][1] == goal
 
 
 def played(env, goal, actions, gamma):
@@ -47,7 +47,7 @@ def played(env, goal, actions, gamma):
         if not env.agents:
             break
         _, rewards, *_ = env.step(both(action))
-        total += gamma**step * rewards["listener"]
+        total += gamma**step * rewards["listener_0"]
     return total
 
 
@@ -83,7 +83,6 @@ def test_pettingzoos_parallel_kit_finds_nothing():
 
 
 @pytest.mark.filterwarnings("ignore:Observation space for each agent probably")
-@pytest.mark.filterwarnings("ignore:We recommend agents to be named")
 def test_pettingzoos_kit_for_agents_in_turn_finds_nothing():
     api_test(signal_v0.env(), num_cycles=1000)
     seed_test(signal_v0.env, num_cycles=500)
@@ -108,7 +107,7 @@ class _Still:
 
 
 def _still(env):
-    env.action_space("listener").sample = lambda mask=None: STAY
+    env.action_space("listener_0").sample = lambda mask=None: STAY
     return env
 
 
@@ -134,17 +133,17 @@ def test_the_shortest_way_to_the_goal_earns_one_at_its_end(goal):
     reset_to(env, goal)
     for action in TO_GOAL[goal][:-1]:
         _, rewards, terminations, truncations, _ = env.step(both(action))
-        assert rewards == {"speaker": 0.0, "listener": 0.0}
+        assert rewards == {"speaker_0": 0.0, "listener_0": 0.0}
         assert not any(terminations.values())
         assert not any(truncations.values())
     observations, rewards, terminations, truncations, infos = env.step(
         both(TO_GOAL[goal][-1])
     )
-    assert observations["listener"].tolist() == [1, 8, env.goals[goal]]
-    assert rewards == {"speaker": 1.0, "listener": 1.0}
-    assert terminations == {"speaker": True, "listener": True}
-    assert truncations == {"speaker": False, "listener": False}
-    assert infos == {"speaker": {}, "listener": {}}
+    assert observations["listener_0"].tolist() == [1, 8, env.goals[goal]]
+    assert rewards == {"speaker_0": 1.0, "listener_0": 1.0}
+    assert terminations == {"speaker_0": True, "listener_0": True}
+    assert truncations == {"speaker_0": False, "listener_0": False}
+    assert infos == {"speaker_0": {}, "listener_0": {}}
     assert env.agents == []
 
 
@@ -153,7 +152,7 @@ def test_a_wrong_goal_ends_the_episode_with_nothing():
     reset_to(env, 4)
     env.step(both(LEFT))
     _, rewards, terminations, truncations, _ = env.step(both(LEFT))
-    assert rewards == {"speaker": 0.0, "listener": 0.0}
+    assert rewards == {"speaker_0": 0.0, "listener_0": 0.0}
     assert all(terminations.values())
     assert not any(truncations.values())
 
@@ -171,9 +170,9 @@ def test_the_time_limit_truncates_both_agents():
         *_, truncations, _ = env.step(both(STAY))
         assert not any(truncations.values())
     _, rewards, terminations, truncations, _ = env.step(both(STAY))
-    assert truncations == {"speaker": True, "listener": True}
+    assert truncations == {"speaker_0": True, "listener_0": True}
     assert not any(terminations.values())
-    assert rewards == {"speaker": 0.0, "listener": 0.0}
+    assert rewards == {"speaker_0": 0.0, "listener_0": 0.0}
 
 
 def test_a_goal_at_the_last_step_terminates_and_does_not_truncate():
@@ -187,8 +186,8 @@ def test_a_goal_at_the_last_step_terminates_and_does_not_truncate():
 
 def test_goals_are_drawn_evenly_and_by_one_uniform_number_each():
     env = SignalEnv()
-    drawn = [int(env.reset(seed=5)[0]["speaker"][1])]
-    drawn += [int(env.reset()[0]["speaker"][1]) for _ in range(7999)]
+    drawn = [int(env.reset(seed=5)[0]["speaker_0"][1])]
+    drawn += [int(env.reset()[0]["speaker_0"][1]) for _ in range(7999)]
     expected = np.random.Generator(np.random.PCG64(5)).random(8000)
     assert drawn == (8 * expected).astype(int).tolist()
     assert np.bincount(drawn, minlength=8).min() > 900
@@ -225,10 +224,10 @@ def test_whatever_the_speaker_does_the_listeners_life_is_the_same():
         walk = np.random.default_rng(0)
         for seed in range(30):
             observations, infos = env.reset(seed=seed)
-            trace.append((observations["listener"].tolist(), infos["listener"]))
+            trace.append((observations["listener_0"].tolist(), infos["listener_0"]))
             while env.agents:
                 step = env.step(both(int(walk.integers(5)), speakers()))
-                trace.append([repr(part["listener"]) for part in step])
+                trace.append([repr(part["listener_0"]) for part in step])
         return trace
 
     draws = np.random.default_rng(1)
@@ -245,7 +244,7 @@ def test_before_the_end_the_listeners_life_is_the_same_for_all_goals():
             parts = env.step(both(int(walk.integers(5))))
             if not env.agents:
                 break
-            life.append([repr(part["listener"]) for part in parts])
+            life.append([repr(part["listener_0"]) for part in parts])
         lives.append(life)
     assert len(lives[0]) > 2
     assert all(life == lives[0] for life in lives)
@@ -253,12 +252,12 @@ def test_before_the_end_the_listeners_life_is_the_same_for_all_goals():
 
 def test_the_two_agents_have_equal_spaces_and_see_their_own_part():
     env = SignalEnv()
-    assert env.observation_space("speaker") == env.observation_space("listener")
-    assert env.action_space("speaker") == env.action_space("listener")
+    assert env.observation_space("speaker_0") == env.observation_space("listener_0")
+    assert env.action_space("speaker_0") == env.action_space("listener_0")
     reset_to(env, 6)
     observations, *_ = env.step(both(LEFT, speaker=UP))
-    assert observations["speaker"].tolist() == [0, 6, 11]
-    assert observations["listener"].tolist() == [1, 8, 11]
+    assert observations["speaker_0"].tolist() == [0, 6, 11]
+    assert observations["listener_0"].tolist() == [1, 8, 11]
     for agent, observation in observations.items():
         assert env.observation_space(agent).contains(observation)
 
@@ -310,10 +309,10 @@ def test_the_tables_are_what_the_environment_plays():
         while env.agents:
             action = int(walk.integers(5))
             observations, rewards, terminations, *_ = env.step(both(action))
-            assert rewards["listener"] == mdp.reward[cell, action, 0]
-            assert terminations["listener"] == mdp.terminated[cell, action, 0]
+            assert rewards["listener_0"] == mdp.reward[cell, action, 0]
+            assert terminations["listener_0"] == mdp.terminated[cell, action, 0]
             cell = int(mdp.next_state[cell, action, 0])
-            assert observations["listener"][2] == cell
+            assert observations["listener_0"][2] == cell
 
 
 # Pictures and bad input
@@ -337,7 +336,7 @@ def test_bad_arguments_are_named(arguments, message):
         SignalEnv(**arguments)
 
 
-@pytest.mark.parametrize("actions", [{"listener": 0}, both(5), both(0.5), {}])
+@pytest.mark.parametrize("actions", [{"listener_0": 0}, both(5), both(0.5), {}])
 def test_missing_and_impossible_actions_are_named(actions):
     env = SignalEnv()
     env.reset(seed=0)
