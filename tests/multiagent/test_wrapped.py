@@ -62,10 +62,11 @@ KNOWN = [
 # Paper, scissors and stone shows what was played, and at first nothing.
 ZEROS = "ignore:Observation numpy array is all zeros:UserWarning"
 PYGAME = "ignore:pkg_resources is deprecated:UserWarning"
+FONT = "ignore:The system font:UserWarning"  # that of pursuit's numbers
 
 
 def known(function):
-    for message in [*KNOWN, ZEROS, PYGAME]:
+    for message in [*KNOWN, ZEROS, PYGAME, FONT]:
         function = pytest.mark.filterwarnings(message)(function)
     return function
 
@@ -104,7 +105,7 @@ def test_it_keeps_the_time_limit(make, world):
 
 
 @known
-@pytest.mark.parametrize("name", ["rps", "simple_spread", "multiwalker"])
+@pytest.mark.parametrize("name", WORLDS)
 def test_it_draws_what_the_environment_draws(name, monkeypatch):
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
 
