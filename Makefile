@@ -8,7 +8,7 @@ TORCHRL := .venv-torchrl
 RLLIB := .venv-rllib
 # Our own tests that also run at the oldest Gymnasium that is allowed, which RLlib pins;
 # MuJoCo is not there, and its robots are skipped.
-FLOOR_TESTS := tests/wrappers tests/multiagent --ignore tests/multiagent/test_foreign.py \
+FLOOR_TESTS := tests/wrappers tests/multiagent --ignore tests/multiagent/test_wrapped.py \
     tests/envs/test_cart_pole.py tests/envs/test_flat.py tests/envs/test_frozen_lake.py \
     tests/envs/test_grid.py tests/envs/test_vector.py
 DEV_EXTRAS := study,baselines,torch,sb3,mujoco,render

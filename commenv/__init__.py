@@ -1,7 +1,7 @@
 """commenv: reinforcement learning with a metered, budgeted message channel.
 
-Importing it registers the environments with Gymnasium. ``run``, ``load`` and
-``load_policy`` need the extra ``study``; everything else needs no extra.
+Importing it registers the environments with Gymnasium and PettingZoo. ``run``,
+``load`` and ``load_policy`` need the extra ``study``; everything else needs no extra.
 """
 
 import sys
@@ -53,15 +53,14 @@ __all__ = [
 ]
 
 register_envs()
-if "pettingzoo" in sys.modules:
-    register_parallel_envs()
+register_parallel_envs()
 
-_WITH_PETTINGZOO = ("CommunicationBudget", "parallel_env")
+_MULTIAGENT = ("CommunicationBudget", "parallel_env")
 
 
 def __getattr__(name: str) -> Any:
-    """What PettingZoo is needed for; it is imported only when asked for."""
-    if name in _WITH_PETTINGZOO:
+    """The faces for many agents, which are imported when they are asked for."""
+    if name in _MULTIAGENT:
         from commenv import multiagent
 
         return getattr(multiagent, name)

@@ -9,6 +9,7 @@ __all__ = [
     "BudgetExceededError",
     "CommenvError",
     "ContractError",
+    "EncodingError",
     "MalformedMessage",
     "MissingExtraError",
     "NotResetError",
@@ -28,6 +29,16 @@ class MalformedMessage(CommenvError, ValueError):  # noqa: N818 - a public name
 
 class BudgetExceededError(CommenvError, RuntimeError):
     """A message that does not fit a budget whose policy is ``exceed="raise"``.
+
+    Attributes:
+        sender: The position of the sender among those of the channel.
+    """
+
+    sender: int | None = None
+
+
+class EncodingError(CommenvError, ValueError):
+    """A message that a codec cannot encode.
 
     Attributes:
         sender: The position of the sender among those of the channel.

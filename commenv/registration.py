@@ -55,6 +55,12 @@ _BATCHED: dict[str, tuple[str, str | None, str]] = {
         for robot in _ROBOTS
     },
 }
+# PettingZoo's id -> module, where agents act in one world instead of one each; in its
+# own spelling, and in Gymnasium's.
+_SHARED = dict.fromkeys(
+    (f"{NAMESPACE}/signal-v0", f"{NAMESPACE}/Signal-v0"),
+    "commenv.multiagent.signal_v0",
+)
 
 
 def env_ids() -> list[str]:
@@ -117,11 +123,12 @@ def parallel_ids() -> dict[str, str]:
 def register_parallel_envs() -> None:
     """Registers our environments with PettingZoo, which it imports.
 
+    Besides those of :func:`parallel_ids`, the ones whose agents share one world.
     Calling this again changes nothing.
     """
     from pettingzoo import aec_registry, parallel_registry, register
 
-    for env_id, module in parallel_ids().items():
+    for env_id, module in {**parallel_ids(), **_SHARED}.items():
         if env_id not in parallel_registry:
             register("parallel", env_id, f"{module}:parallel_env")
         if env_id not in aec_registry:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -75,3 +76,40 @@ def test_agents_that_may_say_where_they_are_cover_the_landmarks_better(capsys):
         assert (size == 8 * messages).all()
         assert (messages + refused == 3 * 13).all()
         assert (lost <= 2 * messages).all()
+
+
+def test_federated_ppo_is_compared_by_bytes(tmp_path, capsys):
+    pytest.importorskip("stable_baselines3")
+    from commenv_baselines.fed_sb3 import FedPPO
+
+    tiny = FedPPO(local_steps=32, n_steps=32, batch_size=32, hidden_sizes=(4,))
+    path = load("fed_ppo_bytes").main(
+        tmp_path, algorithm=tiny, num_agents=2, num_trials=2, num_episodes=5
+    )
+    assert path.read_bytes().startswith(b"\x89PNG")
+    lines = (tmp_path / "fed_ppo_bytes.csv").read_text().splitlines()
+    assert lines[0] == "label,trial,episode,env_steps,uplink_bytes,evaluation"
+    assert len(lines) == 1 + 4 * 2 * 5
+    parameters = 2 * (4 * 4 + 4) + (4 * 2 + 2) + (4 + 1)
+    last = {line.split(",")[0]: line.split(",") for line in lines}
+    assert float(last["always"][4]) == 5 * 4 * parameters
+    assert float(last["every 5th round"][4]) == 4 * parameters
+    assert "probability" in capsys.readouterr().out
+
+
+def test_ppo_on_signal_is_filmed_and_measured_exactly(tmp_path, capsys):
+    pytest.importorskip("stable_baselines3")
+    example = load("signal_ppo")
+    path = example.main(tmp_path, budgets=(0, 1), seeds=1, steps=2048)
+    assert path.read_bytes().startswith(b"GIF89a")
+    rows = (tmp_path / "signal_ppo.csv").read_text().splitlines()
+    assert rows[0] == "budget,seed,steps,return,silent,best,gap,bytes"
+    table = [[float(value) for value in row.split(",")] for row in rows[1:]]
+    assert [row[0] for row in table] == [0, 1]
+    silent, spoken = table
+    assert silent[3] <= silent[4] + 1e-12  # no policy can do better without messages
+    assert silent[7] == 0
+    assert spoken[7] >= 2  # both agents speak in every step
+    assert (
+        "best return 0.81000 with messages, 0.11250 without" in capsys.readouterr().out
+    )

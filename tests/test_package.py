@@ -43,12 +43,6 @@ def test_importing_commenv_imports_nothing_heavy():
     assert sorted(set(HEAVY) & set(loaded)) == []
 
 
-def test_importing_commenv_does_not_import_pettingzoo():
-    code = "import sys, commenv; before = 'pettingzoo' in sys.modules\n"
-    code += "env = commenv.parallel_env; print(before, 'pettingzoo' in sys.modules)"
-    assert run(code).split() == ["False", "True"]
-
-
 def test_importing_commenv_leaves_the_global_generator_alone():
     code = """
 import numpy, random

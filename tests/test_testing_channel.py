@@ -109,7 +109,9 @@ class OwnRandom(Rounded):
 
 class BatchScale(Rounded):
     def compress(self, numbers, uniforms):
-        return super().compress(numbers / np.abs(numbers).max() * 100, uniforms)
+        return super().compress(
+            numbers / np.abs(numbers).max(initial=0) * 100, uniforms
+        )
 
 
 class EditsRecords(Identity):

@@ -13,7 +13,7 @@ from commenv.channel.message import Messages, Received, refuse_nan
 from commenv.channel.payload import unpack
 from commenv.channel.randomness import MessageDraws
 from commenv.draws import Draws
-from commenv.errors import MalformedMessage
+from commenv.errors import EncodingError, MalformedMessage
 
 __all__ = ["Coder", "Letters", "letters_of", "received"]
 
@@ -99,9 +99,17 @@ class Coder:
         Args:
             messages: One for each sender that is not silent.
             sequence: uint32, shape (senders,): the numbers that they will have.
+
+        Raises:
+            EncodingError: A number that the codec cannot encode, and whose it is.
         """
         draws = MessageDraws(self._draws, self._purpose, self._everybody, sequence)
-        return self.codec.encode(messages, self.memory, draws)
+        try:
+            return self.codec.encode(messages, self.memory, draws)
+        except ValueError as error:
+            unreadable = EncodingError(str(error))
+            unreadable.sender = self._culprit(messages, draws)
+            raise unreadable from error
 
     def commit(self, pending: Memory, accepted: NDArray[np.bool_]) -> None:
         """Tells the codec who was accepted: bool, one for each sender."""
@@ -175,6 +183,18 @@ class Coder:
         if first.all():
             return frames, None
         return frames.take(first), np.cumsum(first) - 1
+
+    def _culprit(self, messages: Messages, draws: MessageDraws) -> int | None:
+        """Who alone cannot be encoded either."""
+        for sender in np.flatnonzero(messages.counts).tolist():
+            alone = np.zeros(messages.counts.size, dtype=np.bool_)
+            alone[sender] = True
+            one = messages.select(alone.reshape(messages.shape))
+            try:
+                self.codec.encode(one, self.memory, draws)
+            except ValueError:
+                return int(sender)
+        return None
 
     def _sender_of(self, links: NDArray[np.intp]) -> NDArray[np.intp]:
         return links if self._senders is None else self._senders[links]

@@ -61,9 +61,10 @@ class Ledger:
     def __init__(self, shape: tuple[int, int], *, journal: bool = False) -> None:
         self.shape = shape
         links = shape[0] * shape[1]
-        self._attempted = np.zeros((len(Unit), links), dtype=np.int64)
-        self._sent = np.zeros((len(Unit), links), dtype=np.int64)
-        self._fates = np.zeros((len(Fate), len(Unit), links), dtype=np.int64)
+        # Messages and their payload; every message has one header.
+        self._attempted = np.zeros((2, links), dtype=np.int64)
+        self._sent = np.zeros((2, links), dtype=np.int64)
+        self._fates = np.zeros((len(Fate), 2, links), dtype=np.int64)
         self._penalty = np.zeros(links)
         self._acknowledged = np.zeros(links, dtype=np.int64)
         self._sizes = Sizes(shape)
@@ -113,18 +114,18 @@ class Ledger:
 
     def attempted(self, unit: Unit = Unit.MESSAGES) -> NDArray[np.int64]:
         """What was handed to the channel: int64, shape (trials, agents)."""
-        return self._attempted[unit].reshape(self.shape).copy()
+        return _in_unit(self._attempted, unit).reshape(self.shape)
 
     def count(self, fate: Fate, unit: Unit = Unit.MESSAGES) -> NDArray[np.int64]:
         """What met a fate: int64, shape (trials, agents)."""
-        return self._fates[fate, unit].reshape(self.shape).copy()
+        return _in_unit(self._fates[fate], unit).reshape(self.shape)
 
     def sent(self, unit: Unit = Unit.MESSAGES) -> NDArray[np.int64]:
         """What left the sender, and was paid for, whatever became of it then.
 
         That is attempted less refused; a queued message counts once it leaves.
         """
-        return self._sent[unit].reshape(self.shape).copy()
+        return _in_unit(self._sent, unit).reshape(self.shape)
 
     @property
     def sizes(self) -> SizeCounts:
@@ -153,7 +154,13 @@ def _add(
     payload: NDArray[np.int64],
     sign: int = 1,
 ) -> None:
-    """Adds messages of so much payload to counts of shape (units, links)."""
+    """Adds messages of so much payload to counts of shape (2, links)."""
     counts[Unit.MESSAGES, links] += sign
     counts[Unit.PAYLOAD, links] += sign * payload
-    counts[Unit.HEADER, links] += sign * HEADER_SIZE
+
+
+def _in_unit(counts: NDArray[np.int64], unit: Unit) -> NDArray[np.int64]:
+    """Counts of shape (2, links) in one unit: a copy of shape (links,)."""
+    if unit == Unit.HEADER:
+        return HEADER_SIZE * counts[Unit.MESSAGES]
+    return counts[unit].copy()

@@ -152,7 +152,8 @@ class LiveChannel(Running):
         else:
             dtype = messages.records.dtype
             self._check_form(dtype)
-            encoded, pending = self._coder.encode(messages, self._sequence)
+            with self._naming():
+                encoded, pending = self._coder.encode(messages, self._sequence)
         sequence = self._sequence.copy()
         links = np.flatnonzero(encoded.present)
         stops = np.cumsum(encoded.sizes)[links]
@@ -207,7 +208,8 @@ class LiveChannel(Running):
         messages = Messages(parameters, np.ones((trials, 1), dtype=np.int64))
         dtype = parameters.dtype
         self._check_form(dtype)
-        encoded, pending = self._coder.encode(messages, self._sequence[::agents])
+        with self._naming(agents):
+            encoded, pending = self._coder.encode(messages, self._sequence[::agents])
         links = self._listening()
         stops = np.cumsum(encoded.sizes)[links // agents]
         starts = stops - encoded.sizes[links // agents]
@@ -255,12 +257,11 @@ class LiveChannel(Running):
     ) -> NDArray[np.bool_]:
         """Budget, link and ledger; returns who was accepted, (trials, agents)."""
         codec, turns = self.channel.codec, self._turns(frames.links)
-        verdict = self._accounts.admit(
-            frames.links,
-            frames.sizes,
-            None if dtype is None else codec.record_size(dtype),
-            turns,
-        )
+        record_size = None if dtype is None else codec.record_size(dtype)
+        with self._naming():
+            verdict = self._accounts.admit(
+                frames.links, frames.sizes, record_size, turns
+            )
         self._dtype, self._begun = dtype, True
         self._sequence[frames.links] += 1
         self.ledger.attempt(frames.links, frames.sizes)
@@ -292,6 +293,13 @@ class LiveChannel(Running):
         """Tells the codec what has become of messages."""
         for frames, arrived in self._carriage.verdicts():
             self._coder.tell(frames, arrived)
+
+    def _whose(self, sender: int) -> str:
+        trials, agents = self._draws.trials, self._draws.agents
+        if self._direction == "downlink":
+            return f"the downlink of trial {trials[sender // len(agents)]}"
+        trial, agent = divmod(sender, len(agents))
+        return f"agent {agents[agent]} of trial {trials[trial]} on the uplink"
 
     def _leave(self, frames: Frames) -> None:
         """Puts accepted frames on the link, at most one for each."""

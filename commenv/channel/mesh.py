@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -53,6 +54,7 @@ class Mesh(Running):
         num_agents: How many agents there are.
         dtype: Of a message's record.
         seed: Addresses all draws.
+        names: What errors call the agents.
         journal: Keep an entry for every single copy in ``ledger.journal``.
 
     Attributes:
@@ -78,6 +80,7 @@ class Mesh(Running):
         dtype: np.dtype[np.void],
         seed: int,
         *,
+        names: Sequence[str] | None = None,
         journal: bool = False,
     ) -> None:
         if channel.codec.needs_acknowledgements:
@@ -103,6 +106,7 @@ class Mesh(Running):
         self.transmissions = np.zeros((len(Unit), num_agents), dtype=np.int64)
         self.refusals = np.zeros((len(Unit), num_agents), dtype=np.int64)
         self.penalty = np.zeros(num_agents)
+        self._names = list(names or map(str, range(num_agents)))
         self._record_dtype = dtype
         self._schema = schema_of(dtype)
         self._shared = channel.medium == "broadcast"
@@ -157,7 +161,8 @@ class Mesh(Running):
         if not messages.counts.any():
             return Receipt(nobody, nobody, self.left)
         sequence = np.full(self.num_agents, self.clock, dtype=np.uint32)
-        encoded, pending = self._coder.encode(messages, sequence)
+        with self._naming():
+            encoded, pending = self._coder.encode(messages, sequence)
         speakers = np.flatnonzero(encoded.present)
         links = np.flatnonzero(leaving)
         senders = self.sources[links]
@@ -166,7 +171,8 @@ class Mesh(Running):
             copies = np.ones_like(copies)
         sizes = encoded.sizes[speakers]
         turns = self._turns(speakers)
-        verdict = self._accounts.admit(speakers, sizes, None, turns, copies)
+        with self._naming():
+            verdict = self._accounts.admit(speakers, sizes, None, turns, copies)
         stops = np.cumsum(encoded.sizes)[senders]
         starts = stops - encoded.sizes[senders]
         frames = Frames(links, self._headers(senders), encoded.data, starts, stops)
@@ -216,6 +222,9 @@ class Mesh(Running):
         total = np.zeros(self.num_agents, dtype=np.int64)
         np.add.at(total, self.sources, counts)
         return total
+
+    def _whose(self, sender: int) -> str:
+        return f"agent {self._names[sender]!r}"
 
     def _leave(self, frames: Frames) -> None:
         """Pays for accepted copies, and puts them on their links."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from commenv.channel.ledger import Fate, Ledger
 from commenv.channel.queue import Queue
 from commenv.channel.transit import Transit
 from commenv.draws import Draws
-from commenv.errors import NotResetError
+from commenv.errors import BudgetExceededError, EncodingError, NotResetError
 
 __all__ = ["Running"]
 
@@ -99,6 +100,26 @@ class Running:
             for frames in self._queue.serve():
                 self.ledger.land(frames.links, frames.sizes)
                 leave(frames)
+
+    @contextmanager
+    def _naming(self, links: int = 1) -> Iterator[None]:
+        """Lets errors about a message say whose it is.
+
+        Args:
+            links: Of each sender.
+        """
+        try:
+            yield
+        except (BudgetExceededError, EncodingError) as error:
+            if error.sender is None:
+                raise
+            named = type(error)(f"{self._whose(error.sender * links)}: {error}")
+            named.sender = error.sender
+            raise named from error
+
+    def _whose(self, sender: int) -> str:
+        """Who a sender is, in words."""
+        raise NotImplementedError
 
     def _give_up(self, clock: int | None) -> None:
         """Enters what has waited too long; without a clock, all that waits."""

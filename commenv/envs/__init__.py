@@ -5,7 +5,7 @@ from commenv.envs.batched import BatchedEnv, BatchedStep
 from commenv.envs.cart_pole import CartPoleBatch, CartPoleVectorEnv
 from commenv.envs.frozen_lake import FrozenLakeEnv
 from commenv.envs.grid import SimpleGridEnv, WindyGridEnv
-from commenv.envs.making import make_batched
+from commenv.envs.making import make_batched, make_scalar
 from commenv.envs.mujoco import MujocoBatch
 from commenv.envs.native import NativeVectorEnv
 from commenv.envs.scalar import TabularEnv
@@ -30,4 +30,5 @@ __all__ = [
     "WindyGridEnv",
     "greedy_policy",
     "make_batched",
+    "make_scalar",
 ]

@@ -44,7 +44,8 @@ class GridScene:
     """What stays the same in every picture of one grid.
 
     Attributes:
-        letters: The rows of the map: S start, G goal, H hole, F frozen, . floor.
+        letters: The rows of the map: S start, G goal, g a cell that could have been
+            the goal, H hole, F frozen, . floor.
         wind: Pairs of a direction and its probability.
     """
 
@@ -214,7 +215,7 @@ def _background_tile(
     letter: str, ground: _Colour, wind: Sequence[tuple[str, float]], cell: int
 ) -> _Plane:
     tile = _Tile(cell, np.full((cell, cell, 3), _LINE, dtype=np.float64))
-    tile.canvas[:-1, :-1] = _GOAL if letter == "G" else ground
+    tile.canvas[:-1, :-1] = _GOAL if letter in "Gg" else ground
     for direction, chance in wind:
         _paint_wind(tile, direction, chance)
     if letter == "S":

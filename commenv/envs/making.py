@@ -25,7 +25,7 @@ from commenv.envs.tabular import TabularMDP
 from commenv.errors import UnknownNameError
 from commenv.registration import NAMESPACE, batched_entry_point
 
-__all__ = ["creator_of", "find_spec", "make_batched"]
+__all__ = ["creator_of", "find_spec", "make_batched", "make_scalar"]
 
 _OF_THE_BATCH = ("num_envs", "max_episode_steps")  # not the environment's arguments
 _logger = logging.getLogger("commenv")
@@ -71,12 +71,7 @@ def make_batched(
     _check_arguments(spec.id, creator_of(spec), arguments)
 
     def make() -> gym.Env[Any, Any]:
-        return gym.make(
-            spec,
-            max_episode_steps=max_episode_steps,
-            disable_env_checker=True,
-            **arguments,
-        )
+        return _make(spec, arguments, max_episode_steps)
 
     env = make()
     try:
@@ -93,6 +88,32 @@ def make_batched(
         return ScalarBatch([_in_one_array(instance) for instance in instances])
     env.close()
     return TabularBatch(mdp, num_envs, limit)
+
+
+def make_scalar(
+    env_id: str,
+    *,
+    env_kwargs: Mapping[str, Any] | None = None,
+    max_episode_steps: int | None = None,
+) -> gym.Env[Any, Any]:
+    """Makes one instance as a Gymnasium environment, its observation in one array.
+
+    Its spaces are those of the batch that :func:`make_batched` makes.
+
+    Args:
+        env_id: A registered id; ``"module:Env-v0"`` imports the module first.
+        env_kwargs: Arguments for the environment, as for ``gym.make``.
+        max_episode_steps: The time limit; that of the id when left out.
+
+    Raises:
+        UnknownNameError: No such id or module; the message lists the nearest ids.
+        ValueError: An argument that the environment does not have, or a limit below 1.
+    """
+    check_counts(1, max_episode_steps)
+    spec = find_spec(env_id)
+    arguments = dict(env_kwargs or {})
+    _check_arguments(spec.id, creator_of(spec), arguments)
+    return _in_one_array(_make(spec, arguments, max_episode_steps))
 
 
 def find_spec(env_id: str) -> EnvSpec:
@@ -117,6 +138,17 @@ def find_spec(env_id: str) -> EnvSpec:
         cure = "an environment of another package is written module:Env-v0"
         raise UnknownNameError("environment", name, gym.registry, cure)
     return gym.registry[name]
+
+
+def _make(
+    spec: EnvSpec, arguments: Mapping[str, Any], max_episode_steps: int | None
+) -> gym.Env[Any, Any]:
+    return gym.make(
+        spec,
+        max_episode_steps=max_episode_steps,
+        disable_env_checker=True,
+        **arguments,
+    )
 
 
 def _in_one_array(env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:

@@ -5,6 +5,7 @@ from commenv.learning.algorithm import (
     Algorithm,
     Learner,
     Problem,
+    RoundAgents,
     Transition,
 )
 from commenv.learning.evaluation import (
@@ -28,6 +29,7 @@ __all__ = [
     "PlayedEvaluator",
     "Policy",
     "Problem",
+    "RoundAgents",
     "Rounds",
     "Scheme",
     "SchemeDraws",

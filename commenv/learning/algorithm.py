@@ -8,7 +8,7 @@ sharded, stored and restored by slicing.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -21,8 +21,16 @@ from commenv.draws import Draws
 from commenv.envs import TabularMDP
 from commenv.learning.evaluation import Evaluator, Policy
 from commenv.learning.scheme import Signal
+from commenv.wrappers import ChannelEnv
 
-__all__ = ["Agents", "Algorithm", "Learner", "Problem", "Transition"]
+__all__ = [
+    "Agents",
+    "Algorithm",
+    "Learner",
+    "Problem",
+    "RoundAgents",
+    "Transition",
+]
 
 
 @dataclass(frozen=True)
@@ -40,6 +48,9 @@ class Problem:
         mdp: The environment's tables, where it has some; what an algorithm learns from
             them is knowledge that others lack, so say so in its name.
         evaluator: Computes the value of a policy that does not explore.
+        make_env: Makes one instance of the environment as a Gymnasium environment, with
+            its arguments and time limit, for agents that train in instances of their
+            own; None where nobody said how.
     """
 
     draws: Draws
@@ -50,6 +61,7 @@ class Problem:
     evaluator: Evaluator
     signals: frozenset[str] = frozenset()
     mdp: TabularMDP | None = None
+    make_env: Callable[[], gym.Env[Any, Any]] | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -86,8 +98,12 @@ class Transition(NamedTuple):
     active: NDArray[np.bool_]
 
 
-class Agents(ABC):
-    """The agents' half: acts in the world, and proposes what to send.
+class RoundAgents(ABC):
+    """The agents' half as the rounds see it: experience, and what to send of it.
+
+    Derive from :class:`Agents` to act step by step in the environment of the rounds,
+    one episode in each; derive from this class for any other kind of round, such as
+    training for some steps in instances of one's own.
 
     Attributes:
         memory: Arrays of shape (trials, agents, ...).
@@ -97,11 +113,42 @@ class Agents(ABC):
 
     @abstractmethod
     def begin(self, episode: int) -> None:
-        """Prepares for an episode; what the last one recorded is forgotten."""
+        """Prepares for a round; what the last one recorded is forgotten."""
 
     @abstractmethod
     def receive(self, parameters: NDArray[np.void]) -> None:
         """Takes the last parameters that each agent received: (trials, agents)."""
+
+    @abstractmethod
+    def play(self, env: ChannelEnv, observations: NDArray[Any]) -> None:
+        """Gathers the round's experience.
+
+        Args:
+            env: Just reset. Agents either step it until nobody is active, or enter what
+                they measured elsewhere with :meth:`ChannelEnv.measure`.
+            observations: What its reset returned: (trials * agents, ...).
+        """
+
+    @abstractmethod
+    def candidates(self) -> tuple[Messages, Mapping[str, Signal]]:
+        """What each agent could send after its round, and the signals about it."""
+
+    def told(self, accepted: NDArray[np.bool_]) -> None:  # noqa: B027 - few ask
+        """Hears whose message the channel accepted; by default nobody listens.
+
+        That is all that senders know of a message's fate.
+
+        Args:
+            accepted: bool, shape (trials, agents): sent, or waiting to be; False where
+                it was refused and where there was none.
+        """
+
+    def close(self) -> None:  # noqa: B027 - few hold anything
+        """Releases what the agents hold; they are not used afterwards."""
+
+
+class Agents(RoundAgents):
+    """Agents that act in the environment of the rounds, one whole episode in each."""
 
     @abstractmethod
     def act(self, observations: NDArray[Any], active: NDArray[np.bool_]) -> NDArray:
@@ -111,9 +158,24 @@ class Agents(ABC):
     def observe(self, transition: Transition) -> None:
         """Records a step."""
 
-    @abstractmethod
-    def candidates(self) -> tuple[Messages, Mapping[str, Signal]]:
-        """What each agent could send after its episode, and the signals about it."""
+    def play(self, env: ChannelEnv, observations: NDArray[Any]) -> None:
+        """Every agent runs one whole episode."""
+        while env.active.any():
+            active = env.active
+            actions = self.act(observations, active)
+            following, rewards, terminated, truncated, _ = env.step(actions)
+            self.observe(
+                Transition(
+                    observations,
+                    actions,
+                    rewards,
+                    following,
+                    terminated,
+                    truncated,
+                    active,
+                )
+            )
+            observations = following
 
 
 class Learner(ABC):
@@ -192,7 +254,7 @@ class Algorithm(ABC):
         return {}
 
     @abstractmethod
-    def agents(self, problem: Problem) -> Agents:
+    def agents(self, problem: Problem) -> RoundAgents:
         """The agents' half.
 
         Raises:

@@ -8,7 +8,7 @@ import numpy as np
 
 from commenv.channel import Received
 from commenv.errors import CommenvError
-from commenv.learning.algorithm import Agents, Learner, Transition
+from commenv.learning.algorithm import Learner, RoundAgents
 from commenv.learning.scheme import Decision, Scheme, SchemeDraws, Signals
 from commenv.wrappers import ChannelEnv, Metrics
 
@@ -16,7 +16,7 @@ __all__ = ["Rounds"]
 
 
 class Rounds:
-    """Plays rounds: broadcast, one episode each, select, send, update.
+    """Plays rounds: broadcast, gather experience, select, send, update.
 
     Args:
         env: The world and its channel; it is reset with ``seed`` at once.
@@ -29,7 +29,7 @@ class Rounds:
     def __init__(
         self,
         env: ChannelEnv,
-        agents: Agents,
+        agents: RoundAgents,
         learner: Learner,
         scheme: Scheme,
         *,
@@ -55,7 +55,7 @@ class Rounds:
             yield self.env.metrics
 
     def _act(self) -> None:
-        """The learner broadcasts, and every agent runs one whole episode."""
+        """The learner broadcasts, and the agents gather experience."""
         env, agents = self.env, self.agents
         observations, _ = env.reset(seed=self._seed)
         if self._seed is not None:
@@ -68,22 +68,7 @@ class Rounds:
         parameters = env.receive_broadcast()
         if parameters is not None:
             agents.receive(parameters)
-        while env.active.any():
-            active = env.active
-            actions = agents.act(observations, active)
-            following, rewards, terminated, truncated, _ = env.step(actions)
-            agents.observe(
-                Transition(
-                    observations,
-                    actions,
-                    rewards,
-                    following,
-                    terminated,
-                    truncated,
-                    active,
-                )
-            )
-            observations = following
+        agents.play(env, observations)
 
     def _communicate(self, planned: int) -> None:
         """The agents send what the scheme selects, and the learner updates."""
@@ -91,7 +76,7 @@ class Rounds:
         messages, signals = self.agents.candidates()
         draws = SchemeDraws(env.draws, env.episode, planned)
         mask, self._state = self._decide(signals, draws)
-        env.send(messages.select(mask))
+        self.agents.told(env.send(messages.select(mask)).accepted)
         received = env.receive()
         assert isinstance(received, Received)
         self.learner.update(received)

@@ -1,8 +1,7 @@
 """Many agents: PettingZoo environments, and channels in and around them.
 
-Importing it, or using :func:`commenv.parallel_env`, registers commenv's ids with
-PettingZoo: ``pettingzoo.make("parallel", "commenv/simple_grid-v0")`` and so on. Where
-PettingZoo was imported before commenv, ``import commenv`` has already done so.
+There is a module for each id: ``pettingzoo.make("parallel", "commenv/simple_grid-v0")``
+is ``commenv.multiagent.simple_grid_v0.parallel_env()``.
 """
 
 from commenv.multiagent.adapter import BatchedFromParallel, batched_from_parallel
@@ -12,7 +11,6 @@ from commenv.multiagent.finished import IgnoreFinished
 from commenv.multiagent.instances import ParallelInstances
 from commenv.multiagent.making import parallel_env
 from commenv.multiagent.topology import links_of
-from commenv.registration import register_parallel_envs
 
 __all__ = [
     "BatchedFromParallel",
@@ -24,5 +22,3 @@ __all__ = [
     "links_of",
     "parallel_env",
 ]
-
-register_parallel_envs()

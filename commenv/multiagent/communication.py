@@ -21,16 +21,15 @@ from commenv.channel import (
     Link,
     Mesh,
     PerfectLink,
-    Receipt,
 )
 from commenv.channel.ledger import Ledger
-from commenv.errors import BudgetExceededError, NotResetError, UnknownNameError
+from commenv.errors import NotResetError, UnknownNameError
 from commenv.multiagent.bill import Bill
 from commenv.multiagent.contract import as_parallel, check_reset, check_step
 from commenv.multiagent.flat import FlatActions, FlatObservations
 from commenv.multiagent.inbox import Inbox
 from commenv.multiagent.message_form import MessageForm
-from commenv.multiagent.outbox import Outbox, Said
+from commenv.multiagent.outbox import Outbox
 from commenv.multiagent.reckoning import Reckoning
 from commenv.multiagent.topology import Topology, links_of
 from commenv.wrappers.metrics import Metrics
@@ -265,7 +264,7 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
         if not self._ticked:  # it has, if a budget raised an error in this step
             self._mesh.tick()
             self._ticked = True
-        receipt = self._send(said)
+        receipt = self._mesh.send(said.messages, said.leaving)
         self._ticked = False
         self._reckoning.speak(present, said.speaking)
         result = self.env.step({agent: part["action"] for agent, part in parts.items()})
@@ -297,16 +296,9 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
             len(self._names),
             self._form.dtype,
             seed,
+            names=self._names,
             journal=self._journal,
         )
-
-    def _send(self, said: Said) -> Receipt:
-        try:
-            return self._mesh.send(said.messages, said.leaving)
-        except BudgetExceededError as error:
-            if error.sender is not None:
-                error.add_note(f"the sender is agent {self._names[error.sender]!r}")
-            raise
 
     def _action_space(self, agent: str) -> spaces.Dict:
         place = self._place[agent]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from operator import index
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
@@ -126,7 +126,7 @@ class Outbox:
             return
         own = self._slices[place]
         most = self.num_choices[place] - 1
-        choice = index(to)
+        choice = index(to) if isinstance(to, SupportsIndex) else -1
         if not SILENCE < choice <= most:
             raise self._unknown(place, str(to))
         if choice == EVERYBODY:
@@ -146,13 +146,14 @@ class Outbox:
     def _unknown(self, place: int, receiver: str) -> UnknownNameError:
         own = self._links.targets[self._slices[place]].tolist()
         names = [] if self._links.shared else [self._agents[one] for one in own]
-        return UnknownNameError(
-            f"recipient of agent {self._agents[place]!r}",
-            receiver,
-            names,
+        cure = (
             f"the choices are 0 (silence) to {self.num_choices[place] - 1}; 1 is "
-            "everybody that the agent is linked to",
+            "everybody that the agent is linked to"
         )
+        if self._links.shared:
+            cure += "; topology='complete' lets agents be addressed one by one"
+        kind = f"recipient of agent {self._agents[place]!r}"
+        return UnknownNameError(kind, receiver, names, cure)
 
 
 def _num_choices(neighbours: int, shared: bool) -> int:

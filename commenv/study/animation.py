@@ -22,7 +22,7 @@ from commenv.study.trained import TrainedPolicy
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["Drawn", "check_picture", "draw"]
+__all__ = ["Drawn", "Film", "check_picture", "draw"]
 
 _MOST_FRAMES = 250  # of longer episodes every other step is shown, or every fourth ...
 _LEAST_MILLISECONDS = 20  # viewers slow down what is quicker
@@ -75,7 +75,7 @@ def draw(policy: TrainedPolicy, path: str | Path, *, seed: int = 0) -> Drawn:
         OSError: The file cannot be written.
     """
     check_picture(path)
-    env, film, total = _make(policy), _Film(), 0.0
+    env, film, total = _make(policy), Film(), 0.0
     try:
         for pixels, reward in _episode(policy, env, seed):
             film.add(pixels)
@@ -89,8 +89,13 @@ def draw(policy: TrainedPolicy, path: str | Path, *, seed: int = 0) -> Drawn:
     return Drawn(len(film.frames), film.steps, total)
 
 
-class _Film:
-    """The pictures of an episode; of a long one, evenly spread ones and the last."""
+class Film:
+    """The pictures of an episode; of a long one, evenly spread ones and the last.
+
+    Attributes:
+        frames: The pictures so far.
+        steps: How many steps they are from the first to the last.
+    """
 
     def __init__(self) -> None:
         self.frames: list[Image] = []
@@ -98,7 +103,7 @@ class _Film:
         self._stride = 1
 
     def add(self, pixels: NDArray[np.uint8]) -> None:
-        """Takes the picture after a step."""
+        """Takes the picture after a step: uint8, shape (height, width, 3)."""
         self.steps += 1
         self._last = pixels
         if self.steps % self._stride == 0:

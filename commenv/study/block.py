@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
 from commenv.draws import Draws
 from commenv.envs.batched import BatchedEnv
-from commenv.envs.making import make_batched
+from commenv.envs.making import make_batched, make_scalar
 from commenv.learning import (
     ExactEvaluator,
     Learner,
@@ -91,6 +92,7 @@ def run_block(
         series, learned = _play(study, rounds, env, report, trace, sent)
     finally:
         env.close()
+        rounds.agents.close()
         evaluator.close()
     keep(learned.memory)
     count(sent.table())
@@ -225,6 +227,14 @@ def _set_up(
 def problem_of(study: Study, cell: Cell, trials: Sequence[int], world: Any) -> Problem:
     """What a cell's algorithm is told about its task."""
     draws = Draws(study.seed, trials, study.num_agents)
+
+    def make_env() -> gym.Env[Any, Any]:
+        return make_scalar(
+            cell.environment,
+            env_kwargs=cell.env_kwargs,
+            max_episode_steps=cell.time_limit,
+        )
+
     return Problem(
         draws=draws,
         observation_space=world.single_observation_space,
@@ -234,6 +244,7 @@ def problem_of(study: Study, cell: Cell, trials: Sequence[int], world: Any) -> P
         evaluator=_evaluator(study, cell, world, draws),
         signals=frozenset(cell.scheme.requires),
         mdp=world.mdp,
+        make_env=make_env,
     )
 
 

@@ -17,6 +17,7 @@ __all__ = ["check_codec"]
 GRADIENT = np.dtype([("step", "<i4"), ("gradient", "<f8", (11,))])
 _SHAPE = (3, 4)
 _ROUNDS = 5
+_SILENT_ROUND = 2  # nobody speaks in it
 _SPEAKING = np.array([[1, 1, 0, 1], [1, 0, 0, 1], [0, 1, 1, 1]])
 
 
@@ -27,9 +28,10 @@ def check_codec(
 
     Its sizes add up to its bytes, it reads as many records as it wrote, with integers
     and booleans intact, and if it says where payloads can be cut, they are multiples of
-    that. It encodes a trial as if it were alone, leaves its inputs alone, survives
-    pickling, and answers bytes that it did not write with MalformedMessage or with
-    records, nothing else. What it commits has the shapes that it started with.
+    that. It bears a round in which nobody speaks. It encodes a trial as if it were
+    alone, leaves its inputs alone, survives pickling, and answers bytes that it did not
+    write with MalformedMessage or with records, nothing else. What it commits has the
+    shapes that it started with.
 
     Args:
         codec: The codec, with the settings to check it under.
@@ -86,21 +88,23 @@ class _Play:
                 present,
                 np.full(len(present), episode, np.uint32),
             )
-            decoded = codec.decode(incoming, self._dtype, receiver, own.take(present))
-            self._check_decoded(decoded, messages)
-            receiver = decoded.memory
+            if len(present):  # nobody decodes nothing
+                own = own.take(present)
+                decoded = codec.decode(incoming, self._dtype, receiver, own)
+                self._check_decoded(decoded, messages)
+                receiver = decoded.memory
+                seen.append(_by_agent(decoded.records, messages))
             accepted = messages.counts > 0
             memory = codec.commit(memory, pending, accepted)
             memory = codec.acknowledge(memory, pending, accepted, ~accepted & False)
             assert _shapes(memory) == started, (
                 f"commits {_shapes(memory)}, and started with {started}"
             )
-            seen.append(_by_agent(decoded.records, messages))
         return seen
 
     def _messages(self, episode: int, trials: list[int]) -> Messages:
         random = np.random.default_rng(episode)
-        every = self._records * _SPEAKING
+        every = self._records * _SPEAKING * (episode != _SILENT_ROUND)
         records = np.zeros((_SHAPE[0], _SHAPE[1], self._records), self._dtype)
         for name in self._dtype.names or ():
             field = records[name]

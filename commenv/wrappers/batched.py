@@ -194,6 +194,39 @@ class ChannelEnv:
         self._ended = np.zeros_like(self._ended)
         return step.observations, step.rewards, terminated, step.truncated, {}
 
+    def measure(
+        self,
+        reward: NDArray[np.float64],
+        episode_return: NDArray[np.float64],
+        episode_length: NDArray[np.integer],
+    ) -> None:
+        """Enters what agents measured in instances of their own, and ends the episode.
+
+        For rounds that are no single episode of this environment's instances, which
+        then take no step: :attr:`metrics` shows what is entered here instead.
+
+        Args:
+            reward: Discounted return, of the episodes of the round on average: shape
+                (trials, agents).
+            episode_return: The same without discount.
+            episode_length: Environment steps of the round, of all its episodes.
+
+        Raises:
+            NotResetError: Before the first reset.
+            ValueError: Another shape than (trials, agents).
+        """
+        self._check_reset()
+        for values in (reward, episode_return, episode_length):
+            if values.shape != self.shape:
+                raise ValueError(
+                    f"measurements of shape {values.shape} for {self.shape} (trials, "
+                    "agents); enter one for each agent"
+                )
+        self._discounted = reward.astype(np.float64).ravel()
+        self._return = episode_return.astype(np.float64).ravel()
+        self._length = episode_length.astype(np.int64).ravel()
+        self.active = np.zeros(self.num_envs, dtype=np.bool_)
+
     def send(self, messages: Messages | FreeForm) -> Receipt:
         """Sends from the agents to their learners, on the uplink.
 

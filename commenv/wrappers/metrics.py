@@ -22,6 +22,11 @@ class Metrics:
     A message belongs to the episode in which it was handed to the channel, and an
     episode lasts until the next reset.
 
+    Where agents trained in instances of their own (:meth:`ChannelEnv.measure`), a round
+    may hold many episodes or a part of one: ``episode_length`` counts all steps of the
+    round, ``reward`` and ``episode_return`` are means over the episodes that ended in
+    it or, where none did, of the one that goes on so far.
+
     Attributes:
         reward: float64: discounted return of the behaviour policy,
             sum over t of gamma^t r(t), t from 0.

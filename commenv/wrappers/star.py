@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,9 @@ class Star:
         uplink: From each agent to its trial's learner.
         downlink: From a trial's learner to its agents.
         journal: Keep an entry for every message in the ledgers' journals.
+
+    Raises:
+        TypeError: An uplink or downlink that is no :class:`Channel`.
 
     Attributes:
         shape: (trials, agents).
@@ -51,6 +55,9 @@ class Star:
         self.shape = (len(trials), len(self._agents))
         self.episode = -1
         self._trials = tuple(trials)
+        for name, channel in (("uplink", uplink), ("downlink", downlink)):
+            if not isinstance(channel, (Channel, NoneType)):
+                raise TypeError(f"{name} is {channel!r}; give a Channel")
         self._channels = (uplink or Channel(), downlink or Channel())
         self._journal = journal
         self._parameters: NDArray[np.void] | None = None

@@ -8,7 +8,20 @@ from commenv.learning import plugin_names
 from commenv.learning.plugins import ALGORITHMS
 
 TRIALS = 5
-SETTINGS = {"es.hidden_sizes": [4], "espc.hidden_sizes": [4]}
+SETTINGS = {
+    "es.hidden_sizes": [4],
+    "espc.hidden_sizes": [4],
+    "fed-a2c.hidden_sizes": [4],
+    "fed-a2c.local_steps": 16,
+    "fed-dqn.hidden_sizes": [4],
+    "fed-dqn.local_steps": 16,
+    "fed-dqn.learning_starts": 8,
+    "fed-ppo.hidden_sizes": [4],
+    "fed-ppo.local_steps": 16,
+    "fed-ppo.n_steps": 16,
+    "fed-ppo.batch_size": 16,
+    "fed-ppo.n_epochs": 1,
+}
 
 
 def run(name, trials=TRIALS, **how):

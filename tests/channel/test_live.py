@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from commenv.channel import (
     HEADER_SIZE,
+    QSGD,
     BernoulliLoss,
     Budget,
     Chain,
@@ -29,7 +30,7 @@ from commenv.channel import (
 )
 from commenv.channel.frames import LEARNER, TRUNCATED
 from commenv.draws import Draws
-from commenv.errors import BudgetExceededError, NotResetError
+from commenv.errors import BudgetExceededError, EncodingError, NotResetError
 
 WORD = np.dtype([("value", "<u4")])
 WINDOWS = ["step", "episode", "lifetime"]
@@ -667,3 +668,28 @@ def test_with_budgets_of_their_own_agents_fare_alone_as_in_a_batch(exceed):
             for unit in Unit:
                 together = channel.ledger.count(fate, unit)[0, agent]
                 assert single.ledger.count(fate, unit)[0, 0] == together
+
+
+def test_errors_name_the_agent_and_the_link():
+    vector = np.dtype([("gradient", "<f8", (2,))])
+    records = np.zeros(4, vector)
+    records["gradient"][3] = np.inf
+    messages = Messages(records, np.ones((2, 2), dtype=np.int64))
+    draws = Draws(0, [5, 7], [3, 4])
+    uplink = LiveChannel(Channel(codec=QSGD(4)), "uplink", draws)
+    uplink.tick(new_episode=True)
+    with pytest.raises(EncodingError, match="agent 4 of trial 7 on the uplink: "):
+        uplink.send(messages)
+    strict = Budget(messages=0, exceed="raise")
+    poor = Channel(budget=strict)
+    up, down = (LiveChannel(poor, way, draws) for way in ("uplink", "downlink"))
+    for channel in (up, down):
+        channel.tick(new_episode=True)
+    with pytest.raises(BudgetExceededError, match="agent 3 of trial 5 on the uplink: "):
+        up.send(messages)
+    with pytest.raises(BudgetExceededError, match="the downlink of trial 5: "):
+        down.broadcast(records[:2])
+    down = LiveChannel(Channel(codec=QSGD(4)), "downlink", draws)
+    down.tick(new_episode=True)
+    with pytest.raises(EncodingError, match="the downlink of trial 7: "):
+        down.broadcast(records[2:])

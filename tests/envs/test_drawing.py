@@ -35,7 +35,7 @@ def test_the_agent_changes_its_own_cell_alone():
     assert changed == [(0, 1), (1, 0)]
 
 
-@pytest.mark.parametrize("letter", ["S", "G", "H"])
+@pytest.mark.parametrize("letter", ["S", "G", "g", "H"])
 def test_special_cells_look_different(letter):
     plain = draw_pixels(GridScene(("F.",)), 1)
     special = draw_pixels(GridScene((letter + ".",)), 1)

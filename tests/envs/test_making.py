@@ -7,7 +7,13 @@ import pytest
 
 import commenv  # noqa: F401 - registers the ids
 from commenv.draws import Draws
-from commenv.envs import CartPoleBatch, ScalarBatch, TabularBatch, make_batched
+from commenv.envs import (
+    CartPoleBatch,
+    ScalarBatch,
+    TabularBatch,
+    make_batched,
+    make_scalar,
+)
 from commenv.errors import UnknownNameError
 from commenv.registration import batched_entry_point, env_ids
 
@@ -157,3 +163,31 @@ def test_a_wrong_argument_value_is_the_environments_own_error():
 def test_counts_below_1_are_refused(count, limit):
     with pytest.raises(ValueError, match="use 1 or more"):
         make_batched("SimpleGrid-v0", count, max_episode_steps=limit)
+
+
+@pytest.mark.parametrize(
+    ("env_id", "kwargs"),
+    [
+        ("SimpleGrid-v0", {"size": 4}),
+        ("commenv/CartPole-v1", {"sutton_barto_reward": True}),
+        ("Blackjack-v1", {}),
+    ],
+)
+def test_one_instance_has_the_spaces_the_arguments_and_the_limit_of_a_batch(
+    env_id, kwargs
+):
+    how = {"env_kwargs": kwargs, "max_episode_steps": 7}
+    batch, env = make_batched(env_id, 1, **how), make_scalar(env_id, **how)
+    assert env.observation_space == batch.single_observation_space
+    assert env.action_space == batch.single_action_space
+    assert env.spec.max_episode_steps == 7
+    assert kwargs.items() <= env.spec.kwargs.items()
+
+
+def test_one_instance_knows_bad_arguments():
+    with pytest.raises(ValueError, match="no argument 'size'"):
+        make_scalar("CartPole-v1", env_kwargs={"size": 3})
+    with pytest.raises(ValueError, match="max_episode_steps 0"):
+        make_scalar("CartPole-v1", max_episode_steps=0)
+    with pytest.raises(UnknownNameError, match="CartPole-v1"):
+        make_scalar("CartPol-v1")

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from commenv.channel import Channel, Identity, Messages
+from commenv.channel import Budget, Channel, Identity, Messages
 from commenv.envs import make_batched
-from commenv.learning import Agents, Always, Learner, Rounds, Scheme
+from commenv.learning import Agents, Always, Learner, RoundAgents, Rounds, Scheme
 from commenv.wrappers import ChannelEnv
 
 RECORD = np.dtype([("agent", "<i4")])
@@ -151,3 +151,45 @@ def test_a_scheme_is_told_the_rounds_planned_from_the_first_on():
     list(rounds.play(2))
     list(rounds.play(3))
     assert scheme.seen == [(0, 2), (1, 2), (2, 5), (3, 5), (4, 5)]
+
+
+def test_senders_are_told_whose_message_was_accepted():
+    told = []
+
+    class Listening(LoggedAgents):
+        def told(self, accepted):
+            told.append(accepted.tolist())
+
+    budget = Budget(messages=3, per="lifetime", exceed="refuse", scope="team")
+    rounds = rounds_of(Log(), OddRounds(), uplink=Channel(budget=budget))
+    rounds.agents = Listening(Log(), (1, 2))
+    list(rounds.play(2))
+    assert told == [[[False, False]], [[True, False]]]
+    rounds.scheme = Always()
+    list(rounds.play(2))
+    assert told[2] == [[True, True]]
+    assert told[3] == [[False, False]]  # nothing is left
+
+
+def test_agents_may_train_elsewhere_and_enter_what_they_measured():
+    class Elsewhere(RoundAgents):
+        def begin(self, episode):
+            self.episode = episode
+
+        def receive(self, parameters):
+            pass
+
+        def play(self, env, observations):
+            returns = np.array([[1.0, self.episode]])
+            env.measure(returns, 2 * returns, np.array([[5, 6]]))
+
+        def candidates(self):
+            return Messages.silent(RECORD, (1, 2)), {}
+
+    rounds = rounds_of(Log(), Always())
+    rounds.agents = Elsewhere()
+    metrics = list(rounds.play(2))
+    assert [one.reward.tolist() for one in metrics] == [[[1.0, 0.0]], [[1.0, 1.0]]]
+    assert metrics[1].episode_return.tolist() == [[2.0, 2.0]]
+    assert metrics[1].episode_length.tolist() == [[5, 6]]
+    assert metrics[1].messages.tolist() == [[0, 0]]

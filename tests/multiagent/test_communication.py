@@ -5,6 +5,7 @@ from pettingzoo.utils.conversions import aec_to_parallel, parallel_to_aec
 
 import commenv
 from commenv.channel import (
+    QSGD,
     AdditiveNoise,
     BernoulliLoss,
     Budget,
@@ -19,7 +20,12 @@ from commenv.channel import (
     Range,
     Unit,
 )
-from commenv.errors import BudgetExceededError, NotResetError, UnknownNameError
+from commenv.errors import (
+    BudgetExceededError,
+    EncodingError,
+    NotResetError,
+    UnknownNameError,
+)
 from tests.multiagent.worlds import Counting, does
 
 PAIR = spaces.Box(-100, 100, (2,), np.float32)
@@ -249,9 +255,8 @@ def test_a_budget_can_end_the_episode_for_everybody():
 def test_a_budget_can_raise_and_nothing_has_happened_then():
     env = make(budget=Budget(messages=1, exceed="raise"), link=Delay(1))
     say(env, b=1)
-    with pytest.raises(BudgetExceededError) as caught:
+    with pytest.raises(BudgetExceededError, match="agent 'agent_1': a message of 1 by"):
         say(env, a=3, b=1)
-    assert caught.value.__notes__ == ["the sender is agent 'agent_1'"]
     assert env.unwrapped.steps == 1
     seen, *_ = say(env, a=3)
     assert seen["agent_2"]["age"].tolist() == [-1, 1]
@@ -408,6 +413,14 @@ def test_codecs_that_cannot_encode_such_messages_are_refused_at_once():
         make(space=SYMBOL, codec=Int8())
 
 
+def test_a_message_that_the_codec_cannot_encode_is_named_with_its_sender():
+    wide = spaces.Box(-np.inf, np.inf, (2,), np.float32)
+    env = make(space=wide, codec=QSGD(levels=4))
+    with pytest.raises(EncodingError, match=r"agent 'agent_1': .*inf"):
+        say(env, a=[1, 2], b=[1, np.inf])
+    assert env.ledger.attempted().sum() == 0
+
+
 def test_it_converts_to_an_aec_environment_and_back():
     env = make()
     aec = parallel_to_aec(env)
@@ -439,6 +452,8 @@ def test_an_action_of_another_form_is_told_the_right_one(action):
         ("agent_0", "unknown recipient of agent 'agent_0' 'agent_0'"),
         (4, "unknown recipient of agent 'agent_0' '4'.*0 .silence. to 3"),
         (-1, "unknown recipient of agent 'agent_0' '-1'"),
+        (1.5, "unknown recipient of agent 'agent_0' '1.5'"),
+        (None, "unknown recipient of agent 'agent_0' 'None'"),
     ],
 )
 def test_an_unknown_recipient_is_named_with_its_sender(to, words):
@@ -446,6 +461,11 @@ def test_an_unknown_recipient_is_named_with_its_sender(to, words):
     with pytest.raises(UnknownNameError, match=words):
         say(env, a=5, to=to)
     assert env.ledger.attempted().sum() == 0
+
+
+def test_a_broadcast_cannot_be_addressed_and_says_what_can():
+    with pytest.raises(UnknownNameError, match="topology='complete' lets agents be"):
+        say(make(), a=5, to="agent_1")
 
 
 def test_unknown_agents_are_named():

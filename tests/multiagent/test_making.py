@@ -278,15 +278,9 @@ def test_pettingzoos_ids_are_ours_in_its_own_spelling():
 
 
 @pytest.mark.parametrize(
-    ("imports", "registered"),
-    [
-        ("import pettingzoo, commenv", True),
-        ("import commenv, pettingzoo", False),  # nobody has told PettingZoo yet
-        ("import commenv, pettingzoo, commenv.multiagent", True),
-        ("import commenv, pettingzoo; commenv.parallel_env", True),
-    ],
+    "imports", ["import pettingzoo, commenv", "import commenv, pettingzoo"]
 )
-def test_when_pettingzoo_knows_our_ids(imports, registered):
+def test_pettingzoo_knows_our_ids_whichever_is_imported_first(imports):
     code = f"{imports}; print('commenv/simple_grid-v0' in pettingzoo.parallel_registry)"
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
@@ -294,4 +288,4 @@ def test_when_pettingzoo_knows_our_ids(imports, registered):
         text=True,
         check=True,
     )
-    assert done.stdout.strip() == str(registered)
+    assert done.stdout.strip() == "True"

@@ -311,3 +311,38 @@ def test_a_bare_environment_has_no_channel():
     assert env.reset(seed=0)[1] == {}
     assert env.step(1)[4] == {}
     assert not hasattr(env.unwrapped, "send")
+
+
+@pytest.mark.parametrize("way", ["uplink", "downlink"])
+def test_what_is_no_channel_is_named(way):
+    with pytest.raises(TypeError, match=f"{way} is 3; give a Channel"):
+        commenv.batched_env("SimpleGrid-v0", 1, 1, **{way: 3})
+
+
+def test_what_agents_measured_elsewhere_stands_in_the_metrics():
+    env = make(2, 2)
+    env.reset(seed=0)
+    reward = np.array([[1.0, 2.0], [3.0, 4.0]])
+    env.measure(reward, 10 * reward, np.full((2, 2), 7))
+    reward[:] = 0  # the caller's array
+    assert not env.active.any()
+    assert env.metrics.reward.tolist() == [[1, 2], [3, 4]]
+    assert env.metrics.episode_return.tolist() == [[10, 20], [30, 40]]
+    assert env.metrics.episode_length.tolist() == [[7, 7], [7, 7]]
+    env.send(records([[1, 0], [0, 0]]))
+    assert env.metrics.messages.tolist() == [[1, 0], [0, 0]]
+    with pytest.raises(NotResetError, match="every episode has ended"):
+        env.step(np.zeros(4, dtype=int))
+    env.reset()
+    assert env.metrics.episode_length.tolist() == [[0, 0], [0, 0]]
+    assert env.active.all()
+
+
+def test_measurements_are_one_for_each_agent_of_an_environment_that_was_reset():
+    env = make(2, 2)
+    ones = np.ones((2, 2))
+    with pytest.raises(NotResetError, match="reset"):
+        env.measure(ones, ones, ones)
+    env.reset(seed=0)
+    with pytest.raises(ValueError, match=r"shape \(2, 3\) for \(2, 2\)"):
+        env.measure(ones, np.ones((2, 3)), ones)

@@ -224,9 +224,8 @@ def _pack(values: NDArray[Any], bits: int) -> Bytes:
     """Whole numbers of (rows, count), of so many bits each, as bytes of each row."""
     whole = values.astype(np.uint32)[..., None]
     digits = (whole >> np.arange(bits, dtype=np.uint32)) & 1
-    return np.packbits(
-        digits.reshape(len(values), -1).astype(np.uint8), axis=1, bitorder="little"
-    )
+    rows = digits.reshape(len(values), values.shape[1] * bits)
+    return np.packbits(rows.astype(np.uint8), axis=1, bitorder="little")
 
 
 def _unpack(data: Bytes, count: int, bits: int) -> NDArray[np.int64]:

@@ -75,7 +75,7 @@ class Fields:
             for name in self.rest.names or ():
                 kept[name] = records[name]
             rest = kept.view(np.uint8).reshape(rest.shape)
-        columns = [records[name].reshape(len(records), -1) for name in self.numbers]
+        columns = [_rows(records[name]) for name in self.numbers]
         return rest, np.concatenate(columns, axis=1, dtype=np.float64)
 
     def join(self, rest: Bytes, numbers: Array) -> NDArray[np.void]:
@@ -93,6 +93,11 @@ class Fields:
                 records[name] = numbers[:, at : at + width].reshape(field.shape)
                 at += width
         return records
+
+
+def _rows(field: Array) -> Array:
+    """A field of many records as a table; there may be no record at all."""
+    return field.reshape(len(field), math.prod(field.shape[1:]))
 
 
 @lru_cache(maxsize=256)

@@ -1,4 +1,4 @@
-"""PettingZoo's own tests over other people's environments in our wrapper."""
+"""PettingZoo's own tests over environments in our wrapper: other people's and ours."""
 
 import functools
 
@@ -35,6 +35,9 @@ WORLDS = {
     ),
     "pursuit": functools.partial(pettingzoo.make, "parallel", "sisl/pursuit-v5"),
     "rps": functools.partial(pettingzoo.make, "parallel", "classic/rps-v2"),
+    "simple_grid": functools.partial(
+        pettingzoo.make, "parallel", "commenv/simple_grid-v0"
+    ),
     "simple_spread": simple_spread_v3.parallel_env,
     "simple_tag": simple_tag_v3.parallel_env,
 }
