@@ -4,27 +4,28 @@ Importing it registers the environments with Gymnasium and PettingZoo. ``run``,
 ``load`` and ``load_policy`` need the extra ``study``; everything else needs no extra.
 """
 
-import sys
-from types import ModuleType
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from commenv.channel import (
-    BernoulliLoss,
-    Budget,
-    Channel,
-    Fate,
-    FreeForm,
-    Messages,
-    Unit,
-)
-from commenv.draws import Draws
-from commenv.envs import TabularMDP
 from commenv.registration import register_envs, register_parallel_envs
-from commenv.study import Results, load, load_policy, run
-from commenv.wrappers import ChannelEnv, Metrics, batched_env, find_channel
 
 if TYPE_CHECKING:
+    from commenv.channel import (
+        BernoulliLoss,
+        Budget,
+        Channel,
+        Fate,
+        FreeForm,
+        Messages,
+        Unit,
+    )
+    from commenv.draws import Draws
+    from commenv.envs import TabularMDP
     from commenv.multiagent import CommunicationBudget, parallel_env
+    from commenv.study.results import Results, load
+    from commenv.study.run import run
+    from commenv.study.trained import load_policy
+    from commenv.wrappers import ChannelEnv, Metrics, batched_env, find_channel
 
 __version__ = "0.1.0"
 
@@ -55,28 +56,38 @@ __all__ = [
 register_envs()
 register_parallel_envs()
 
-_MULTIAGENT = ("CommunicationBudget", "parallel_env")
+# Rooms are imported when something in them is asked for: many programs need the ids
+# alone, and make thousands of processes that import them.
+_ROOMS = {
+    "channel": (
+        "BernoulliLoss",
+        "Budget",
+        "Channel",
+        "Fate",
+        "FreeForm",
+        "Messages",
+        "Unit",
+    ),
+    "draws": ("Draws",),
+    "envs": ("TabularMDP",),
+    "multiagent": ("CommunicationBudget", "parallel_env"),
+    "study": ("Results", "load", "load_policy", "run"),
+    "wrappers": ("ChannelEnv", "Metrics", "batched_env", "find_channel"),
+    "errors": (),
+    "learning": (),
+    "testing": (),
+}
+_HOMES = {name: room for room, names in _ROOMS.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    """The faces for many agents, which are imported when they are asked for."""
-    if name in _MULTIAGENT:
-        from commenv import multiagent
-
-        return getattr(multiagent, name)
+    """A room, or what a room has that is public here."""
+    if name in _ROOMS:
+        return import_module(f"commenv.{name}")
+    if name in _HOMES:
+        return getattr(import_module(f"commenv.{_HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
-
-
-class _Room(ModuleType):
-    """The package ``commenv.channel``, which can also be called."""
-
-    def __call__(self, env: Any) -> Any:
-        """See :func:`commenv.find_channel`."""
-        return find_channel(env)
-
-
-sys.modules["commenv.channel"].__class__ = _Room
+    return sorted({*globals(), *__all__, *_ROOMS})

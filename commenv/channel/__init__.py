@@ -1,4 +1,12 @@
-"""The metered message channel: what travels, what it costs, what becomes of it."""
+"""The metered message channel: what travels, what it costs, what becomes of it.
+
+The package can also be called: ``commenv.channel(env)`` is
+:func:`commenv.find_channel`.
+"""
+
+import sys
+from types import ModuleType
+from typing import Any
 
 from commenv.channel.budget import Budget, Left
 from commenv.channel.channel import Channel
@@ -94,3 +102,14 @@ __all__ = [
     "pack",
     "unpack",
 ]
+
+
+class _Room(ModuleType):
+    def __call__(self, env: Any) -> Any:
+        """See :func:`commenv.find_channel`."""
+        from commenv import find_channel
+
+        return find_channel(env)
+
+
+sys.modules[__name__].__class__ = _Room
