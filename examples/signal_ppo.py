@@ -6,7 +6,9 @@ a language. A policy's return is exact: it is played once for each of the eight 
 without exploration. The film shows these episodes; the numbers that fly are messages.
 
 ``python examples/signal_ppo.py`` takes seconds, and learns little; with ``--seeds 10
---budget 0 1 --steps 250000`` it writes a table of ten seeds, a minute or two each.
+--budget 0 1 --steps 250000`` it writes a table of ten seeds, a minute each on one core:
+without messages all reach the best return exactly; with them most serve at least seven
+goals of the eight, and some get stuck with fewer, with 450000 steps too.
 """
 
 import argparse
