@@ -22,6 +22,7 @@ from commenv.channel import (
     Mesh,
     PerfectLink,
 )
+from commenv.channel.budget import Left
 from commenv.channel.ledger import Ledger
 from commenv.errors import NotResetError, UnknownNameError
 from commenv.multiagent.bill import Bill
@@ -229,7 +230,8 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
         self._reckoning.begin(self._mesh)
         self._over = False
         closing = closing or self._closing()
-        told = self._told()
+        left = self._mesh.left
+        told = self._told(left)
         infos = {
             agent: {
                 **info,
@@ -238,7 +240,7 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
             }
             for agent, info in self._known(infos)
         }
-        return self._seen(observations), infos
+        return self._seen(observations, left), infos
 
     def step(self, actions: Mapping[str, Any]) -> _Steps:
         """Sends messages, and lets the environment take a step.
@@ -280,12 +282,13 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
         if self._over:
             terminations = dict.fromkeys(terminations, True)
         self._inbox.take(self._mesh.receive())
-        told = self._told()
+        told = self._told(receipt.left)
         infos = {
             agent: {**info, "comm": told[self._place[agent]]}
             for agent, info in self._known(infos)
         }
-        return self._seen(observations), rewards, terminations, truncations, infos
+        seen = self._seen(observations, receipt.left)
+        return seen, rewards, terminations, truncations, infos
 
     def _open(self, seed: int) -> Mesh:
         links = self._links
@@ -356,10 +359,10 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
         distances = np.sqrt((apart**2).sum(axis=1))
         return np.where(np.isnan(distances), np.inf, distances)
 
-    def _seen(self, observations: Mapping[str, Any]) -> dict[str, Any]:
+    def _seen(self, observations: Mapping[str, Any], left: Left) -> dict[str, Any]:
         """What agents see: the environment's observations, and what was heard."""
         heard = self._inbox.heard(self._mesh.clock)
-        shares = self._shares()
+        shares = self._shares(left)
         seen: dict[str, Any] = {}
         for agent, observation in self._known(observations):
             place = self._place[agent]
@@ -374,9 +377,9 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
             )
         return seen
 
-    def _shares(self) -> NDArray[np.float32]:
+    def _shares(self, left: Left) -> NDArray[np.float32]:
         """What is left of messages and bytes, as shares: shape (agents, 2)."""
-        budget, left = self.channel.budget, self._mesh.left
+        budget = self.channel.budget
         shares = np.ones((len(self._names), 2), dtype=np.float32)
         for column, (limit, now) in enumerate(
             [(budget.messages, left.messages), (budget.bytes, left.bytes)]
@@ -385,9 +388,8 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
                 shares[:, column] = now[0] / limit if limit else 0
         return shares
 
-    def _told(self) -> list[Numbers]:
+    def _told(self, left: Left) -> list[Numbers]:
         """What each agent may know of its messages."""
-        left = self._mesh.left
         columns = {
             "sent": self._reckoning.sent,
             "refused": self._reckoning.refused,

@@ -168,7 +168,7 @@ class _Symbols:
         if self._starts is None:
             return values
         rows = np.zeros((len(values), self._width))
-        np.put_along_axis(rows, values + self._offsets, 1, axis=1)
+        rows[np.arange(len(values))[:, None], values + self._offsets] = 1
         return rows
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from operator import index
-from typing import Any, NamedTuple, SupportsIndex
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -126,7 +126,7 @@ class Outbox:
             return
         own = self._slices[place]
         most = self.num_choices[place] - 1
-        choice = index(to) if isinstance(to, SupportsIndex) else -1
+        choice = index(to) if hasattr(to, "__index__") else -1
         if not SILENCE < choice <= most:
             raise self._unknown(place, str(to))
         if choice == EVERYBODY:
