@@ -17,6 +17,7 @@ import commenv
 from commenv.cli_channel import channel_of
 from commenv.cli_link import link_of
 from commenv.cli_options import USAGE, make_parser, say
+from commenv.cli_stops import Stopped, stops_heard
 from commenv.cli_values import value_of
 from commenv.errors import CommenvError
 from commenv.learning import Algorithm
@@ -25,7 +26,7 @@ from commenv.registration import env_ids, plain_ids
 
 __all__ = ["main"]
 
-_FAILURE, _INTERRUPTED = 1, 130
+_FAILURE = 1
 
 
 class _UsageError(ValueError):
@@ -35,28 +36,44 @@ class _UsageError(ValueError):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line and returns its exit code.
 
-    0 is success, 1 a failure, 2 a mistake in the usage, 130 an interrupt. What a user
-    can cause is said in one line on standard error.
+    0 is success, 1 a failure or a stop by Ctrl-C, SIGTERM or SIGHUP, 2 a mistake in
+    the usage. What a user can cause is said in one line on standard error.
+
+    Args:
+        arguments: Instead of the process' own. Without them this is the process'
+            command line, and a second Ctrl-C does not disturb its end.
     """
     options = make_parser(_COMMANDS).parse_args(arguments)
     try:
         if str(Path.cwd()) not in sys.path:
             sys.path.append(str(Path.cwd()))  # so that module:Class finds one's own
-        with _log_shown():
+        with stops_heard(for_good=arguments is None), _log_shown():
             options.command(options)
         sys.stdout.flush()
-    except KeyboardInterrupt:
-        say(options.interrupted)
-        return _INTERRUPTED
+    except KeyboardInterrupt as stop:
+        cause = stop.cause if isinstance(stop, Stopped) else "Ctrl-C"
+        say(f"commenv: stopped by {cause}; {options.interrupted}")
+        return _FAILURE
     except BrokenPipeError:  # who reads our output has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _FAILURE
     except (CommenvError, ValueError, OSError, ImportError, MemoryError) as error:
         if options.traceback:
             raise
-        say(f"commenv: {error}")
+        say(f"commenv: {_explained_error(error)}")
         return USAGE if isinstance(error, ValueError) else _FAILURE
     return 0
+
+
+def _explained_error(error: BaseException) -> str:
+    """An error in words; with the cure, if the operating system refused something."""
+    from commenv.study.files import cure_of, reason_of
+
+    if not isinstance(error, OSError) or isinstance(error, CommenvError):
+        return str(error)
+    if (cure := cure_of(error)) is None or not error.filename:
+        return str(error)
+    return f"cannot use {error.filename} ({reason_of(error)}); {cure}"
 
 
 def _list(options: argparse.Namespace) -> None:
@@ -95,10 +112,10 @@ def _explained(name: str) -> str:
 
 def _run(options: argparse.Namespace) -> None:
     options.interrupted = (
-        "stopped; the blocks that were finished are in "
+        "the blocks that were finished are in "
         f"{options.out}: repeat the same command to go on"
         if options.out
-        else "stopped; nothing is kept without --out DIR"
+        else "nothing is kept without --out DIR"
     )
     results = commenv.run(
         options.env,
@@ -173,8 +190,7 @@ def _reproduce(options: argparse.Namespace) -> None:
     from commenv.study.thesis.reproduce import NUMBERS, check_known, reproduce
 
     options.interrupted = (
-        f"stopped; what was finished is in {options.out}: repeat the same command to "
-        "go on"
+        f"what was finished is in {options.out}: repeat the same command to go on"
     )
     numbers = NUMBERS if "all" in options.figures else options.figures
     for number in numbers:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
@@ -20,7 +21,8 @@ Command = Callable[[argparse.Namespace], None]
 
 def say(text: str) -> None:
     """One line on standard error."""
-    print(" ".join(str(text).split()), file=sys.stderr)
+    with contextlib.suppress(OSError):  # a terminal may be gone, a log's disk full
+        print(" ".join(str(text).split()), file=sys.stderr)
 
 
 def make_parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
@@ -40,7 +42,7 @@ def make_parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
     common.add_argument(
         "--traceback", action="store_true", help="show where an error comes from"
     )
-    common.set_defaults(interrupted="stopped")
+    common.set_defaults(interrupted="repeat the same command")
     subparsers: Any = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, (text, add_options) in _COMMANDS.items():
         sub = subparsers.add_parser(name, help=text, description=text, parents=[common])

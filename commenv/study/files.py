@@ -3,19 +3,47 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["write_atomically"]
+from commenv.errors import ResultsError
+
+__all__ = [
+    "cure_of",
+    "make_folder",
+    "reason_of",
+    "unusable",
+    "usable",
+    "write_atomically",
+]
+
+_FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
+_REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
+_GONE = {errno.ENOENT, getattr(errno, "ESTALE", errno.ENOENT)}
+_LOCKLESS = {errno.ENOLCK, errno.ENOSYS, getattr(errno, "ENOTSUP", errno.ENOSYS)}
+_CURES = (
+    (_FULL, "free some space and repeat the same command; what was finished is kept"),
+    (_REFUSED, "make it writable, or choose a folder that you may write to"),
+    (_LOCKLESS, "its file system has no locks; choose a folder on another one"),
+)
 
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Writes a file under a temporary name, and renames it once it is on disk.
 
     Raises:
-        OSError: The folder cannot be written to.
+        OSError: The folder cannot be written to; its ``filename`` is the path.
     """
+    try:
+        _write(path, data)
+    except OSError as error:
+        raise OSError(error.errno, reason_of(error), str(path)) from error
+
+
+def _write(path: Path, data: bytes) -> None:
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -28,3 +56,49 @@ def write_atomically(path: Path, data: bytes) -> None:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
+
+
+def reason_of(error: OSError) -> str:
+    """What went wrong, in the operating system's words."""
+    # Arrow's own words for it name temporary files, and are long.
+    return os.strerror(error.errno) if error.errno else str(error)
+
+
+def cure_of(error: OSError) -> str | None:
+    """What to do about a full disk or a read-only folder; None for anything else."""
+    return next((cure for codes, cure in _CURES if error.errno in codes), None)
+
+
+def unusable(folder: Path, error: OSError) -> ResultsError:
+    """The error that says why a results folder cannot be used, and the cure."""
+    cure = cure_of(error) or "choose a folder that you may write to"
+    if error.errno in _GONE:
+        cure = (
+            "it was removed or moved during the run; put it back, or remove what is "
+            "left of it, and repeat the same command"
+        )
+    return ResultsError(f"cannot use {folder} ({reason_of(error)}); {cure}")
+
+
+def make_folder(root: Path, folder: Path) -> None:
+    """Makes a folder under a results folder, which must still be there.
+
+    A results folder that somebody removes during a run must not come back in part: a
+    part without its manifest could not be gone on with.
+
+    Raises:
+        OSError: It cannot be made, or ``root`` has no manifest any more.
+    """
+    (root / "manifest.json").stat()
+    for parent in reversed(folder.relative_to(root).parents[:-1]):
+        (root / parent).mkdir(exist_ok=True)
+    folder.mkdir(exist_ok=True)
+
+
+@contextlib.contextmanager
+def usable(folder: Path) -> Iterator[None]:
+    """Raises ResultsError for what the operating system refuses in a folder."""
+    try:
+        yield
+    except OSError as error:
+        raise unusable(folder, error) from error

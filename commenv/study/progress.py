@@ -28,7 +28,8 @@ class Progress:
         stream: Where to write.
         enabled: Whether to write at all.
         done: How many units an earlier run did; they do not count towards the rate.
-        clock: The time in seconds, from any origin.
+        clock: The time in seconds, from any origin. While it goes backwards, time
+            stands still.
 
     Raises:
         ValueError: ``done`` is not in 0 to ``total``.
@@ -48,12 +49,12 @@ class Progress:
             raise ValueError(f"done is {done}; it must lie in 0 to total, {total}")
         self.total, self.done, self.unit = total, done, unit
         self._stream = sys.stderr if stream is None else stream
-        self._enabled, self._clock = enabled, clock
-        self._first, self._started, self._written = done, clock(), clock()
+        self._enabled, self._clock, self._latest = enabled, clock, clock()
+        self._first, self._started, self._written = done, self._latest, self._latest
         self._bar: RichProgress | None = None
 
     def __enter__(self) -> Self:
-        self._started = self._written = self._clock()
+        self._started = self._written = self._now()
         if self._enabled and self._stream.isatty():
             self._bar = _rich_bar(self._stream, self.total, self.done, self.text())
         if self._bar is not None:
@@ -77,8 +78,8 @@ class Progress:
             return
         if self._bar is not None:
             self._update_bar(note)
-        elif self._clock() - self._written >= SECONDS_BETWEEN_LINES:
-            self._written = self._clock()
+        elif self._now() - self._written >= SECONDS_BETWEEN_LINES:
+            self._written = self._now()
             self._write(self.text(note))
 
     def text(self, note: str = "") -> str:
@@ -102,7 +103,7 @@ class Progress:
         if not self._enabled:
             return
         how = "in" if kind is None else "stopped after"
-        elapsed = f"{how} {duration(self._clock() - self._started)}"
+        elapsed = f"{how} {duration(self._now() - self._started)}"
         last = " · ".join([*self._counts(), elapsed])
         if self._bar is None:
             self._write(last)
@@ -125,8 +126,12 @@ class Progress:
 
     def _rate(self) -> float:
         """Units done per second since the start; 0 where it is not yet known."""
-        elapsed = self._clock() - self._started
+        elapsed = self._now() - self._started
         return (self.done - self._first) / elapsed if elapsed > 0 else 0.0
+
+    def _now(self) -> float:
+        self._latest = max(self._latest, self._clock())
+        return self._latest
 
     def _update_bar(self, note: str) -> None:
         """Show the present state on the bar."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from commenv.channel import Channel
 from commenv.learning import Algorithm, Scheme
 from commenv.study.block import optimum_of, run_block
+from commenv.study.lock import locked
 from commenv.study.policies import Memory
 from commenv.study.progress import Progress
 from commenv.study.results import Results
@@ -104,7 +106,8 @@ def run(
 
     Raises:
         ValueError: An unknown name, or a value that is not allowed.
-        ResultsError: ``out`` holds something else, or cannot be written to.
+        ResultsError: ``out`` holds something else, another run is writing to it, or it
+            cannot be written to.
         MissingExtraError: The extra ``study`` is not installed.
     """
     study = Study(
@@ -144,10 +147,24 @@ def execute(
     if study.trace and out is None:
         raise ValueError("a trace needs a folder to go to; give out=")
     optima = {cell.label: optimum_of(study, cell) for cell in study.cells}
-    store = None if out is None else Store(out)
-    if store is not None:
+    if out is None:
+        return _execute(study, None, optima, workers, size, progress)
+    store = Store(out)
+    with locked(store.directory):
         store.begin(study, optima)
         _announce_trace(study, store)
+        with _tidied(store):
+            return _execute(study, store, optima, workers, size, progress)
+
+
+def _execute(
+    study: Study,
+    store: Store | None,
+    optima: dict[str, float | None],
+    workers: int,
+    size: int,
+    progress: bool,
+) -> Results:
     blocks = _missing(study, store, size)
     total = len(study.cells) * study.num_trials * study.num_episodes
     left = sum(len(one.trials) for one in blocks) * study.num_episodes
@@ -164,6 +181,18 @@ def execute(
         for part in zip(*filter(None, measured), strict=True)
     )
     return Results(tables, optima, lambda: sizes)
+
+
+@contextlib.contextmanager
+def _tidied(store: Store) -> Iterator[None]:
+    """Leaves nothing half done behind, however the run ends."""
+    try:
+        yield
+    except BaseException:
+        # What cannot be removed now, as the folder is gone, the next run removes.
+        with contextlib.suppress(OSError):
+            store.tidy()
+        raise
 
 
 def _block_size(study: Study, workers: int) -> int:

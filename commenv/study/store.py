@@ -29,8 +29,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from commenv.errors import MissingExtraError, ResultsError
-from commenv.study.files import write_atomically
+from commenv.study.files import make_folder, unusable, write_atomically
 from commenv.study.frame import COLUMNS, NAMES, validate
+from commenv.study.lock import LOCK
 from commenv.study.policies import Memory, packed
 from commenv.study.sizes import SIZE_COLUMNS, check_sizes
 from commenv.study.spec import Study
@@ -101,10 +102,11 @@ class Store:
             if self.manifest_path.exists():
                 manifest = self.manifest()
                 _check_same(self.directory, manifest.study, described)
-                self._tidy()
+                self.tidy()
                 return manifest
             if self.directory.is_dir() and any(
-                not path.name.startswith(f".{self.manifest_path.name}.")
+                path.name != LOCK
+                and not path.name.startswith(f".{self.manifest_path.name}.")
                 for path in self.directory.iterdir()
             ):
                 raise ResultsError(
@@ -297,7 +299,7 @@ class Store:
 
     def _write(self, path: Path, data: bytes) -> Path:
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self.directory, path.parent)
             write_atomically(path, data)
         except OSError as error:
             raise self._unusable(error) from error
@@ -335,7 +337,7 @@ class Store:
         except (pa.ArrowException, OSError, UnicodeError) as error:
             raise _damaged(path, error) from None
 
-    def _tidy(self) -> None:
+    def tidy(self) -> None:
         """Removes what a killed run left half done; fails where nothing may change."""
         with tempfile.TemporaryFile(dir=self.directory):
             pass
@@ -356,11 +358,7 @@ class Store:
         return self.directory / "blocks" / path.parent.name / f"{path.stem}.parquet"
 
     def _unusable(self, error: OSError) -> ResultsError:
-        reason = error.strerror or str(error)
-        return ResultsError(
-            f"cannot use {self.directory} ({reason}); choose a folder that you may "
-            "write to"
-        )
+        return unusable(self.directory, error)
 
 
 def check_extra(feature: str) -> None:

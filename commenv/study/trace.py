@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from commenv.channel import HEADER_SIZE, LiveChannel
 from commenv.channel.frames import TRUNCATED
 from commenv.envs.batched import BatchedStep
+from commenv.study.files import make_folder, usable
 from commenv.study.spec import Study
 from commenv.wrappers import ChannelEnv
 
@@ -52,15 +53,21 @@ class Trace:
     """Writes what one block does; give it to the environment as its observer.
 
     Args:
-        folder: Where the files go, once :meth:`finish` is called.
+        folder: Where the files go, once :meth:`finish` is called: as above.
         trials: The trials' numbers.
         num_agents: Agents of each.
+
+    Raises:
+        ResultsError: The results folder cannot be written to, here or later.
     """
 
     def __init__(self, folder: Path, trials: list[int], num_agents: int) -> None:
         self._folder = folder
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        self._draft = Path(tempfile.mkdtemp(prefix=".draft.", dir=folder.parent))
+        self._root = folder.parents[2]
+        with usable(self._root):
+            make_folder(self._root, folder.parent)
+            draft = tempfile.mkdtemp(prefix=".draft.", dir=folder.parent)
+        self._draft = Path(draft)
         self._trial = np.repeat(np.asarray(trials), num_agents)
         self._agent = np.tile(np.arange(num_agents), len(trials))
         self._num_agents = num_agents
@@ -110,8 +117,9 @@ class Trace:
         """Writes the rest, and lets the folder appear under its name."""
         self._write()
         shutil.rmtree(self._folder, ignore_errors=True)
-        self._draft.chmod(0o755)
-        self._draft.rename(self._folder)
+        with usable(self._root):
+            self._draft.chmod(0o755)
+            self._draft.rename(self._folder)
 
     def abandon(self) -> None:
         """Removes what was written."""
@@ -145,7 +153,8 @@ class Trace:
         for name, rows in (("steps", self._steps), ("messages", self._messages)):
             if rows.count:
                 path = self._draft / f"{name}-{self._files:04d}.parquet"
-                pq.write_table(rows.take(), path, compression="zstd")
+                with usable(self._root):
+                    pq.write_table(rows.take(), path, compression="zstd")
         self._files += 1
 
 

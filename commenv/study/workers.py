@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures import wait as wait_for
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.connection import wait
+from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from commenv.errors import ResultsError
@@ -21,6 +21,12 @@ __all__ = ["in_workers"]
 
 _THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _SECONDS_BETWEEN_LOOKS = 0.2
+_SECONDS_TO_END = 5.0
+_SIGNALS = {
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP")
+    if hasattr(signal, name)
+}
 
 _reports: Any = None
 _stop: Any = None
@@ -34,7 +40,9 @@ def in_workers(
 ) -> Iterator[Any]:
     """Runs ``job(*arguments[i], report)`` for every i, in processes of their own.
 
-    A job that fails, or an interrupt here, ends the others at their next report.
+    A job that fails, or an interrupt here, ends the others at their next report; those
+    that do not report within a few seconds, or after a second interrupt, are ended
+    where they are.
 
     Args:
         job: A function that can be imported by name.
@@ -46,21 +54,26 @@ def in_workers(
         The jobs' results, in order, once all are done.
     """
     context = multiprocessing.get_context("spawn")
-    reports, stop = context.Queue(), context.Event()
+    with _signals_held():  # the tracker of semaphores is started here
+        reports, stop = context.Queue(), context.Event()
+    held, leash = context.Pipe(duplex=False)
     with (
+        held,
+        leash,
         _one_thread_each(),
         ProcessPoolExecutor(
             num_workers,
             mp_context=context,
             initializer=_start,
-            initargs=(reports, stop),
+            initargs=(reports, stop, held),
         ) as pool,
     ):
         try:
-            with _interrupts_held():
+            with _signals_held():
                 futures = [pool.submit(_run, job, one) for one in arguments]
             _watch(futures, reports, report)
         except BrokenProcessPool as error:
+            leash.close()
             raise ResultsError(
                 "a worker process has died, perhaps for lack of memory (in a script, "
                 'run the study under `if __name__ == "__main__":`); finished blocks '
@@ -68,9 +81,21 @@ def in_workers(
             ) from error
         except BaseException:
             stop.set()
-            pool.shutdown(cancel_futures=True)
+            _dismiss(pool, leash)
             raise
     yield from [future.result() for future in futures]
+
+
+def _dismiss(pool: ProcessPoolExecutor, leash: Connection) -> None:
+    """Waits until the workers have ended, but not for long."""
+    timer = threading.Timer(_SECONDS_TO_END, leash.close)
+    timer.start()
+    try:
+        pool.shutdown(cancel_futures=True)
+    finally:  # an interrupt while they were waited for ends them at once
+        timer.cancel()
+        timer.join()
+        leash.close()
 
 
 def _watch(
@@ -89,18 +114,20 @@ def _watch(
             report(reports.get(timeout=_SECONDS_BETWEEN_LOOKS))
 
 
-def _start(reports: Any, stop: Any) -> None:
+def _start(reports: Any, stop: Any, held: Connection) -> None:
     global _reports, _stop
     _reports, _stop = reports, stop
     reports.cancel_join_thread()  # reports that nobody reads any more hold nobody up
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what to do
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    for number in _SIGNALS:  # the parent decides what to do
+        signal.signal(number, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, args=(held,), daemon=True).start()
 
 
-def _end_with_parent() -> None:
+def _end_with_parent(held: Connection) -> None:
+    """Ends this process once the parent has ended or let go of the leash."""
     parent = multiprocessing.parent_process()
     assert parent is not None
-    wait([parent.sentinel])
+    wait([parent.sentinel, held])
     os._exit(1)
 
 
@@ -115,12 +142,12 @@ def _report(count: int) -> None:
 
 
 @contextlib.contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Keeps Ctrl-C for later, and from processes that are started meanwhile."""
+def _signals_held() -> Iterator[None]:
+    """Keeps Ctrl-C and the like for later, and from processes started meanwhile."""
     if not hasattr(signal, "pthread_sigmask"):
         yield  # on Windows
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
         yield
     finally:

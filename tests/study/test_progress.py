@@ -37,6 +37,23 @@ def test_plain_lines_come_at_most_every_ten_seconds_and_at_the_end():
     ]
 
 
+def test_time_stands_still_while_the_clock_goes_backwards():
+    clock, stream = Clock(), io.StringIO()
+    with Progress(1000, stream=stream, clock=clock) as progress:
+        clock.now += 20.0
+        progress.advance(200)
+        clock.now -= 3600.0
+        progress.advance(200)
+        assert progress.text() == " 40 % · 400 of 1,000 episodes · 20/s · 30 s left"
+        clock.now += 3620.0
+        progress.advance(600)
+    assert stream.getvalue().splitlines() == [
+        "   20 % · 200 of 1,000 episodes · 10/s · 1 min 20 s left",
+        "  100 % · 1,000 of 1,000 episodes · 25/s",
+        "  100 % · 1,000 of 1,000 episodes · 25/s · in 40 s",
+    ]
+
+
 def test_a_short_run_writes_one_line():
     clock, stream = Clock(), io.StringIO()
     with Progress(4, "episodes", stream, clock=clock) as progress:

@@ -397,7 +397,8 @@ def test_a_full_disk_loses_the_block_that_is_written_and_no_other(copy, monkeypa
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("commenv.study.files.os.fsync", refuse)
-    with pytest.raises(ResultsError, match="No space left on device"):
+    match = r"cannot use .*\(No space left on device\); free some space and repeat"
+    with pytest.raises(ResultsError, match=match):
         copy.write_block(0, "dql", table)
     assert files(copy.directory) == before
     pd.testing.assert_frame_equal(copy.frame(), frame)

@@ -223,7 +223,7 @@ def _save(
 
 def _reproduce_exact(number: str, folder: Path, seed: int) -> None:
     frame = EXACT[number](seed=seed)
-    frame.to_parquet(folder / "data.parquet", index=False)
+    write_atomically(folder / "data.parquet", frame.to_parquet(index=False))
     save(_exact_picture(number, frame), folder / "figure.png", dpi=_DPI)
 
 
