@@ -1,4 +1,4 @@
-"""The command line: ``list | run | show | plot | evaluate | reproduce | report``."""
+"""The command line: ``list``, ``run``, ``show``, ``verify`` and so on."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if str(Path.cwd()) not in sys.path:
             sys.path.append(str(Path.cwd()))  # so that module:Class finds one's own
         with _log_shown():
-            options.command(options)
+            code = options.command(options)
         sys.stdout.flush()
     except KeyboardInterrupt:
         say(options.interrupted)
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         say(f"commenv: {error}")
         return USAGE if isinstance(error, ValueError) else _FAILURE
-    return 0
+    return code or 0
 
 
 def _list(options: argparse.Namespace) -> None:
@@ -165,6 +165,22 @@ def _evaluate(options: argparse.Namespace) -> None:
         )
 
 
+def _verify(options: argparse.Namespace) -> int:
+    from commenv.study.verification import verify
+
+    options.interrupted = "stopped; nothing was changed: repeat the command"
+    found = verify(
+        options.directory,
+        block=options.block,
+        seed=options.seed,
+        every=options.all,
+        allow=options.allow,
+        progress=not options.quiet,
+    )
+    print(found)
+    return 0 if found.holds else _FAILURE
+
+
 def _reproduce(options: argparse.Namespace) -> None:
     from commenv.study.store import check_extra
 
@@ -262,6 +278,7 @@ _COMMANDS = {
     "show": _show,
     "plot": _plot,
     "evaluate": _evaluate,
+    "verify": _verify,
     "reproduce": _reproduce,
     "report": _report,
 }
