@@ -28,8 +28,8 @@ def make_parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
 
     Args:
         commands: What to call for each of them, by name. The call's argument holds the
-            options, and ``interrupted``: what to say if it is interrupted. It returns the
-            exit code; None is 0.
+            options, and ``interrupted``: what to say if it is interrupted. It
+            returns the exit code; None is 0.
     """
     parser = _Parser(
         prog="commenv",

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from commenv.errors import ResultsError
-from commenv.study.block import problem_of, run_block, world_of
+from commenv.study.block import optimum_of, problem_of, run_block, world_of
 from commenv.study.frame import NAMES
 from commenv.study.policies import Memory
 from commenv.study.sizes import SIZE_COLUMNS
@@ -58,7 +58,7 @@ def recompute(
     block: Path,
     report: Callable[[int], None] = lambda count: None,
 ) -> Recomputed:
-    """Runs a block again and compares its table, its sizes and its policies.
+    """Runs a block again and compares its table, sizes, policies and optimum.
 
     Args:
         store: The folder; what a block was stored without is not compared.
@@ -84,7 +84,9 @@ def recompute(
     if store.beside(block, "sizes").exists():
         sizes = tables[0].to_pandas()
         pairs.append((store.read_sizes(block), sizes, "sizes: ", tuple(SIZE_COLUMNS)))
-    found: list[Difference | None] = []
+    label = study.cells[cell].label
+    optimum = store.manifest().optima[label], optimum_of(study, study.cells[cell])
+    found = [_difference("optimum", *optimum)]
     for stored, fresh, prefix, names in pairs:
         found += [
             _difference(f"{prefix}{name}", stored[name], fresh[name]) for name in names

@@ -1,4 +1,4 @@
-"""What ran a study: versions, processor and linear algebra, as far as bits hang on them."""
+"""What computed a study: versions, processor and linear algebra."""
 
 from __future__ import annotations
 
