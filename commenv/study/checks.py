@@ -208,7 +208,7 @@ def _compared(
     stored, here = (one.get("commenv", "unknown") for one in (there, software()))
     versions = "" if stored == here else f", stored by commenv {stored}, now {here}"
     kind = (
-        f"another type of machine ({'; '.join(other)})"
+        f"another or an unknown type of machine ({'; '.join(other)})"
         if other
         else f"the same type of machine ({there['cpu']}, {there['blas']})"
     )

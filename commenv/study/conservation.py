@@ -92,7 +92,8 @@ def _sums(rows: pd.DataFrame, sizes: pd.DataFrame | None) -> list[str]:
     for name in _COUNTED:
         values = rows[name].to_numpy()
         counts[name] = np.round(values * agents)
-        if not np.array_equal(counts[name] / agents, values):
+        whole = np.array_equal(counts[name] / agents, values)
+        if not whole or not np.isfinite(values).all():
             return [f"{name} times the agents is no whole number"]
     wrong = []
     parts = sum(counts[name] for name in _COUNTED[1:-1])

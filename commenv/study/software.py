@@ -50,22 +50,25 @@ def software() -> dict[str, str]:
 
 
 def unlike(there: Mapping[str, str]) -> list[str]:
-    """Where what computed elsewhere is of another type than what computes here.
+    """Where what computed elsewhere is not known to be of the type that computes here.
 
     Args:
         there: What :func:`software` gave there. Torch and MuJoCo count where they have
             been imported here.
 
     Returns:
-        Such as ``["cpu: Intel Xeon there, AMD EPYC here"]``; empty for the same type.
+        Such as ``["cpu: Intel Xeon there, AMD EPYC here", "not recorded: blas"]``;
+        empty for the same type.
     """
     here = software()
-    used = [name for name in _WHERE_USED if name in sys.modules]
-    return [
-        f"{name}: {there.get(name, 'not recorded')} there, {here.get(name)} here"
-        for name in (*_ARITHMETIC, *used)
-        if there.get(name) != here.get(name)
+    names = [*_ARITHMETIC, *(name for name in _WHERE_USED if name in sys.modules)]
+    lines = [
+        f"{name}: {there[name]} there, {here.get(name)} here"
+        for name in names
+        if name in there and there[name] != here.get(name)
     ]
+    unknown = [name for name in names if name in here and name not in there]
+    return [*lines, f"not recorded: {', '.join(unknown)}"] if unknown else lines
 
 
 def _versions(packages: Iterable[str]) -> Iterable[tuple[str, str]]:
