@@ -1,4 +1,4 @@
-"""The command line: ``list | run | show | plot | evaluate | reproduce | report``."""
+"""The command line: ``list``, ``run``, ``show``, ``verify`` and so on."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if str(Path.cwd()) not in sys.path:
             sys.path.append(str(Path.cwd()))  # so that module:Class finds one's own
         with stops_heard(for_good=arguments is None), _log_shown():
-            options.command(options)
+            code = options.command(options)
         sys.stdout.flush()
     except KeyboardInterrupt as stop:
         cause = stop.cause if isinstance(stop, Stopped) else "Ctrl-C"
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         say(f"commenv: {_explained_error(error)}")
         return USAGE if isinstance(error, ValueError) else _FAILURE
-    return 0
+    return code or 0
 
 
 def _explained_error(error: BaseException) -> str:
@@ -182,6 +182,22 @@ def _evaluate(options: argparse.Namespace) -> None:
         )
 
 
+def _verify(options: argparse.Namespace) -> int:
+    from commenv.study.verification import verify
+
+    options.interrupted = "stopped; nothing was changed: repeat the command"
+    found = verify(
+        options.directory,
+        block=options.block,
+        seed=options.seed,
+        every=options.all,
+        allow=options.allow,
+        progress=not options.quiet,
+    )
+    print(found)
+    return 0 if found.holds else _FAILURE
+
+
 def _reproduce(options: argparse.Namespace) -> None:
     from commenv.study.store import check_extra
 
@@ -278,6 +294,7 @@ _COMMANDS = {
     "show": _show,
     "plot": _plot,
     "evaluate": _evaluate,
+    "verify": _verify,
     "reproduce": _reproduce,
     "report": _report,
 }

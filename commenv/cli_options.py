@@ -16,7 +16,7 @@ __all__ = ["USAGE", "make_parser", "say"]
 USAGE = 2
 """The exit code of a mistake in the usage."""
 
-Command = Callable[[argparse.Namespace], None]
+Command = Callable[[argparse.Namespace], int | None]
 
 
 def say(text: str) -> None:
@@ -30,7 +30,8 @@ def make_parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
 
     Args:
         commands: What to call for each of them, by name. The call's argument holds the
-            options, and ``interrupted``: what to say if it is interrupted.
+            options, and ``interrupted``: what to say if it is interrupted. It
+            returns the exit code; None is 0.
     """
     parser = _Parser(
         prog="commenv",
@@ -131,7 +132,11 @@ def _add_evaluate_options(evaluate: argparse.ArgumentParser) -> None:
     evaluate.add_argument(
         "--render", metavar="FILE", help="draw an episode of the first label: .gif"
     )
-    evaluate.add_argument(
+    _add_allow(evaluate)
+
+
+def _add_allow(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
         "--allow",
         action="append",
         default=[],
@@ -139,6 +144,23 @@ def _add_evaluate_options(evaluate: argparse.ArgumentParser) -> None:
         help="import this name that the folder's settings hold (repeat for several); "
         "importing runs code, so allow what you trust",
     )
+
+
+def _add_verify_options(verify: argparse.ArgumentParser) -> None:
+    verify.add_argument("directory", metavar="DIR", help="results folder")
+    which = verify.add_mutually_exclusive_group()
+    which.add_argument(
+        "--block",
+        metavar="LABEL:TRIALS",
+        help="the block to run again, such as dql:0-24, or dql:7 for the one with that "
+        "trial; default: one drawn at random",
+    )
+    which.add_argument(
+        "--seed", type=int, metavar="N", help="of that draw, to repeat one"
+    )
+    which.add_argument("--all", action="store_true", help="run all blocks again")
+    _add_allow(verify)
+    verify.add_argument("--quiet", action="store_true", help="no progress")
 
 
 def _add_reproduce_options(reproduce: argparse.ArgumentParser) -> None:
@@ -238,6 +260,10 @@ _COMMANDS: Mapping[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] =
     "show": ("print the numbers of one or more studies", _add_show_options),
     "plot": ("draw the curves of one or more studies", _add_plot_options),
     "evaluate": ("play a study's trained policies again", _add_evaluate_options),
+    "verify": (
+        "check a study's files and sums, and run one of its blocks again",
+        _add_verify_options,
+    ),
     "reproduce": ("run figures of the thesis again", _add_reproduce_options),
     "report": ("write a page about reproduced figures", _add_report_options),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from commenv.study.comparison import Comparison
     from commenv.study.cost import LinkProfile
+    from commenv.study.verification import Verification
 
 __all__ = ["Results", "load"]
 
@@ -30,6 +31,7 @@ class Results:
         optimum: As the attribute.
         sizes: What gives the histogram of the messages' sizes, a frame of
             :data:`commenv.study.sizes.SIZE_COLUMNS`, when :meth:`cost` needs it.
+        directories: The folders that the results are kept in, if any.
 
     Attributes:
         frame: One row per episode and trial; the columns and their units are
@@ -43,10 +45,12 @@ class Results:
         frame: pd.DataFrame,
         optimum: Mapping[str, float | None],
         sizes: Callable[[], pd.DataFrame] | None = None,
+        directories: Sequence[str | Path] = (),
     ) -> None:
         self.frame = frame
         self.optimum = dict(optimum)
         self._sizes = sizes
+        self._directories = tuple(directories)
 
     def __repr__(self) -> str:
         labels = ", ".join(repr(str(label)) for label in self.frame["label"].unique())
@@ -159,6 +163,36 @@ class Results:
         profile = link_profile(link)
         return render(self.cost(profile), profile)
 
+    def verify(
+        self,
+        *,
+        block: str | None = None,
+        seed: int | None = None,
+        every: bool = False,
+        allow: Collection[str] = (),
+        progress: bool = True,
+    ) -> Verification:
+        """Checks the folder of these results; see :func:`commenv.study.verify`.
+
+        Raises:
+            ResultsError: They are kept in no folder, or in several.
+        """
+        from commenv.study.verification import verify
+
+        if len(self._directories) != 1:
+            raise ResultsError(
+                f"these results are kept in {len(self._directories)} folders; verify "
+                "one: commenv.study.verify(DIR)"
+            )
+        return verify(
+            self._directories[0],
+            block=block,
+            seed=seed,
+            every=every,
+            allow=allow,
+            progress=progress,
+        )
+
 
 def load(*directories: str | Path) -> Results:
     """Reads the results of one study, or of several together.
@@ -203,7 +237,7 @@ def load(*directories: str | Path) -> Results:
             parts.append(part.assign(label=part["label"].map(new)))
         return pd.concat(parts, ignore_index=True)
 
-    return Results(pd.concat(frames, ignore_index=True), optimum, sizes)
+    return Results(pd.concat(frames, ignore_index=True), optimum, sizes, directories)
 
 
 def _read(directory: str | Path) -> Results:

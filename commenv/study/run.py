@@ -173,7 +173,7 @@ def _execute(
     ) as bar:
         measured = list(_tables(study, store, blocks, workers, bar.advance))
     if store is not None:
-        return Results(store.frame(), optima, store.sizes)
+        return Results(store.frame(), optima, store.sizes, [store.directory])
     import pyarrow as pa
 
     tables, sizes = (

@@ -4,6 +4,7 @@
     DIR/blocks/00-dql/trials-00000-00024.parquet   one row per episode and trial
     DIR/policies/00-dql/trials-00000-00024.safetensors   what their learners learned
     DIR/sizes/00-dql/trials-00000-00024.parquet    how large their messages were
+    DIR/checksums/00-dql/trials-00000-00024.json   of these three, and what wrote them
     DIR/trace/...                              with --trace: every step and message
 
 A file is either whole or not there, so a study that was stopped at any moment goes on
@@ -15,25 +16,24 @@ from __future__ import annotations
 import importlib.util
 import io
 import json
-import platform
 import re
 import reprlib
 import shutil
-import sys
 import tempfile
-from collections.abc import Iterable, Sequence
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from commenv.errors import MissingExtraError, ResultsError
+from commenv.study.checksums import MANIFEST, digest, digest_of, packed_seal
 from commenv.study.files import make_folder, unusable, write_atomically
 from commenv.study.frame import COLUMNS, NAMES, validate
 from commenv.study.lock import LOCK
 from commenv.study.policies import Memory, packed
 from commenv.study.sizes import SIZE_COLUMNS, check_sizes
+from commenv.study.software import software
 from commenv.study.spec import Study
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ FORMAT_VERSION = 1
 _BLOCK = re.compile(r"trials-(\d{1,9})-(\d{1,9})\.parquet")
 _MOST_MANIFEST_BYTES = 16 * 2**20
 _EXTRA = ("pandas", "pyarrow", "safetensors")
-_PACKAGES = ("commenv", "numpy", "gymnasium", "pettingzoo", "pyarrow", "torch")
+_ENDINGS = {"policies": "safetensors", "sizes": "parquet", "checksums": "json"}
 
 
 class Manifest(msgspec.Struct, forbid_unknown_fields=True):
@@ -58,7 +58,7 @@ class Manifest(msgspec.Struct, forbid_unknown_fields=True):
         version: Of the folder's layout.
         study: The settings, as :meth:`commenv.study.spec.Study.describe` gives them.
         optima: The exact optimal value of each label's environment, where known.
-        software: Versions of Python and of the packages that matter, and the CPU.
+        software: What :func:`commenv.study.software.software` gave at the start.
     """
 
     format: str
@@ -85,6 +85,7 @@ class Store:
 
     def __init__(self, directory: str | Path) -> None:
         self.directory = Path(directory)
+        self._digests: dict[str, dict[str, str]] = {}
 
     @property
     def manifest_path(self) -> Path:
@@ -113,7 +114,7 @@ class Store:
                     f"{self.directory} holds other files and no manifest.json; choose "
                     "a new or empty folder"
                 )
-            manifest = Manifest(FORMAT, FORMAT_VERSION, described, optima, _software())
+            manifest = Manifest(FORMAT, FORMAT_VERSION, described, optima, software())
             self.directory.mkdir(parents=True, exist_ok=True)
             text = json.dumps(msgspec.to_builtins(manifest), indent=1)
             write_atomically(self.manifest_path, text.encode())
@@ -156,19 +157,26 @@ class Store:
     def finished(self, cell: int) -> set[int]:
         """The trials of a cell whose blocks are there and whole."""
         return {
-            trial for path in self._blocks(cell) for trial in self._check_block(path)
+            trial for path in self.block_paths(cell) for trial in self.trials_of(path)
         }
 
     def write_block(self, cell: int, label: str, table: pa.Table) -> Path:
-        """Keeps a block of trials, which are consecutive.
+        """Keeps a block of consecutive trials, and checksums of all that is kept of it.
 
         Raises:
             ResultsError: The folder cannot be written to.
         """
         trials = table.column("trial").to_numpy()
-        folder = self.directory / "blocks" / _cell_name(cell, label)
-        path = folder / f"{_block_name(trials.min(), trials.max())}.parquet"
-        return self._write(path, _parquet(table))
+        name = f"{_cell_name(cell, label)}/{_block_name(trials.min(), trials.max())}"
+        data = _parquet(table)
+        try:
+            files = {MANIFEST: digest_of(self.manifest_path), "blocks": digest(data)}
+        except OSError as error:
+            raise self._unusable(error) from error
+        files |= self._digests.pop(name, {})
+        path = self.directory / "blocks" / f"{name}.parquet"
+        self._write(self.beside(path, "checksums"), packed_seal(files, software()))
+        return self._write(path, data)
 
     def write_sizes(
         self, cell: int, label: str, trials: Sequence[int], table: pa.Table
@@ -185,9 +193,7 @@ class Store:
         Raises:
             ResultsError: The folder cannot be written to.
         """
-        folder = self.directory / "sizes" / _cell_name(cell, label)
-        name = f"{_block_name(trials[0], trials[-1])}.parquet"
-        return self._write(folder / name, _parquet(table))
+        return self._write_beside("sizes", cell, label, trials, _parquet(table))
 
     def write_policies(
         self, cell: int, label: str, trials: Sequence[int], memory: Memory
@@ -197,9 +203,16 @@ class Store:
         Raises:
             ResultsError: The folder cannot be written to.
         """
-        folder = self.directory / "policies" / _cell_name(cell, label)
-        name = f"{_block_name(trials[0], trials[-1])}.safetensors"
-        return self._write(folder / name, packed(memory))
+        return self._write_beside("policies", cell, label, trials, packed(memory))
+
+    def block_paths(self, cell: int) -> list[Path]:
+        """The files of a cell's blocks, in the order of their trials."""
+        return sorted(self.directory.glob(f"blocks/{cell:02d}-*/trials-*.parquet"))
+
+    def beside(self, block: Path, kind: str) -> Path:
+        """A block's ``policies``, ``sizes`` or ``checksums``."""
+        folder = self.directory / kind / block.parent.name
+        return folder / f"{block.stem}.{_ENDINGS[kind]}"
 
     def policies_of(self, cell: int, trial: int) -> tuple[Path, range]:
         """The file with what a finished trial's learner learned, and its trials.
@@ -207,11 +220,10 @@ class Store:
         Raises:
             ValueError: No finished block has the trial.
         """
-        for path in self._blocks(cell):
-            trials = self._check_block(path)
+        for path in self.block_paths(cell):
+            trials = self.trials_of(path)
             if trial in trials:
-                folder = self.directory / "policies" / path.parent.name
-                return folder / f"{path.stem}.safetensors", trials
+                return self.beside(path, "policies"), trials
         finished = _brief.repr(sorted(self.finished(cell)))
         raise ValueError(f"trial {trial} is not among the finished ones, {finished}")
 
@@ -234,7 +246,7 @@ class Store:
             raise MissingExtraError("reading results", "study") from error
         parts = []
         for cell in range(len(self.manifest().study["cells"])):
-            blocks = [self._read_block(path) for path in self._blocks(cell)]
+            blocks = [self.read_block(path) for path in self.block_paths(cell)]
             if blocks:
                 key = ["trial", "episode"]
                 joined = pd.concat(blocks, ignore_index=True).drop_duplicates(key)
@@ -260,9 +272,9 @@ class Store:
         parts = []
         for cell in range(len(self.manifest().study["cells"])):
             known: set[int] = set()
-            for path in self._blocks(cell):
-                trials = set(self._check_block(path)) - known
-                part = self._read_sizes(path) if trials else None
+            for path in self.block_paths(cell):
+                trials = set(self.trials_of(path)) - known
+                part = self.read_sizes(path) if trials else None
                 if part is not None:
                     parts.append(part[part["trial"].isin(trials)])
                 known |= trials
@@ -270,12 +282,16 @@ class Store:
             raise self._empty()
         return pd.concat(parts, ignore_index=True)
 
-    def _read_sizes(self, block: Path) -> pd.DataFrame:
-        """The histogram beside a block."""
+    def read_sizes(self, block: Path) -> pd.DataFrame:
+        """The histogram beside a block.
+
+        Raises:
+            ResultsError: The block was stored without it, or it is damaged.
+        """
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        path = self.directory / "sizes" / block.parent.name / block.name
+        path = self.beside(block, "sizes")
         try:
             table = pq.read_table(path, columns=list(SIZE_COLUMNS)).to_pandas()
             check_sizes(table)
@@ -297,6 +313,16 @@ class Store:
             "to go on with it"
         )
 
+    def _write_beside(
+        self, kind: str, cell: int, label: str, trials: Sequence[int], data: bytes
+    ) -> Path:
+        """Writes a file of a block that is to come, and remembers its checksum."""
+        name = f"{_cell_name(cell, label)}/{_block_name(trials[0], trials[-1])}"
+        self._digests.setdefault(name, {})[kind] = digest(data)
+        return self._write(
+            self.beside(self.directory / "blocks" / f"{name}.parquet", kind), data
+        )
+
     def _write(self, path: Path, data: bytes) -> Path:
         try:
             make_folder(self.directory, path.parent)
@@ -305,11 +331,12 @@ class Store:
             raise self._unusable(error) from error
         return path
 
-    def _blocks(self, cell: int) -> list[Path]:
-        return sorted(self.directory.glob(f"blocks/{cell:02d}-*/trials-*.parquet"))
+    def trials_of(self, path: Path) -> range:
+        """The trials that a block holds, after a look at its metadata.
 
-    def _check_block(self, path: Path) -> range:
-        """The trials that a block holds, after a look at its metadata."""
+        Raises:
+            ResultsError: It is damaged or not ours.
+        """
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -327,11 +354,16 @@ class Store:
             )
         return range(int(match[1]), int(match[2]) + 1)
 
-    def _read_block(self, path: Path) -> pd.DataFrame:
+    def read_block(self, path: Path) -> pd.DataFrame:
+        """A block's table, of :data:`commenv.study.frame.COLUMNS`.
+
+        Raises:
+            ResultsError: It is damaged or not ours.
+        """
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        self._check_block(path)
+        self.trials_of(path)
         try:
             return pq.read_table(path, columns=list(NAMES)).to_pandas()
         except (pa.ArrowException, OSError, UnicodeError) as error:
@@ -341,11 +373,11 @@ class Store:
         """Removes what a killed run left half done; fails where nothing may change."""
         with tempfile.TemporaryFile(dir=self.directory):
             pass
-        halves = (f"{kind}/*/.trials-*" for kind in ("blocks", "policies", "sizes"))
+        halves = (f"{kind}/*/.trials-*" for kind in ("blocks", *_ENDINGS))
         for pattern in (f".{self.manifest_path.name}.*", *halves):
             for path in self.directory.glob(pattern):
                 path.unlink(missing_ok=True)
-        for kind in ("policies", "sizes"):
+        for kind in _ENDINGS:
             for path in self.directory.glob(f"{kind}/*/trials-*"):
                 if not self._block_beside(path).exists():
                     path.unlink(missing_ok=True)
@@ -427,29 +459,3 @@ def _cell_name(cell: int, label: str) -> str:
 
 def _block_name(first: int, last: int) -> str:
     return f"trials-{first:05d}-{last:05d}"
-
-
-def _software() -> dict[str, str]:
-    return {
-        "python": sys.version.split()[0],
-        "platform": platform.platform(),
-        "cpu": _cpu(),
-        **dict(_versions(_PACKAGES)),
-    }
-
-
-def _versions(packages: Iterable[str]) -> Iterable[tuple[str, str]]:
-    for package in packages:
-        try:
-            yield package, version(package)
-        except PackageNotFoundError:
-            continue
-
-
-def _cpu() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.partition(":")[2] for line in lines if line.startswith("model name")]
-    return names[0].strip() if names else platform.machine()

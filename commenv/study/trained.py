@@ -21,6 +21,7 @@ from commenv.errors import MissingExtraError, ResultsError, UnknownNameError
 from commenv.learning import Always, Policy, make_algorithm
 from commenv.learning.plugins import ALGORITHMS, is_registered
 from commenv.study.block import problem_of, world_of
+from commenv.study.described import check_allowed, unfit
 from commenv.study.policies import read_memory
 from commenv.study.spec import Cell, Study, time_limit
 from commenv.study.store import Store, check_extra
@@ -164,7 +165,7 @@ class Trained:
         try:
             learner = self.cell.algorithm.learner(problem)
         except ValueError as error:
-            raise _unfit(self._store, error) from error
+            raise unfit(self._store, error) from error
         path, trials = self._store.policies_of(self._position, trial)
         learner.memory = read_memory(path, trials, trial, learner.memory)
         try:
@@ -198,7 +199,7 @@ def trained(
     try:
         described = msgspec.convert(store.manifest().study, _Study)
     except msgspec.ValidationError as error:
-        raise _unfit(store, error) from None
+        raise unfit(store, error) from None
     known = [cell.label for cell in described.cells]
     if label is not None and label not in known:
         raise UnknownNameError("label", label, known)
@@ -249,9 +250,9 @@ def _study(
     """A label as a study of its own, of what the manifest says."""
     settings = dict(cell.algorithm)
     reference = settings.pop("class", None)
-    _check_allowed(store, (cell.environment, cell.env_kwargs, settings), allow)
+    check_allowed(store, (cell.environment, cell.env_kwargs, settings), allow)
     if not isinstance(reference, str) or not is_registered(reference, ALGORITHMS):
-        _check_allowed(store, reference, allow)
+        check_allowed(store, reference, allow)
     try:
         limit = time_limit(cell.environment, cell.env_kwargs, cell.time_limit)
         algorithm = make_algorithm(str(reference), settings)
@@ -268,25 +269,4 @@ def _study(
     except MissingExtraError:
         raise
     except ValueError as error:
-        raise _unfit(store, error) from error
-
-
-def _check_allowed(store: Store, settings: Any, allow: Collection[str]) -> None:
-    """Refuses every ``module:Name`` in settings that the caller does not allow."""
-    if isinstance(settings, dict):
-        settings = list(settings.values())
-    if isinstance(settings, (list, tuple)):
-        for setting in settings:
-            _check_allowed(store, setting, allow)
-    elif isinstance(settings, str) and ":" in settings and settings not in allow:
-        raise ResultsError(
-            f"{store.manifest_path} names {settings!r}, which no installed package has "
-            "registered, and importing it would run its code; if you trust it, allow "
-            f"it: --allow {settings}"
-        )
-
-
-def _unfit(store: Store, error: Exception) -> ResultsError:
-    return ResultsError(
-        f"the settings in {store.manifest_path} cannot be used here: {error}"
-    )
+        raise unfit(store, error) from error

@@ -60,6 +60,10 @@ def test_the_layout_is_the_documented_one(full):
         "blocks/00-dql",
         "blocks/00-dql/trials-00000-00002.parquet",
         "blocks/00-dql/trials-00003-00003.parquet",
+        "checksums",
+        "checksums/00-dql",
+        "checksums/00-dql/trials-00000-00002.json",
+        "checksums/00-dql/trials-00003-00003.json",
         "manifest.json",
         "sizes",
         "sizes/00-dql",
@@ -73,7 +77,8 @@ def test_the_manifest_holds_settings_optima_and_software(full):
     assert manifest.study == STUDY.describe()
     assert manifest.optima == OPTIMA
     assert manifest.software["commenv"] == commenv.__version__
-    assert {"python", "numpy", "cpu", "platform"} <= manifest.software.keys()
+    expected = {"python", "numpy", "platform", "machine", "cpu", "simd", "blas", "libc"}
+    assert expected <= manifest.software.keys()
 
 
 def test_a_seed_of_any_size_comes_back(tmp_path):
@@ -203,6 +208,9 @@ def test_what_a_kill_leaves_behind_is_removed(tmp_path):
     sizes = tmp_path / "sizes" / "00-dql"
     (sizes / ".trials-00001-00003.parquet.q1").write_text("half")
     (sizes / "trials-00001-00003.parquet").write_text("its block was not written")
+    checksums = tmp_path / "checksums" / "00-dql"
+    (checksums / ".trials-00001-00003.json.q1").write_text("half")
+    (checksums / "trials-00001-00003.json").write_text("its block was not written")
     for name in (".draft.z8", "trials-00000-00000", "trials-00001-00003"):
         (trace / name).mkdir(parents=True)
         (trace / name / "steps-0000.parquet").touch()
@@ -213,6 +221,9 @@ def test_what_a_kill_leaves_behind_is_removed(tmp_path):
         "blocks",
         "blocks/00-dql",
         "blocks/00-dql/trials-00000-00000.parquet",
+        "checksums",
+        "checksums/00-dql",
+        "checksums/00-dql/trials-00000-00000.json",
         "manifest.json",
         "sizes",
         "sizes/00-dql",

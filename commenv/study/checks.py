@@ -1,0 +1,247 @@
+"""The checks of a stored study: its files, its sums, and blocks that are run again."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from commenv.errors import CommenvError, ResultsError
+from commenv.study.checksums import MANIFEST, Seal, digest_of, read_seal
+from commenv.study.conservation import unbalanced
+from commenv.study.described import study_of
+from commenv.study.progress import Progress
+from commenv.study.recomputed import Recomputed, is_tabular, recompute
+from commenv.study.software import software, unlike
+from commenv.study.spec import Study
+from commenv.study.store import Store
+
+__all__ = [
+    "TOLERANCE",
+    "Block",
+    "Check",
+    "Settings",
+    "count_of",
+    "of_checksums",
+    "of_ledgers",
+    "of_recomputing",
+]
+
+TOLERANCE = 1e-6
+"""How far a number may be from the stored one, as a share of it (or of 1 where it is
+smaller), where another type of processor computed it and it is no table's."""
+
+_KINDS = ("blocks", "sizes", "policies")
+_AGAIN = "repeat the command that made the study"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at.
+
+    Attributes:
+        name: Such as ``"checksums"``.
+        text: What was found, in a line.
+        problems: What does not hold, each with its cure.
+        notes: What could not be checked, or how it was.
+    """
+
+    name: str
+    text: str
+    problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class Block(NamedTuple):
+    """A stored block."""
+
+    cell: int
+    label: str
+    path: Path
+    trials: range
+
+    def __str__(self) -> str:
+        first, last = self.trials.start, self.trials.stop - 1
+        return f"{self.label}:{first}" + (f"-{last}" if last > first else "")
+
+
+class _Cell(msgspec.Struct):
+    label: str
+    environment: str
+
+
+class Settings(msgspec.Struct):
+    """What of a manifest the sums are held against."""
+
+    cells: list[_Cell]
+    num_agents: int
+    num_trials: int
+    num_episodes: int
+    stop: dict[str, float] | None = None
+
+
+def of_checksums(
+    store: Store, blocks: Sequence[Block]
+) -> tuple[dict[Path, dict[str, str]], Check]:
+    """What computed each block, and whether its files are as they were written."""
+    there, problems, notes = {}, [], []
+    files, without = 0, []
+    manifest = digest_of(store.manifest_path)
+    for block in blocks:
+        path = store.beside(block.path, "checksums")
+        try:
+            seal = read_seal(path)
+        except FileNotFoundError:
+            without.append(str(block))
+            continue
+        except ResultsError as error:
+            problems.append(f"{error}; delete {block.path} and {_AGAIN}")
+            continue
+        there[block.path] = seal.software
+        problems += _changed(store, block, seal)
+        files += len(seal.files) - 1
+        if seal.files.get(MANIFEST) != manifest:
+            problems.append(
+                f"{store.manifest_path} is not as it was when {block} was written; "
+                "restore it, or run the study into a new folder"
+            )
+    if without:
+        notes.append(
+            f"no checksums of {_listed(without)} (stored by an earlier version, or "
+            "removed), so a change of these files may go unseen; to have them, delete "
+            f"those blocks and {_AGAIN}"
+        )
+    right = ", all as they were written" if files and not problems else ""
+    sealed = count_of(len(blocks) - len(without), "block")
+    text = f"{count_of(files, 'file')} of {sealed}{right}"
+    return there, Check("checksums", text, tuple(problems), tuple(notes))
+
+
+def _changed(store: Store, block: Block, seal: Seal) -> Iterator[str]:
+    """The files of a block that are not as they were written."""
+    for kind, expected in seal.files.items():
+        if kind not in _KINDS:
+            continue
+        path = block.path if kind == "blocks" else store.beside(block.path, kind)
+        try:
+            same = digest_of(path) == expected
+            how = "is not as it was written"
+        except OSError as error:
+            same, how = False, f"cannot be read ({error.strerror})"
+        if not same:
+            cure = f"delete {block.path} and {_AGAIN}"
+            yield f"{path} {how}; {cure}"
+
+
+def of_ledgers(store: Store, blocks: Sequence[Block], settings: Settings) -> Check:
+    """Whether the tables and the sizes of messages add up, trial by trial."""
+    problems, notes, trials = [], [], 0
+    for block in blocks:
+        constant = {
+            "label": block.label,
+            "environment": settings.cells[block.cell].environment,
+            "num_agents": settings.num_agents,
+        }
+        sizes = None
+        try:
+            if store.beside(block.path, "sizes").exists():
+                sizes = store.read_sizes(block.path)
+            else:
+                notes.append(f"{block} was stored without the sizes of its messages")
+            lines = unbalanced(
+                store.read_block(block.path),
+                sizes,
+                block.trials,
+                constant,
+                settings.num_episodes,
+                bool(settings.stop),
+            )
+        except ResultsError as error:
+            problems.append(str(error))
+            continue
+        trials += len(block.trials)
+        problems += [f"{block.path}, {line}" for line in lines]
+    if problems:
+        problems.append(f"whatever block does not add up: delete it and {_AGAIN}")
+    text = count_of(trials, "trial") + ("" if problems else ", all add up exactly")
+    return Check("ledger sums", text, tuple(problems), tuple(notes))
+
+
+def of_recomputing(
+    store: Store,
+    blocks: Sequence[Block],
+    how: str,
+    there: dict[Path, dict[str, str]],
+    allow: Collection[str],
+    progress: bool,
+) -> Check:
+    """Runs blocks again, and says how they compare."""
+    name = f"run again ({how})"
+    problems: list[str] = []
+    notes: list[str] = []
+    try:
+        study = study_of(store, allow)
+    except (CommenvError, ImportError) as error:
+        return Check(name, "not done", (str(error),))
+    rounds = sum(len(block.trials) for block in blocks) * study.num_episodes
+    with Progress(rounds, unit="trial-episodes", enabled=progress) as bar:
+        for block in blocks:
+            try:
+                found = recompute(store, study, block.cell, block.path, bar.advance)
+            except ResultsError as error:
+                problems.append(f"{block}: {error}")
+                continue
+            note, problem = _compared(study, block, there[block.path], found)
+            notes.append(f"{block}: {note}")
+            problems += [f"{block}: {problem}"] if problem else []
+    return Check(name, _listed(blocks), tuple(problems), tuple(notes))
+
+
+def _compared(
+    study: Study, block: Block, there: dict[str, str], found: Recomputed
+) -> tuple[str, str]:
+    """What was compared and found, and what is wrong with it, if anything is."""
+    other = unlike(there)
+    stored, here = (one.get("commenv", "unknown") for one in (there, software()))
+    versions = "" if stored == here else f", stored by commenv {stored}, now {here}"
+    kind = (
+        f"another or an unknown type of machine ({'; '.join(other)})"
+        if other
+        else f"the same type of machine ({there['cpu']}, {there['blas']})"
+    )
+    if not found.differences:
+        return (
+            f"all {found.compared} columns equal bit for bit, on {kind}{versions}",
+            "",
+        )
+    exact = not other or is_tabular(study, study.cells[block.cell])
+    worst = found.differences[0]
+    rule = "must be equal bit for bit" if exact else f"may differ by {TOLERANCE:g}"
+    note = (
+        f"{len(found.differences)} of {found.compared} columns differ, most in "
+        f"{worst.column!r}, by {worst.distance:.3g}; on {kind} they {rule}{versions}"
+    )
+    if not exact and worst.distance <= TOLERANCE:
+        return note, ""
+    if not exact:
+        return note, (
+            "beyond the tolerance; learning can amplify a last bit, so verify it on "
+            f"{there.get('cpu', 'the processor that computed it')}"
+        )
+    return note, (
+        f"{worst.column!r} is not what this version computes; delete {block.path} and "
+        f"{_AGAIN} for the numbers of this version"
+    )
+
+
+def count_of(number: int, unit: str) -> str:
+    """Such as ``1 block`` or ``1,000 trials``."""
+    return f"{number:,} {unit}" + "s" * (number != 1)
+
+
+def _listed(things: Sequence[object]) -> str:
+    """The first few, and whether there are more."""
+    return ", ".join(map(str, things[:5])) + " and others" * (len(things) > 5)

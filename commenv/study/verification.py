@@ -1,0 +1,167 @@
+"""Whether a stored study is whole, adds up, and is what this version computes."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from commenv.errors import ResultsError, UnknownNameError
+from commenv.study.checks import (
+    Block,
+    Check,
+    Settings,
+    count_of,
+    of_checksums,
+    of_ledgers,
+    of_recomputing,
+)
+from commenv.study.store import Store, check_extra
+
+__all__ = ["Verification", "verify"]
+
+_MOST_PROBLEMS = 20
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What :func:`verify` found; printed, it is the report.
+
+    Attributes:
+        directory: The folder.
+        checks: One after the other.
+    """
+
+    directory: Path
+    checks: tuple[Check, ...]
+
+    @property
+    def holds(self) -> bool:
+        """Whether no check found a problem."""
+        return not any(check.problems for check in self.checks)
+
+    def __str__(self) -> str:
+        lines = []
+        for check in self.checks:
+            lines.append(f"{check.name}: {check.text}")
+            lines += [f"  {note}" for note in check.notes]
+            lines += [f"  WRONG {line}" for line in check.problems[:_MOST_PROBLEMS]]
+            if (more := len(check.problems) - _MOST_PROBLEMS) > 0:
+                lines.append(f"  and {more} more")
+        count = sum(len(check.problems) for check in self.checks)
+        found = (
+            "holds" if self.holds else f"does not hold ({count_of(count, 'problem')})"
+        )
+        return "\n".join([*lines, f"verdict: {self.directory} {found}"])
+
+
+def verify(
+    directory: str | Path,
+    *,
+    block: str | None = None,
+    seed: int | None = None,
+    every: bool = False,
+    allow: Collection[str] = (),
+    progress: bool = True,
+) -> Verification:
+    """Checks a stored study: its files, its sums, and one block by running it again.
+
+    The study need not be finished: what is there is checked.
+
+    Args:
+        directory: The folder that it was written to.
+        block: Which block to run again, as ``"LABEL:TRIALS"``, such as ``"dql:0-24"``,
+            or ``"dql:7"`` for the one that holds that trial.
+        seed: Of the draw of that block; the operating system's when left out.
+        every: Run all blocks again.
+        allow: Every ``module:Name`` in the folder's settings that may be imported; what
+            is registered needs no such leave.
+        progress: Say on standard error how far the run has come.
+
+    Returns:
+        The report; its ``holds`` says whether all is well.
+
+    Raises:
+        ResultsError: No results folder, or one without a finished block.
+        UnknownNameError: No such block; the message lists the nearest.
+        ValueError: More than one of ``block``, ``seed`` and ``every``.
+        MissingExtraError: The extra ``study`` is not installed.
+    """
+    check_extra("verifying a study")
+    if (block is not None) + (seed is not None) + every > 1:
+        raise ValueError("block, seed and every exclude each other; give one of them")
+    if seed is not None and seed < 0:
+        raise ValueError(f"seed {seed} is negative; use 0 or more")
+    store = Store(directory)
+    software_there = store.manifest().software
+    try:
+        settings = msgspec.convert(store.manifest().study, Settings)
+    except msgspec.ValidationError as error:
+        raise ResultsError(
+            f"{store.manifest_path} is damaged ({error}); restore it, or run the study "
+            "into a new folder"
+        ) from None
+    blocks, odd = _blocks(store, settings)
+    if not blocks and not odd.problems:
+        raise ResultsError(
+            f"{directory} holds no finished block yet; run the study again to go on"
+        )
+    chosen, how = _choose(blocks, block, seed, every)
+    seals, sums = of_checksums(store, blocks)
+    checks = [odd, sums, of_ledgers(store, blocks, settings)]
+    there = {one.path: seals.get(one.path, software_there) for one in chosen}
+    checks.append(of_recomputing(store, chosen, how, there, allow, progress))
+    return Verification(Path(directory), tuple(checks))
+
+
+def _blocks(store: Store, settings: Settings) -> tuple[list[Block], Check]:
+    """The blocks that can be read, and the others as problems."""
+    blocks, problems, notes = [], [], []
+    for cell, one in enumerate(settings.cells):
+        finished: set[int] = set()
+        for path in store.block_paths(cell):
+            try:
+                trials = store.trials_of(path)
+            except ResultsError as error:
+                problems.append(str(error))
+                continue
+            blocks.append(Block(cell, one.label, path, trials))
+            finished |= set(trials)
+        if len(finished) < settings.num_trials:
+            notes.append(
+                f"{one.label} is unfinished: {len(finished)} of {settings.num_trials} "
+                "trials are there"
+            )
+    if (store.directory / "trace").exists():
+        notes.append("the trace has no checksums and is not checked")
+    count = sum(len(block.trials) for block in blocks)
+    text = f"{count_of(len(blocks), 'block')} of {count_of(count, 'trial')}"
+    return blocks, Check("study", text, tuple(problems), tuple(notes))
+
+
+def _choose(
+    blocks: Sequence[Block], wanted: str | None, seed: int | None, every: bool
+) -> tuple[list[Block], str]:
+    """The blocks to run again, and how they were chosen."""
+    if every or not blocks:
+        return list(blocks), "all of them"
+    if wanted is not None:
+        return [_named(blocks, wanted)], "as asked for"
+    drawn = secrets.randbelow(2**32) if seed is None else seed
+    position = int(np.random.default_rng(drawn).integers(len(blocks)))
+    return [blocks[position]], f"drawn with seed {drawn}"
+
+
+def _named(blocks: Sequence[Block], wanted: str) -> Block:
+    for block in blocks:
+        if str(block) == wanted:
+            return block
+    label, _, trial = wanted.rpartition(":")
+    for block in blocks:
+        if block.label == label and trial.isdecimal() and int(trial) in block.trials:
+            return block
+    raise UnknownNameError("block", wanted, [str(block) for block in blocks])
