@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import multiprocessing
 import os
 import queue
@@ -28,6 +29,7 @@ _SIGNALS = {
     if hasattr(signal, name)
 }
 
+_logger = logging.getLogger("commenv")
 _reports: Any = None
 _stop: Any = None
 
@@ -91,11 +93,26 @@ def _dismiss(pool: ProcessPoolExecutor, leash: Connection) -> None:
     timer = threading.Timer(_SECONDS_TO_END, leash.close)
     timer.start()
     try:
-        pool.shutdown(cancel_futures=True)
+        with _threads_logged():
+            pool.shutdown(cancel_futures=True)
     finally:  # an interrupt while they were waited for ends them at once
         timer.cancel()
         timer.join()
         leash.close()
+
+
+@contextlib.contextmanager
+def _threads_logged() -> Iterator[None]:
+    """Lets the pool's own thread stumble over workers that end without a word."""
+
+    def log(failed: threading.ExceptHookArgs) -> None:
+        _logger.debug("while workers were dismissed: %r", failed.exc_value)
+
+    before, threading.excepthook = threading.excepthook, log
+    try:
+        yield
+    finally:
+        threading.excepthook = before
 
 
 def _watch(

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from commenv.errors import ResultsError, UnknownNameError
-from commenv.study.workers import in_workers
+from commenv.study.workers import _dismiss, in_workers
 
 
 def square(number, report):
@@ -84,3 +85,28 @@ def test_an_interrupt_here_stops_the_workers(tmp_path: Path):
 def test_a_worker_that_dies_is_an_error_with_a_cure():
     with pytest.raises(ResultsError, match=r"a worker process has died.*run .* again"):
         run(die, [(), ()])
+
+
+def test_a_pool_that_stumbles_while_it_is_dismissed_says_so_in_the_log(caplog, capfd):
+    class Pool:
+        def shutdown(self, cancel_futures):
+            def stumble():
+                raise OSError("handle is closed")
+
+            thread = threading.Thread(target=stumble)
+            thread.start()
+            thread.join()
+
+    class Leash:
+        closed = False
+
+        def close(self):
+            self.closed = True
+
+    before, leash = threading.excepthook, Leash()
+    with caplog.at_level("DEBUG", "commenv"):
+        _dismiss(Pool(), leash)
+    assert "handle is closed" in caplog.text
+    assert capfd.readouterr().err == ""
+    assert leash.closed
+    assert threading.excepthook is before
