@@ -69,9 +69,10 @@ class Worker:
 
     def __init__(self, contestant: Contestant, core: int) -> None:
         self.contestant = contestant
+        python = contestant.python
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed with it
         settings = json.dumps(contestant.settings)
-        script = [contestant.python, str(HERE / "worker.py"), str(core)]
+        script = [python, str(HERE / "worker.py"), str(core)]
         self._process = subprocess.Popen(
             [*script, contestant.module, contestant.make, settings],
             stdin=subprocess.PIPE,
@@ -92,6 +93,8 @@ class Worker:
 
     def close(self) -> None:
         """Ends the process, which stops when there is nothing more to read."""
+        if self._errors.closed:
+            return
         self._process.communicate()
         self._errors.close()
 
@@ -99,9 +102,10 @@ class Worker:
         assert self._process.stdout is not None
         if line := self._process.stdout.readline():
             return json.loads(line)
-        self._process.wait()
+        self._process.communicate()
         self._errors.seek(0)
         reason = _reason(self._errors.read())
+        self._errors.close()
         raise CannotRunError(f"{self.contestant.name} does not run: {reason}")
 
 

@@ -92,12 +92,15 @@ def dql() -> Work:
     """Distributed Q-learning; the plain loop takes one trial where we take 100."""
     agents = {"num_agents": 5, "num_episodes": 1000}
     ours = ("ours", "commenv_own", "dql", 1)
-    plain = ("plain Python", "python_peer", "dql", 1, "gymnasium", agents)
+    plain = ("dql", 1, "gymnasium", agents)
     return Work(
         "DQL, 5 agents, 1000 episodes, 100 trials",
         Contestant(*ours, settings={**agents, "num_trials": 100}),
-        [Contestant(*plain)],
-        {"plain Python": 40},
+        [
+            Contestant("Gymnasium, agent by agent", "gymnasium_peer", *plain),
+            Contestant("plain Python on lists", "python_peer", *plain),
+        ],
+        {"Gymnasium, agent by agent": 40, "plain Python on lists": 40},
         rounds=5,
     )
 
