@@ -24,14 +24,19 @@ def rows(work: Work, results: dict[str, dict[str, float] | str]) -> list[str]:
     for rival in work.rivals:
         found = results[rival.name]
         goal = work.goals.get(rival.name)
-        wanted = f"{goal:.3g}" if goal else ""
+        wanted = f"{goal:.2g}" if goal else ""
         if isinstance(found, str):
             cells = [found, "", wanted, ""]
         else:
             met = "" if goal is None else "yes" if found["processor"] >= goal else "no"
-            cells = [f"{found['processor']:.3g}", f"{found['clock']:.3g}", wanted, met]
+            cells = [digits(found["processor"]), digits(found["clock"]), wanted, met]
         lines.append(f"| {' | '.join([work.title, rival.name, *cells])} |")
     return lines
+
+
+def digits(ratio: float) -> str:
+    """Two decimals of small ratios, none of large ones."""
+    return f"{ratio:,.0f}" if ratio >= 20 else f"{ratio:.2f}"
 
 
 def processor() -> str:

@@ -94,7 +94,7 @@ class Worker:
     def close(self) -> None:
         """Ends the process, which stops when there is nothing more to read."""
         if self._errors.closed:
-            return
+            return  # it has ended by itself
         self._process.communicate()
         self._errors.close()
 
@@ -112,7 +112,7 @@ class Worker:
 def compete(
     ours: Contestant, rivals: list[Contestant], rounds: int, core: int
 ) -> tuple[dict[str, dict[str, float] | str], dict[str, dict[str, str]]]:
-    """Lets all take turns, one round after the other; the first warms up.
+    """Lets all take turns, round after round, after one that warms up.
 
     Returns:
         For each rival the medians of our speed over its own, round by round, by the
@@ -125,13 +125,16 @@ def compete(
     try:
         for rival in rivals:
             try:
-                workers.append(Worker(rival, core))
+                worker = Worker(rival, core)
+                worker.turn()
+                workers.append(worker)
             except CannotRunError as error:
                 results[rival.name] = str(error)
+        workers[0].turn()
         for worker in workers:
             home = worker.contestant.home or "ours"
             versions.setdefault(home, {}).update(worker.versions)
-        turns = [[worker.turn() for worker in workers] for _ in range(rounds + 1)][1:]
+        turns = [[worker.turn() for worker in workers] for _ in range(rounds)]
     finally:
         for worker in workers:
             worker.close()
