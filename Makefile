@@ -6,6 +6,7 @@ OUT ?= results-demo
 CONSTRAINTS := .ci/constraints.txt
 TORCHRL := .venv-torchrl
 RLLIB := .venv-rllib
+PEERS := envpool gymnasium gymnax torch
 # Our own tests that also run at the oldest Gymnasium that is allowed, which RLlib pins;
 # MuJoCo is not there, and its robots are skipped.
 FLOOR_TESTS := tests/wrappers tests/multiagent --ignore tests/multiagent/test_wrapped.py \
@@ -14,7 +15,7 @@ FLOOR_TESTS := tests/wrappers tests/multiagent --ignore tests/multiagent/test_wr
 DEV_EXTRAS := study,baselines,torch,sb3,mujoco,render
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup lint format types test test-ecosystem bench wheel clean
+.PHONY: help demo setup lint format types test test-ecosystem bench bench-peers wheel clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -51,11 +52,14 @@ bench: $(VENV)/.stamp  ## measure speed, as ratios within one run
 	$(VENV)/bin/python benchmarks/mujoco_speed.py
 	$(VENV)/bin/python benchmarks/wrapper_speed.py
 
+bench-peers: $(VENV)/.stamp $(PEERS:%=.venv-peer-%/.stamp)  ## measure speed beside other libraries (3 GB)
+	$(VENV)/bin/python benchmarks/peers/compare.py
+
 wheel: $(VENV)/.stamp  ## build the wheel and try it in a clean environment
 	$(VENV)/bin/python .ci/try_wheel.py
 
 clean:  ## remove what these targets made
-	rm -rf $(VENV) $(DEMO) $(TORCHRL) $(RLLIB) dist
+	rm -rf $(VENV) $(DEMO) $(TORCHRL) $(RLLIB) .venv-peer-* dist
 
 $(DEMO)/.stamp: pyproject.toml
 	$(PYTHON) -m venv --clear $(DEMO)
@@ -75,3 +79,10 @@ $(TORCHRL)/.stamp $(RLLIB)/.stamp: .venv-%/.stamp: .ci/ecosystem-%.txt pyproject
 	.venv-$*/bin/pip install --quiet --upgrade 'pip>=25.1'
 	.venv-$*/bin/pip install --quiet --requirement $< --editable .
 	touch $@
+
+# A peer that cannot be installed here has its row in the table all the same, with the
+# reason; the next run tries again.
+$(PEERS:%=.venv-peer-%/.stamp): .venv-peer-%/.stamp: .ci/peer-%.txt
+	$(PYTHON) -m venv --clear .venv-peer-$*
+	.venv-peer-$*/bin/pip install --quiet --requirement $< \
+	    2> .venv-peer-$*/refused.txt && rm .venv-peer-$*/refused.txt && touch $@ || true
