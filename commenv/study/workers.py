@@ -63,6 +63,7 @@ def in_workers(
         held,
         leash,
         _one_thread_each(),
+        _dismissal_logged(stop),  # until the pool has ended
         ProcessPoolExecutor(
             num_workers,
             mp_context=context,
@@ -93,8 +94,7 @@ def _dismiss(pool: ProcessPoolExecutor, leash: Connection) -> None:
     timer = threading.Timer(_SECONDS_TO_END, leash.close)
     timer.start()
     try:
-        with _threads_logged():
-            pool.shutdown(cancel_futures=True)
+        pool.shutdown(cancel_futures=True)
     finally:  # an interrupt while they were waited for ends them at once
         timer.cancel()
         timer.join()
@@ -102,11 +102,17 @@ def _dismiss(pool: ProcessPoolExecutor, leash: Connection) -> None:
 
 
 @contextlib.contextmanager
-def _threads_logged() -> Iterator[None]:
-    """Lets the pool's own thread stumble over workers that end without a word."""
+def _dismissal_logged(stop: Any) -> Iterator[None]:
+    """Lets the pool's own thread stumble over workers that were told to end.
+
+    What happens in threads once ``stop`` is set stands in the log alone.
+    """
 
     def log(failed: threading.ExceptHookArgs) -> None:
-        _logger.debug("while workers were dismissed: %r", failed.exc_value)
+        if stop.is_set():
+            _logger.debug("while workers were dismissed: %r", failed.exc_value)
+        else:
+            before(failed)
 
     before, threading.excepthook = threading.excepthook, log
     try:

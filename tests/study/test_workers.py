@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from commenv.errors import ResultsError, UnknownNameError
-from commenv.study.workers import _dismiss, in_workers
+from commenv.study.workers import _dismissal_logged, in_workers
 
 
 def square(number, report):
@@ -87,26 +87,21 @@ def test_a_worker_that_dies_is_an_error_with_a_cure():
         run(die, [(), ()])
 
 
-def test_a_pool_that_stumbles_while_it_is_dismissed_says_so_in_the_log(caplog, capfd):
-    class Pool:
-        def shutdown(self, cancel_futures):
-            def stumble():
-                raise OSError("handle is closed")
+@pytest.mark.parametrize("told", [False, True])
+def test_a_pool_that_stumbles_once_it_is_dismissed_says_so_in_the_log(
+    told, caplog, monkeypatch
+):
+    def stumble():
+        raise OSError("handle is closed")
 
-            thread = threading.Thread(target=stumble)
-            thread.start()
-            thread.join()
-
-    class Leash:
-        closed = False
-
-        def close(self):
-            self.closed = True
-
-    before, leash = threading.excepthook, Leash()
-    with caplog.at_level("DEBUG", "commenv"):
-        _dismiss(Pool(), leash)
-    assert "handle is closed" in caplog.text
-    assert capfd.readouterr().err == ""
-    assert leash.closed
-    assert threading.excepthook is before
+    stop, printed = threading.Event(), []
+    monkeypatch.setattr(threading, "excepthook", printed.append)
+    with caplog.at_level("DEBUG", "commenv"), _dismissal_logged(stop):
+        if told:
+            stop.set()
+        thread = threading.Thread(target=stumble)
+        thread.start()
+        thread.join()
+    assert ("handle is closed" in caplog.text) == told
+    assert len(printed) == (not told)
+    assert threading.excepthook == printed.append
