@@ -32,9 +32,8 @@ from commenv.multiagent.inbox import Inbox
 from commenv.multiagent.message_form import MessageForm
 from commenv.multiagent.outbox import Outbox
 from commenv.multiagent.reckoning import Reckoning
-from commenv.multiagent.topology import Topology, links_of
+from commenv.multiagent.topology import Topology, distances_of, links_of
 from commenv.wrappers.metrics import Metrics
-from commenv.wrappers.telling import Numbers
 
 __all__ = ["CommunicationBudget"]
 
@@ -217,7 +216,7 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
         Raises:
             ContractError: The environment breaks PettingZoo's contract.
         """
-        closing = self._closing() if self._begun else None
+        closing = self._reckoning.totals if self._begun else None
         result = self.env.reset(seed=seed, options=options)
         check_reset(self.env, result)
         observations, infos = result
@@ -229,13 +228,13 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
         self._inbox.clear()
         self._reckoning.begin(self._mesh)
         self._over = False
-        closing = closing or self._closing()
+        closing = closing or self._reckoning.totals
         left = self._mesh.left
-        told = self._told(left)
+        told = self._reckoning.told(left)
         infos = {
             agent: {
                 **info,
-                "episode_comm": closing[agent],
+                "episode_comm": closing[self._place[agent]],
                 "comm": told[self._place[agent]],
             }
             for agent, info in self._known(infos)
@@ -282,7 +281,7 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
         if self._over:
             terminations = dict.fromkeys(terminations, True)
         self._inbox.take(self._mesh.receive())
-        told = self._told(receipt.left)
+        told = self._reckoning.told(receipt.left)
         infos = {
             agent: {**info, "comm": told[self._place[agent]]}
             for agent, info in self._known(infos)
@@ -344,20 +343,9 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
             linked = links.changing(self.env)
             open_links = open_links & linked[links.sources, links.targets]
         if self._positions is not None:
-            self._mesh.locate(self._distances(self._positions(self.env)))
+            where = self._positions(self.env)
+            self._mesh.locate(distances_of(links, where, self._names))
         return open_links
-
-    def _distances(self, positions: Mapping[str, Any]) -> NDArray[np.float64]:
-        """From sender to receiver, shape (links,); inf where one has no position."""
-        known = [np.asarray(positions[name], np.float64) for name in positions]
-        place = np.full((len(self._names), known[0].size if known else 1), np.inf)
-        for name, where in zip(positions, known, strict=True):
-            self._check_agent(name)
-            place[self._place[name]] = where.ravel()
-        with np.errstate(invalid="ignore"):  # inf - inf
-            apart = place[self._links.sources] - place[self._links.targets]
-        distances = np.sqrt((apart**2).sum(axis=1))
-        return np.where(np.isnan(distances), np.inf, distances)
 
     def _seen(self, observations: Mapping[str, Any], left: Left) -> dict[str, Any]:
         """What agents see: the environment's observations, and what was heard."""
@@ -387,32 +375,6 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
             if limit is not None:
                 shares[:, column] = now[0] / limit if limit else 0
         return shares
-
-    def _told(self, left: Left) -> list[Numbers]:
-        """What each agent may know of its messages."""
-        columns = {
-            "sent": self._reckoning.sent,
-            "refused": self._reckoning.refused,
-            "messages_left": left.messages[0],
-            "bytes_left": left.bytes[0],
-        }
-        if self.channel.acknowledgements:
-            columns["acknowledged"] = self._reckoning.acknowledged
-        rows = zip(*(column.tolist() for column in columns.values()), strict=True)
-        return [Numbers(zip(columns, row, strict=True)) for row in rows]
-
-    def _closing(self) -> dict[str, Numbers]:
-        """The totals of the episode that ends, for each agent."""
-        columns = {
-            **{name: values[0] for name, values in vars(self.metrics).items()},
-            "charged_size": self.bill.charged,
-        }
-        return {
-            agent: Numbers(
-                {name: values[place].item() for name, values in columns.items()}
-            )
-            for agent, place in self._place.items()
-        }
 
     def _known(self, by_agent: Mapping[str, Any]) -> list[tuple[str, Any]]:
         """The entries that belong to agents."""

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from commenv.channel import Fate, Mesh, Unit
+from commenv.channel import Fate, Left, Mesh, Unit
 from commenv.multiagent.bill import Bill
 from commenv.wrappers.metrics import Metrics, Traffic
+from commenv.wrappers.telling import Numbers
 
 __all__ = ["Reckoning"]
 
@@ -91,23 +92,39 @@ class Reckoning:
         )
 
     @property
-    def sent(self) -> NDArray[np.int64]:
-        """Transmissions of the episode so far, shape (agents,)."""
-        total = self._mesh.transmissions[Unit.MESSAGES]
-        return total - self._before.messages[0]
+    def totals(self) -> list[Numbers]:
+        """The metrics of each agent's episode so far, and the bytes charged."""
+        columns = {
+            **{name: values[0] for name, values in vars(self.metrics).items()},
+            "charged_size": self.bill.charged,
+        }
+        return _by_agent(columns)
 
-    @property
-    def refused(self) -> NDArray[np.int64]:
-        """Transmissions that the budget refused in it, shape (agents,)."""
-        return self._mesh.refusals[Unit.MESSAGES] - self._before.refused[0]
+    def told(self, left: Left) -> list[Numbers]:
+        """What each agent may know of its messages.
 
-    @property
-    def acknowledged(self) -> NDArray[np.int64]:
-        """Copies that were confirmed in it, shape (agents,)."""
-        return self._mesh.acknowledged - self._before.acknowledgements[0]
+        Args:
+            left: What is left of the budget, of shape (1, agents).
+        """
+        mesh, before = self._mesh, self._before
+        columns = {
+            "sent": mesh.transmissions[Unit.MESSAGES] - before.messages[0],
+            "refused": mesh.refusals[Unit.MESSAGES] - before.refused[0],
+            "messages_left": left.messages[0],
+            "bytes_left": left.bytes[0],
+        }
+        if mesh.channel.acknowledgements:
+            columns["acknowledged"] = mesh.acknowledged - before.acknowledgements[0]
+        return _by_agent(columns)
 
     def _bill(self) -> Bill:
         return Bill.of(self._mesh, self._silent, self._steps, **self._charges)
+
+
+def _by_agent(columns: Mapping[str, NDArray[Any]]) -> list[Numbers]:
+    """Columns of shape (agents,) as numbers by name, for each agent."""
+    rows = zip(*(column.tolist() for column in columns.values()), strict=True)
+    return [Numbers(zip(columns, row, strict=True)) for row in rows]
 
 
 def _read(mesh: Mesh) -> Traffic:

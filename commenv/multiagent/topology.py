@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from commenv.errors import UnknownNameError
 
-__all__ = ["Links", "Topology", "adjacency_of", "links_of"]
+__all__ = ["Links", "Topology", "adjacency_of", "distances_of", "links_of"]
 
 Topology = Any
 """A name, an adjacency matrix, neighbours by agent, a networkx graph, or a function."""
@@ -96,6 +96,32 @@ def adjacency_of(topology: Topology, agents: Sequence[str]) -> NDArray[np.bool_]
         own = agents[int(np.flatnonzero(matrix.diagonal())[0])]
         raise ValueError(f"topology links agent {own!r} to itself; take that link out")
     return matrix
+
+
+def distances_of(
+    links: Links, positions: Mapping[str, Any], agents: Sequence[str]
+) -> NDArray[np.float64]:
+    """How far senders are from receivers: float64, shape (links,).
+
+    Args:
+        links: Between the agents.
+        positions: Coordinates by agent, all of the same number; agents that are left
+            out are out of reach, at a distance of inf.
+        agents: All agents, in order.
+
+    Raises:
+        UnknownNameError: Somebody who does not exist.
+    """
+    known = {name: np.ravel(where) for name, where in positions.items()}
+    place = np.full((len(agents), max(map(len, known.values()), default=1)), np.inf)
+    for name, where in known.items():
+        if name not in agents:
+            raise UnknownNameError("agent with a position", str(name), agents)
+        place[agents.index(name)] = where
+    with np.errstate(invalid="ignore"):  # inf - inf
+        apart = place[links.sources] - place[links.targets]
+    distances = np.sqrt((apart**2).sum(axis=1))
+    return np.where(np.isnan(distances), np.inf, distances)
 
 
 def _named(name: str, count: int) -> NDArray[np.bool_]:

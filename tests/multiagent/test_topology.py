@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from commenv.errors import UnknownNameError
-from commenv.multiagent.topology import adjacency_of, links_of
+from commenv.multiagent.topology import adjacency_of, distances_of, links_of
 
 ABCD = ["a", "b", "c", "d"]
 
@@ -54,6 +54,20 @@ def test_a_function_may_link_any_pair_and_says_which_now():
     links = links_of(lambda env: {"a": env}, ABCD)
     assert len(links.sources) == 12
     assert links.changing(["c"]).nonzero() == (np.array([0]), np.array([2]))
+
+
+def test_distances_are_those_between_the_ends_of_links():
+    links = links_of("star", ABCD)
+    where = {"a": [0, 0], "b": np.array([3.0, 4.0]), "d": [0, 1]}
+    distances = distances_of(links, where, ABCD)
+    named = {
+        ABCD[s] + ABCD[t]: distance
+        for s, t, distance in zip(links.sources, links.targets, distances, strict=True)
+    }
+    assert named == {"ab": 5, "ba": 5, "ac": np.inf, "ca": np.inf, "ad": 1, "da": 1}
+    assert (distances_of(links, {}, ABCD) == np.inf).all()
+    with pytest.raises(UnknownNameError, match="unknown agent with a position 'e'"):
+        distances_of(links, {"e": [0, 0]}, ABCD)
 
 
 @pytest.mark.parametrize(
