@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from commenv.channel import Fate, Left, Mesh, Unit
 from commenv.multiagent.bill import Bill
-from commenv.wrappers.metrics import Metrics, Traffic
+from commenv.wrappers.metrics import Metrics, Traffic, check_gamma
 from commenv.wrappers.telling import Numbers
 
 __all__ = ["Reckoning"]
@@ -33,8 +33,7 @@ class Reckoning:
     def __init__(
         self, num_agents: int, gamma: float, *, silence: bool, polls: bool
     ) -> None:
-        if not 0 <= gamma <= 1:
-            raise ValueError(f"gamma {gamma} is outside [0, 1]")
+        check_gamma(gamma)
         self._num_agents = num_agents
         self._gamma = gamma
         self._charges = {"silence": silence, "polls": polls}

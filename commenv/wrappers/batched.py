@@ -15,7 +15,7 @@ from commenv.draws import Draws
 from commenv.envs.batched import BatchedEnv, BatchedStep
 from commenv.envs.making import make_batched
 from commenv.errors import NotResetError
-from commenv.wrappers.metrics import Metrics
+from commenv.wrappers.metrics import Metrics, check_gamma
 from commenv.wrappers.star import Star
 
 __all__ = ["ChannelEnv", "StepObserver", "batched_env"]
@@ -79,8 +79,7 @@ class ChannelEnv:
         for name, number in (("trials", len(trials)), ("agents", num_agents)):
             if number < 1:
                 raise ValueError(f"{number} {name}; at least 1 is needed")
-        if not 0 <= gamma <= 1:
-            raise ValueError(f"gamma {gamma} is outside [0, 1]")
+        check_gamma(gamma)
         self.world = world
         self.star = Star(trials, num_agents, uplink, downlink, journal=journal)
         self.gamma = gamma

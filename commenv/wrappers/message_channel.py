@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from commenv.channel import Channel, Received
 from commenv.errors import NotResetError
-from commenv.wrappers.metrics import Metrics
+from commenv.wrappers.metrics import Metrics, check_gamma
 from commenv.wrappers.star import Star
 from commenv.wrappers.telling import Told, comm_of, messages_of, told, totals_of
 
@@ -73,8 +73,7 @@ class MessageChannel(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
             self, uplink=uplink, downlink=downlink, agent=agent, gamma=gamma
         )
         gym.Wrapper.__init__(self, env)
-        if not 0 <= gamma <= 1:
-            raise ValueError(f"gamma {gamma} is outside [0, 1]")
+        check_gamma(gamma)
         if agent < 0:
             raise ValueError(f"agent {agent} is negative; use 0 or more")
         self.star = Star([0], [agent], uplink, downlink)

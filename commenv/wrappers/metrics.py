@@ -11,7 +11,13 @@ from commenv.channel.frames import HEADER_SIZE
 from commenv.channel.ledger import Fate, Unit
 from commenv.channel.live import LiveChannel
 
-__all__ = ["Metrics", "Traffic"]
+__all__ = ["Metrics", "Traffic", "check_gamma"]
+
+
+def check_gamma(gamma: float) -> None:
+    """Raises ValueError for a discount outside [0, 1]."""
+    if not 0 <= gamma <= 1:
+        raise ValueError(f"gamma {gamma} is outside [0, 1]")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from commenv.channel import Channel, FreeForm, Messages, Receipt, Received
 from commenv.errors import NotResetError
-from commenv.wrappers.metrics import Metrics
+from commenv.wrappers.metrics import Metrics, check_gamma
 from commenv.wrappers.star import Star
 from commenv.wrappers.telling import Told
 
@@ -81,8 +81,7 @@ class VectorMessageChannel(VectorWrapper):  # generic since Gymnasium 1.4
                 "autoreset_mode SAME_STEP begins the next episode before an agent can "
                 "send what it learned in the last; use NEXT_STEP or DISABLED"
             )
-        if not 0 <= gamma <= 1:
-            raise ValueError(f"gamma {gamma} is outside [0, 1]")
+        check_gamma(gamma)
         for channel in (uplink, downlink):
             if channel and channel.budget.exceed == "terminate":
                 raise ValueError(
