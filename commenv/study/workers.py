@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import multiprocessing
 import os
 import queue
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures import wait as wait_for
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import Connection, wait
+from types import FrameType
 from typing import Any
 
 from commenv.errors import ResultsError
@@ -21,7 +22,7 @@ from commenv.errors import ResultsError
 __all__ = ["in_workers"]
 
 _THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-_SECONDS_BETWEEN_LOOKS = 0.2
+_SECONDS_BETWEEN_LOOKS = 0.1
 _SECONDS_TO_END = 5.0
 _SIGNALS = {
     getattr(signal, name)
@@ -29,7 +30,6 @@ _SIGNALS = {
     if hasattr(signal, name)
 }
 
-_logger = logging.getLogger("commenv")
 _reports: Any = None
 _stop: Any = None
 
@@ -43,8 +43,9 @@ def in_workers(
     """Runs ``job(*arguments[i], report)`` for every i, in processes of their own.
 
     A job that fails, or an interrupt here, ends the others at their next report; those
-    that do not report within a few seconds, or after a second interrupt, are ended
-    where they are.
+    that do not report within a few seconds, or before a second interrupt, are ended
+    where they are. Interrupts are heard between two looks at the workers: the pool's
+    own bookkeeping does not survive an exception in the middle of it.
 
     Args:
         job: A function that can be imported by name.
@@ -60,10 +61,10 @@ def in_workers(
         reports, stop = context.Queue(), context.Event()
     held, leash = context.Pipe(duplex=False)
     with (
+        _Deferred() as signals,
         held,
         leash,
         _one_thread_each(),
-        _dismissal_logged(stop),  # until the pool has ended
         ProcessPoolExecutor(
             num_workers,
             mp_context=context,
@@ -74,7 +75,7 @@ def in_workers(
         try:
             with _signals_held():
                 futures = [pool.submit(_run, job, one) for one in arguments]
-            _watch(futures, reports, report)
+            _watch(futures, reports, report, signals)
         except BrokenProcessPool as error:
             leash.close()
             raise ResultsError(
@@ -84,49 +85,70 @@ def in_workers(
             ) from error
         except BaseException:
             stop.set()
-            _dismiss(pool, leash)
+            _dismiss(pool, leash, signals)
             raise
     yield from [future.result() for future in futures]
 
 
-def _dismiss(pool: ProcessPoolExecutor, leash: Connection) -> None:
-    """Waits until the workers have ended, but not for long."""
-    timer = threading.Timer(_SECONDS_TO_END, leash.close)
-    timer.start()
-    try:
-        pool.shutdown(cancel_futures=True)
-    finally:  # an interrupt while they were waited for ends them at once
-        timer.cancel()
-        timer.join()
-        leash.close()
+class _Deferred:
+    """Signals that ask the process to end, kept until there is time for them.
 
-
-@contextlib.contextmanager
-def _dismissal_logged(stop: Any) -> Iterator[None]:
-    """Lets the pool's own thread stumble over workers that were told to end.
-
-    What happens in threads once ``stop`` is set stands in the log alone.
+    They are handled as they would have been, between steps instead of within one.
+    Outside the main thread, which alone hears signals, nothing is changed.
     """
 
-    def log(failed: threading.ExceptHookArgs) -> None:
-        if stop.is_set():
-            _logger.debug("while workers were dismissed: %r", failed.exc_value)
-        else:
-            before(failed)
+    def __init__(self) -> None:
+        self._before: dict[int, Callable[[int, FrameType | None], Any]] = {}
+        self._noted: list[int] = []
 
-    before, threading.excepthook = threading.excepthook, log
-    try:
-        yield
-    finally:
-        threading.excepthook = before
+    @property
+    def waiting(self) -> bool:
+        """Whether a signal has come that was not handled yet."""
+        return bool(self._noted)
+
+    def handle(self) -> None:
+        """Handles the signals that have come; what a handler raises is raised here."""
+        while self._noted:
+            number = self._noted.pop(0)
+            self._before[number](number, None)
+
+    def __enter__(self) -> _Deferred:
+        if threading.current_thread() is threading.main_thread():
+            for number in _SIGNALS:
+                handler = signal.getsignal(number)
+                if callable(handler):
+                    self._before[number] = handler
+                    signal.signal(number, lambda one, frame: self._noted.append(one))
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        if kind is None:
+            self.handle()
+
+
+def _dismiss(pool: ProcessPoolExecutor, leash: Connection, signals: _Deferred) -> None:
+    """Waits until the workers have ended, but not for long, nor after a signal."""
+    limit = time.monotonic() + _SECONDS_TO_END
+    end = threading.Thread(target=pool.shutdown, kwargs={"cancel_futures": True})
+    end.start()
+    while end.is_alive() and not signals.waiting and time.monotonic() < limit:
+        end.join(_SECONDS_BETWEEN_LOOKS)
+    leash.close()
+    end.join()
 
 
 def _watch(
-    futures: list[Future[Any]], reports: Any, report: Callable[[int], None]
+    futures: list[Future[Any]],
+    reports: Any,
+    report: Callable[[int], None],
+    signals: _Deferred,
 ) -> None:
     """Hands reports on until every job is done; raises what a job has raised."""
     pending = set(futures)
     while pending:
+        signals.handle()
         with contextlib.suppress(queue.Empty):
             report(reports.get(timeout=_SECONDS_BETWEEN_LOOKS))
         done, pending = wait_for(pending, timeout=0)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from commenv.errors import ResultsError, UnknownNameError
-from commenv.study.workers import _dismissal_logged, in_workers
+from commenv.study.workers import in_workers
 
 
 def square(number, report):
@@ -87,21 +87,62 @@ def test_a_worker_that_dies_is_an_error_with_a_cure():
         run(die, [(), ()])
 
 
-@pytest.mark.parametrize("told", [False, True])
-def test_a_pool_that_stumbles_once_it_is_dismissed_says_so_in_the_log(
-    told, caplog, monkeypatch
-):
-    def stumble():
-        raise OSError("handle is closed")
+class Ring(Exception):
+    """What the handler of the next test raises."""
 
-    stop, printed = threading.Event(), []
-    monkeypatch.setattr(threading, "excepthook", printed.append)
-    with caplog.at_level("DEBUG", "commenv"), _dismissal_logged(stop):
-        if told:
-            stop.set()
-        thread = threading.Thread(target=stumble)
-        thread.start()
+
+@pytest.fixture
+def alarm():
+    """Rings at the first signal that asks this process to end."""
+    rung = []
+
+    def ring(number, frame):
+        rung.append(number)
+        if len(rung) == 1:
+            raise Ring
+
+    before = signal.signal(signal.SIGTERM, ring)
+    yield
+    assert signal.signal(signal.SIGTERM, before) is ring
+
+
+def test_signals_one_upon_the_other_do_not_disturb_the_dismissal(tmp_path: Path, alarm):
+    over = threading.Event()
+
+    def pester():
+        while not over.is_set():
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.0005)
+
+    thread = threading.Thread(target=pester)
+    try:
+        with pytest.raises(Ring):
+            run(fail_or_go_on, [(1, tmp_path), (2, tmp_path)], report=begin(thread))
+    finally:
+        over.set()
         thread.join()
-    assert ("handle is closed" in caplog.text) == told
-    assert len(printed) == (not told)
-    assert threading.excepthook == printed.append
+
+
+def begin(thread):
+    """Starts the thread at the first report."""
+
+    def report(count):
+        if thread.ident is None:
+            thread.start()
+
+    return report
+
+
+def test_a_handler_that_lets_the_run_go_on_is_called(tmp_path: Path):
+    heard = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
+    try:
+        results = run(
+            square,
+            [(1,), (2,)],
+            report=lambda count: os.kill(os.getpid(), signal.SIGTERM),
+        )
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert results == [1, 4]
+    assert heard == [signal.SIGTERM] * 2
