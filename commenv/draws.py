@@ -195,6 +195,11 @@ class UniformStream(ABC):
         self._position += 1 if active is None else active
         return numbers
 
+    @property
+    def used(self) -> NDArray[np.int64]:
+        """How many numbers each instance was given: shape (num_instances,)."""
+        return self._drawn - (self._end - self._position)
+
     def part(self, rows: Sequence[int]) -> UniformStream:
         """A stream of the numbers of some instances, from their first one on.
 
@@ -248,6 +253,19 @@ class AddressedUniforms(UniformStream):
         self._draws = draws
         self._purpose = purpose
         self._episode = episode
+
+    def skip(self, used: NDArray[np.int64]) -> None:
+        """Goes on as if each instance had been given so many numbers already.
+
+        Args:
+            used: Shape (num_instances,), 0 or more.
+        """
+        ahead = self._block.shape[1]
+        inside = used % WORDS_PER_BLOCK  # an address is a whole block
+        self._block = self._draw(np.arange(len(used)), used - inside)
+        self._drawn = used - inside + ahead
+        self._position = self._end - ahead + inside
+        self._calls_until_empty = 0
 
     def _draw(
         self, rows: NDArray[np.intp], drawn: NDArray[np.int64]

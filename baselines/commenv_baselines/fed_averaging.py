@@ -6,7 +6,7 @@ See :mod:`commenv_baselines.fed_sb3` for the sources and the deviations from the
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +49,8 @@ class FedAgents(RoundAgents):
         local_steps: Environment steps of each agent in a round.
         make_model: Makes the model of one agent, from its seed and its start.
     """
+
+    resumable: ClassVar[bool] = False
 
     def __init__(
         self,

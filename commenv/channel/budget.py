@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from commenv.errors import BudgetExceededError, UnknownNameError
+from commenv.snapshots import Resumable
 
 __all__ = ["Accounts", "Admission", "Budget", "Left"]
 
@@ -148,7 +149,7 @@ class Admission(NamedTuple):
     penalty: NDArray[np.float64]
 
 
-class Accounts:
+class Accounts(Resumable):
     """What has been used of a budget, for the links of a batch.
 
     Args:
@@ -156,6 +157,8 @@ class Accounts:
         shape: (trials, agents).
         overhead: Bytes that each message costs beyond its payload.
     """
+
+    _remembered: ClassVar[tuple[str, ...]] = ("_used", "_waiting")
 
     def __init__(self, budget: Budget, shape: tuple[int, int], overhead: int) -> None:
         self.budget = budget

@@ -78,6 +78,11 @@ class Carriage:
         known, self._known = self._known, []
         return known
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing that arrived waits to be asked for."""
+        return not (self._inbox or self._known)
+
     def settle(self, fate: Fate, frames: Frames) -> None:
         """Enters the fate of messages, at most one for each link."""
         if not len(frames):

@@ -14,6 +14,7 @@ from commenv.channel.payload import unpack
 from commenv.channel.randomness import MessageDraws
 from commenv.draws import Draws
 from commenv.errors import EncodingError, MalformedMessage
+from commenv.snapshots import Resumable, Snapshot
 
 __all__ = ["Coder", "Letters", "letters_of", "received"]
 
@@ -47,7 +48,7 @@ class _Awaited(NamedTuple):
     open: NDArray[np.bool_]
 
 
-class Coder:
+class Coder(Resumable):
     """Encodes and decodes the records of one direction.
 
     Args:
@@ -170,6 +171,20 @@ class Coder:
         if which is None:
             return Letters(frames, decoded.records, decoded.lengths)
         return Letters(frames, decoded.records[which], decoded.lengths[which])
+
+    def snapshot(self) -> Snapshot:
+        """Both sides' memory, and the sendings whose fates are awaited."""
+        return {
+            "memory": self.memory,
+            "receiver": self._receiver,
+            "awaited": [one._asdict() for one in self._awaited],
+        }
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Takes over another coder's memory."""
+        self.memory = snapshot["memory"]
+        self._receiver = snapshot["receiver"]
+        self._awaited = [_Awaited(**one) for one in snapshot["awaited"]]
 
     def _distinct(self, frames: Frames) -> tuple[Frames, NDArray[np.intp] | None]:
         """One of the copies of each message, unless receivers differ.

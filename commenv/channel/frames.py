@@ -18,6 +18,7 @@ from commenv.channel.message import (
 )
 from commenv.channel.payload import unpack
 from commenv.errors import MalformedMessage
+from commenv.snapshots import Snapshot
 
 __all__ = [
     "HEADER",
@@ -88,6 +89,24 @@ class Frames:
         stops = np.cumsum(self.sizes)
         starts = stops - self.sizes
         return Frames(self.links, self.headers, self.payload(), starts, stops)
+
+    def snapshot(self) -> Snapshot:
+        """Everything, to be kept elsewhere; :meth:`restored` is its inverse."""
+        own = self.alone()
+        return {
+            "links": own.links,
+            "headers": own.headers,
+            "data": own.data,
+            "sizes": own.sizes,
+        }
+
+    @classmethod
+    def restored(cls, snapshot: Snapshot) -> Frames:
+        """What :meth:`snapshot` gave."""
+        sizes = snapshot["sizes"]
+        stops = np.cumsum(sizes)
+        links, headers = snapshot["links"], snapshot["headers"]
+        return cls(links, headers, snapshot["data"], stops - sizes, stops)
 
     def wire(self, position: int) -> bytes:
         """One whole message as it travels: header and payload."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from commenv.channel.frames import HEADER_SIZE
 from commenv.channel.sizes import SizeCounts, Sizes
+from commenv.snapshots import Resumable
 
 __all__ = ["Entry", "Fate", "Ledger", "Unit"]
 
@@ -48,15 +49,25 @@ class Entry(NamedTuple):
     payload: NDArray[np.int64]
 
 
-class Ledger:
+class Ledger(Resumable):
     """Counts for every link, so that ``attempted`` is the sum over the fates.
 
     A message that a budget cuts counts as delivered, and its cut bytes as refused.
 
     Args:
         shape: (trials, agents).
-        journal: Keep every single message's entry too, in ``journal``.
+        journal: Keep every single message's entry too, in ``journal``; it is no part
+            of snapshots.
     """
+
+    _remembered: ClassVar[tuple[str, ...]] = (
+        "_attempted",
+        "_sent",
+        "_fates",
+        "_penalty",
+        "_acknowledged",
+        "_sizes",
+    )
 
     def __init__(self, shape: tuple[int, int], *, journal: bool = False) -> None:
         self.shape = shape

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,7 @@ from commenv.channel.payload import pack
 from commenv.channel.queue import Waiting
 from commenv.channel.running import Running
 from commenv.draws import Draws
+from commenv.snapshots import Resumable, Snapshot
 
 __all__ = ["LiveChannel", "Receipt"]
 
@@ -51,7 +52,7 @@ class Receipt(NamedTuple):
     left: Left
 
 
-class LiveChannel(Running):
+class LiveChannel(Running, Resumable):
     """One direction of a channel, over links of shape (trials, agents).
 
     Args:
@@ -68,6 +69,20 @@ class LiveChannel(Running):
         clock: Ticks so far.
         episode: The episode that headers are stamped with, -1 before the first.
     """
+
+    _remembered: ClassVar[tuple[str, ...]] = (
+        "clock",
+        "episode",
+        "ledger",
+        "_episodes",
+        "_sequence",
+        "_begun",
+        "_dtype",
+        "_coder",
+        "_transit",
+        "_accounts",
+        "_queue",
+    )
 
     def __init__(
         self,
@@ -251,6 +266,18 @@ class LiveChannel(Running):
                 links = (links[:, None] + np.arange(agents)).ravel()
                 heard = np.repeat(heard, agents)
             yield links, heard
+
+    def snapshot(self) -> Snapshot:
+        """What the channel remembers.
+
+        Raises:
+            RuntimeError: Something has arrived that nobody has asked for yet.
+        """
+        if not self._carriage.idle:
+            raise RuntimeError(
+                "a snapshot of a channel with messages in its inbox; receive() first"
+            )
+        return super().snapshot()
 
     def _transmit(
         self, frames: Frames, dtype: np.dtype[np.void] | None

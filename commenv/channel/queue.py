@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from commenv.channel.budget import Accounts
 from commenv.channel.frames import Frames
+from commenv.snapshots import Resumable, Snapshot
 
 __all__ = ["Queue", "Waiting"]
 
@@ -33,7 +34,7 @@ class Waiting:
     due: int | None = None
 
 
-class Queue:
+class Queue(Resumable):
     """First come, first served, for each account by itself.
 
     Args:
@@ -74,6 +75,21 @@ class Queue:
             self._accounts.give_up(waiting.payer)
             yield waiting.frames
         self.waiting = kept
+
+    def snapshot(self) -> Snapshot:
+        """All who wait."""
+        return {
+            "waiting": [
+                {**vars(one), "frames": one.frames.snapshot()} for one in self.waiting
+            ]
+        }
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Lets them wait on here."""
+        self.waiting = [
+            Waiting(**{**one, "frames": Frames.restored(one["frames"])})
+            for one in snapshot["waiting"]
+        ]
 
     def serve(self) -> Iterator[Frames]:
         """Books, and yields, what fits now; nobody overtakes who waits already."""

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from commenv.draws import Draws
+from commenv.snapshots import Resumable, Snapshot
 
 __all__ = ["LinkDraws", "MessageDraws"]
 
@@ -70,7 +71,7 @@ class MessageDraws:
         return radius * np.cos(2 * np.pi * pairs[:, width:])
 
 
-class LinkDraws:
+class LinkDraws(Resumable):
     """Random numbers for a link.
 
     Args:
@@ -89,6 +90,17 @@ class LinkDraws:
         asked = np.zeros(len(self._draws.trials) * len(self._draws.agents), np.bool_)
         asked[links] = True
         return self._stream.next(asked)[links]
+
+    def snapshot(self) -> Snapshot:
+        """How many numbers each link has drawn, and those of the parts of a chain."""
+        parts = {str(position): one.snapshot() for position, one in self._parts.items()}
+        return {"used": self._stream.used, "parts": parts}
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Goes on behind the numbers that were drawn."""
+        self._stream.skip(snapshot["used"])
+        for position, one in snapshot["parts"].items():
+            self.part(int(position)).restore(one)
 
     def of(self, links: NDArray[np.intp], sequence: NDArray[np.uint32]) -> MessageDraws:
         """Numbers for the contents of messages, by their number on their link."""

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from commenv.snapshots import Resumable, Snapshot
+
 __all__ = ["SizeCounts", "Sizes"]
 
 _MOST_MESSAGES = 2**18
@@ -27,7 +29,7 @@ class SizeCounts(NamedTuple):
     messages: NDArray[np.int64]
 
 
-class Sizes:
+class Sizes(Resumable):
     """Counts messages by trial and payload.
 
     What is entered is put aside, and counted once there is enough of it, so that an
@@ -61,6 +63,15 @@ class Sizes:
         return SizeCounts(
             trials[order].astype(np.intp), payload[order], self._counts[order]
         )
+
+    def snapshot(self) -> Snapshot:
+        """The counts so far."""
+        self._fold()
+        return {"keys": self._keys, "counts": self._counts}
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Counts on from there."""
+        self._keys, self._counts = snapshot["keys"], snapshot["counts"]
 
     def _fold(self) -> None:
         """Counts what was put aside."""

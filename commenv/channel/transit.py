@@ -12,6 +12,7 @@ from commenv.channel.frames import HEADER_SIZE, Frames
 from commenv.channel.link import Link, Payloads, Sending
 from commenv.channel.randomness import LinkDraws
 from commenv.draws import Draws
+from commenv.snapshots import Resumable, Snapshot
 
 __all__ = ["Departed", "Transit", "UnderWay"]
 
@@ -48,7 +49,7 @@ class Departed(NamedTuple):
     later: Frames
 
 
-class Transit:
+class Transit(Resumable):
     """The link of one channel.
 
     Args:
@@ -109,6 +110,26 @@ class Transit:
         """Takes everything off the link, in the order in which it was put on."""
         batches, self._under_way = self._under_way, []
         return [batch.frames for batch in batches]
+
+    def snapshot(self) -> Snapshot:
+        """What the link remembers, how far it has drawn, and what is on it."""
+        return {
+            "state": self._state,
+            "drawn": self._draws.snapshot(),
+            "under_way": [
+                {**batch._asdict(), "frames": batch.frames.snapshot()}
+                for batch in self._under_way
+            ],
+        }
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Takes over another link's memory, draws and messages."""
+        self._state = snapshot["state"]
+        self._draws.restore(snapshot["drawn"])
+        self._under_way = [
+            UnderWay(**{**batch, "frames": Frames.restored(batch["frames"])})
+            for batch in snapshot["under_way"]
+        ]
 
     def _distorted(self, frames: Frames, wire: np.dtype[np.void] | None) -> Frames:
         """The frames with the payloads that will arrive."""

@@ -106,8 +106,13 @@ class RoundAgents(ABC):
     training for some steps in instances of one's own.
 
     Attributes:
-        memory: Arrays of shape (trials, agents, ...).
+        memory: Arrays of shape (trials, agents, ...): all that agents remember from
+            round to round, but for the parameters that they receive in each.
+        resumable: Whether that is so. Where it is not, a study that was stopped goes on
+            from the trials that were finished.
     """
+
+    resumable: ClassVar[bool] = True
 
     memory: dict[str, NDArray[Any]]
 

@@ -10,12 +10,13 @@ from commenv.channel import Received
 from commenv.errors import CommenvError
 from commenv.learning.algorithm import Learner, RoundAgents
 from commenv.learning.scheme import Decision, Scheme, SchemeDraws, Signals
+from commenv.snapshots import Resumable, Snapshot, arrays_of
 from commenv.wrappers import ChannelEnv, Metrics
 
 __all__ = ["Rounds"]
 
 
-class Rounds:
+class Rounds(Resumable):
     """Plays rounds: broadcast, gather experience, select, send, update.
 
     Args:
@@ -39,6 +40,7 @@ class Rounds:
         self.agents = agents
         self.learner = learner
         self.scheme = scheme
+        self._study_seed = seed
         self._seed: int | None = seed
         self._state = scheme.start(env.shape)
 
@@ -53,6 +55,27 @@ class Rounds:
             self._act()
             self._communicate(planned)
             yield self.env.metrics
+
+    def snapshot(self) -> Snapshot:
+        """What everybody remembers between two rounds."""
+        return {
+            "env": self.env.snapshot(),
+            "agents": self.agents.memory,
+            "learner": self.learner.memory,
+            "scheme": self._state,
+        }
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Goes on where other rounds were, of the same settings; before the first.
+
+        Raises:
+            ResultsError: It is no snapshot of such rounds.
+        """
+        self.agents.memory = arrays_of(snapshot["agents"], "the agents")
+        self.learner.memory = arrays_of(snapshot["learner"], "the learner")
+        self._state = arrays_of(snapshot["scheme"], "the scheme")
+        self.env.restore(self._study_seed, snapshot["env"])
+        self._seed = None
 
     def _act(self) -> None:
         """The learner broadcasts, and the agents gather experience."""

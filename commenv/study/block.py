@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
-from numpy.typing import NDArray
 
 from commenv.draws import Draws
 from commenv.envs.batched import BatchedEnv
 from commenv.envs.making import make_batched, make_scalar
 from commenv.learning import (
     ExactEvaluator,
-    Learner,
     PlayedEvaluator,
     Problem,
     Rounds,
 )
 from commenv.learning.evaluation import Evaluator
+from commenv.snapshots import Resumable, Snapshot
+from commenv.study.checkpoints import Checkpoints
 from commenv.study.frame import COLUMNS
 from commenv.study.policies import Memory, check_memory
+from commenv.study.series import Learned, Series
 from commenv.study.sizes import SentSizes
 from commenv.study.spec import Cell, Study
 from commenv.wrappers import ChannelEnv
@@ -33,13 +34,6 @@ if TYPE_CHECKING:
     from commenv.study.trace import Trace
 
 __all__ = ["optimum_of", "problem_of", "run_block", "world_of"]
-
-_COSTS = {
-    "env_steps": "episode_length",
-    "messages": "messages",
-    "uplink_bytes": "size",
-    "total_bytes": "total_size",
-}
 
 
 def optimum_of(study: Study, cell: Cell) -> float | None:
@@ -69,6 +63,8 @@ def run_block(
     trace: Trace | None = None,
     keep: Callable[[Memory], None] = lambda memory: None,
     count: Callable[[pa.Table], None] = lambda sizes: None,
+    resume: Snapshot | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> pa.Table:
     """Runs some trials of a cell together.
 
@@ -82,111 +78,83 @@ def run_block(
             the trial stopped.
         count: Called at the end with the histogram of what was sent, of each trial
             until it stopped: a table of :data:`commenv.study.sizes.SIZE_COLUMNS`.
+        resume: A snapshot of the same block; goes on from there.
+        checkpoints: Given a snapshot when one is due, if the agents can go on from one
+            and nothing is traced.
 
     Returns:
         A table of :data:`commenv.study.frame.COLUMNS`, ordered by trial and episode.
+
+    Raises:
+        ResultsError: ``resume`` is no snapshot of this block.
     """
     env, rounds, evaluator = _set_up(study, cell, trials, trace)
-    sent = SentSizes(env, cell.label, list(trials))
+    state = _State(study, cell, trials, rounds)
+    if trace is not None or not rounds.agents.resumable:
+        checkpoints = None
     try:
-        series, learned = _play(study, rounds, env, report, trace, sent)
+        if resume is not None:
+            state.restore(resume)
+            report(state.num_played)
+        _play(study, state, report, trace, checkpoints)
     finally:
         env.close()
         rounds.agents.close()
         evaluator.close()
-    keep(learned.memory)
-    count(sent.table())
-    return _table(study, cell, trials, series)
+    keep(state.learned.memory)
+    count(state.sent.table())
+    return _table(study, cell, trials, state.series)
+
+
+class _State(Resumable):
+    """Everything that a block consists of between two rounds."""
+
+    _remembered: ClassVar[tuple[str, ...]] = ("rounds", "series", "learned", "sent")
+
+    def __init__(
+        self, study: Study, cell: Cell, trials: Sequence[int], rounds: Rounds
+    ) -> None:
+        self.rounds = rounds
+        self.series = Series(study, len(trials))
+        self.learned = Learned(rounds.learner)
+        self.sent = SentSizes(rounds.env, cell.label, list(trials))
+
+    @property
+    def num_played(self) -> int:
+        """Rounds of all trials that were measured."""
+        return int(self.series.mask.sum())
 
 
 def _play(
     study: Study,
-    rounds: Rounds,
-    env: ChannelEnv,
+    state: _State,
     report: Callable[[int], None],
     trace: Trace | None,
-    sent: SentSizes,
-) -> tuple[_Series, _Learned]:
-    """Plays all rounds; what was measured in them, and what was learned."""
-    series, learned = _Series(study, env.shape[0]), _Learned(rounds.learner)
-    for episode, metrics in enumerate(rounds.play(study.num_episodes)):
+    checkpoints: Checkpoints | None,
+) -> None:
+    """Plays all rounds that are left."""
+    rounds, series = state.rounds, state.series
+    first = rounds.env.episode + 1
+    played = rounds.play(study.num_episodes - first)
+    for episode, metrics in enumerate(played, first):
         running = series.running.copy()
         invalid = rounds.learner.invalid / study.num_agents
         series.add({**metrics.mean_over_agents(), "invalid": invalid})
         if trace is not None:
-            trace.on_round(env)
+            trace.on_round(rounds.env)
             trace.follow(series.running)
         due = (episode + 1) % study.evaluate_every == 0
         stopped = running & ~series.running
-        learned.keep(stopped)
-        sent.keep(stopped)
+        state.learned.keep(stopped)
+        state.sent.keep(stopped)
         if due or stopped.any():
             which = running if due else stopped
             series.evaluate(which, rounds.learner.evaluate(episode))
         report(int(running.sum()))
         if not series.running.any():
             break
-    return series, learned
-
-
-class _Series:
-    """What is measured in each round, for every trial of a block."""
-
-    def __init__(self, study: Study, num_trials: int) -> None:
-        self._stop = dict(study.stop or {})
-        self._num_episodes = study.num_episodes
-        self._totals = {name: np.zeros(num_trials) for name in _COSTS}
-        self.running = np.ones(num_trials, dtype=np.bool_)
-        self.rows: list[dict[str, NDArray[np.float64]]] = []
-        self.taken: list[NDArray[np.bool_]] = []
-
-    def add(self, measured: dict[str, NDArray[np.float64]]) -> None:
-        """Takes a round, and finds out who has reached a limit."""
-        for name, source in _COSTS.items():
-            self._totals[name] = self._totals[name] + measured[source]
-        measured["env_steps"] = self._totals["env_steps"]
-        measured["evaluation"] = np.full(len(self.running), np.nan)
-        self.rows.append(measured)
-        self.taken.append(self.running)
-        self.running = self.running & (len(self.rows) < self._num_episodes)
-        for name, limit in self._stop.items():
-            self.running = self.running & (self._totals[name] < limit)
-
-    def evaluate(self, which: NDArray[np.bool_], values: NDArray[np.float64]) -> None:
-        """Enters evaluations of the last round for some of the trials.
-
-        NaN stands for a round that was not evaluated, so a policy whose value is not a
-        number gets -inf.
-        """
-        values = np.where(np.isnan(values), -np.inf, values)
-        self.rows[-1]["evaluation"][which] = values[which]
-
-    def column(self, name: str) -> NDArray[np.float64]:
-        """A measured column, trial by trial, of the rounds that each has played."""
-        stacked = np.stack([row[name] for row in self.rows], axis=1)
-        return stacked[self.mask]
-
-    @property
-    def mask(self) -> NDArray[np.bool_]:
-        """bool, shape (trials, episodes): which rounds each trial has played."""
-        return np.stack(self.taken, axis=1)
-
-
-class _Learned:
-    """A copy of the learner's memory, each trial's from the round in which it stopped.
-
-    The batch plays on after that, for as long as any of its trials does.
-    """
-
-    def __init__(self, learner: Learner) -> None:
-        self._learner = learner
-        self.memory = {name: one.copy() for name, one in learner.memory.items()}
-
-    def keep(self, stopped: NDArray[np.bool_]) -> None:
-        """Takes the present memory of some trials."""
-        if stopped.any():
-            for name, values in self._learner.memory.items():
-                self.memory[name][stopped] = values[stopped]
+        if checkpoints is not None and checkpoints.due(episode):
+            checkpoints.keep(state.snapshot())
 
 
 def world_of(cell: Cell, num_envs: int) -> Any:
@@ -260,9 +228,7 @@ def _evaluator(study: Study, cell: Cell, world: Any, draws: Draws) -> Evaluator:
     return PlayedEvaluator(make_world, draws, study.gamma, study.evaluation_episodes)
 
 
-def _table(
-    study: Study, cell: Cell, trials: Sequence[int], series: _Series
-) -> pa.Table:
+def _table(study: Study, cell: Cell, trials: Sequence[int], series: Series) -> pa.Table:
     import pyarrow as pa
 
     played = series.mask

@@ -6,13 +6,14 @@ it then, and what a batch sends on after the trial has stopped does not.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from commenv.channel import HEADER_SIZE
 from commenv.errors import ResultsError
+from commenv.snapshots import Resumable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +40,7 @@ SIZE_COLUMNS: dict[str, str] = {
 _TEXTS = ("label", "direction")
 
 
-class SentSizes:
+class SentSizes(Resumable):
     """What was sent in each trial of a block, until it stopped.
 
     Args:
@@ -47,6 +48,8 @@ class SentSizes:
         label: The cell's label.
         trials: The trials' numbers.
     """
+
+    _remembered: ClassVar[tuple[str, ...]] = ("_rows",)
 
     def __init__(self, env: ChannelEnv, label: str, trials: list[int]) -> None:
         self._env = env

@@ -15,6 +15,7 @@ from commenv.draws import Draws
 from commenv.envs.batched import BatchedEnv, BatchedStep
 from commenv.envs.making import make_batched
 from commenv.errors import NotResetError
+from commenv.snapshots import Snapshot
 from commenv.wrappers.metrics import Metrics, check_gamma
 from commenv.wrappers.star import Star
 
@@ -328,6 +329,30 @@ class ChannelEnv:
             self._length.reshape(self.shape).copy(),
             *self.star.traffic,
         )
+
+    def snapshot(self) -> Snapshot:
+        """What the channel remembers between two episodes.
+
+        The instances remember nothing from one episode to the next.
+
+        Raises:
+            RuntimeError: Something was sent that was not received yet.
+        """
+        self._check_reset()
+        return self.star.snapshot()
+
+    def restore(self, seed: int, snapshot: Snapshot) -> None:
+        """Goes on where another environment was; the next :meth:`reset` is due.
+
+        Args:
+            seed: What the other one was reset with.
+            snapshot: What it gave, at the end of an episode.
+
+        Raises:
+            ResultsError: It is no snapshot of such an environment.
+        """
+        self.star.open(seed)
+        self.star.restore(snapshot)
 
     def close(self) -> None:
         """Releases the instances."""

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from types import NoneType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from commenv.channel import Channel, FreeForm, LiveChannel, Messages, Receipt, Received
 from commenv.draws import Draws
+from commenv.snapshots import Resumable
 from commenv.wrappers.metrics import Traffic
 
 __all__ = ["Star"]
 
 
-class Star:
+class Star(Resumable):
     """An uplink and a downlink over links of shape (trials, agents).
 
     Args:
@@ -37,6 +38,12 @@ class Star:
         downlink: Likewise.
     """
 
+    _remembered: ClassVar[tuple[str, ...]] = (
+        "episode",
+        "uplink",
+        "downlink",
+        "_parameters",
+    )
     _before: tuple[Traffic, ...]
     draws: Draws
     uplink: LiveChannel

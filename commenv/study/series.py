@@ -1,0 +1,101 @@
+"""What is measured and learned in a block, round by round."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from commenv.learning import Learner
+from commenv.snapshots import Resumable, Snapshot
+from commenv.study.spec import Study
+
+__all__ = ["Learned", "Series"]
+
+_COSTS = {
+    "env_steps": "episode_length",
+    "messages": "messages",
+    "uplink_bytes": "size",
+    "total_bytes": "total_size",
+}
+
+
+class Series(Resumable):
+    """What is measured in each round, for every trial of a block."""
+
+    _remembered: ClassVar[tuple[str, ...]] = ("running", "_totals")
+
+    def __init__(self, study: Study, num_trials: int) -> None:
+        self._stop = dict(study.stop or {})
+        self._num_episodes = study.num_episodes
+        self._totals = {name: np.zeros(num_trials) for name in _COSTS}
+        self.running = np.ones(num_trials, dtype=np.bool_)
+        self.rows: list[dict[str, NDArray[np.float64]]] = []
+        self.taken: list[NDArray[np.bool_]] = []
+
+    def add(self, measured: dict[str, NDArray[np.float64]]) -> None:
+        """Takes a round, and finds out who has reached a limit."""
+        for name, source in _COSTS.items():
+            self._totals[name] = self._totals[name] + measured[source]
+        measured["env_steps"] = self._totals["env_steps"]
+        measured["evaluation"] = np.full(len(self.running), np.nan)
+        self.rows.append(measured)
+        self.taken.append(self.running)
+        self.running = self.running & (len(self.rows) < self._num_episodes)
+        for name, limit in self._stop.items():
+            self.running = self.running & (self._totals[name] < limit)
+
+    def evaluate(self, which: NDArray[np.bool_], values: NDArray[np.float64]) -> None:
+        """Enters evaluations of the last round for some of the trials.
+
+        NaN stands for a round that was not evaluated, so a policy whose value is not a
+        number gets -inf.
+        """
+        values = np.where(np.isnan(values), -np.inf, values)
+        self.rows[-1]["evaluation"][which] = values[which]
+
+    def column(self, name: str) -> NDArray[np.float64]:
+        """A measured column, trial by trial, of the rounds that each has played."""
+        stacked = np.stack([row[name] for row in self.rows], axis=1)
+        return stacked[self.mask]
+
+    def snapshot(self) -> Snapshot:
+        """Everything that was measured so far, a column in an array."""
+        names = self.rows[0] if self.rows else ()
+        columns = {name: np.stack([row[name] for row in self.rows]) for name in names}
+        return {**super().snapshot(), "columns": columns, "taken": np.array(self.taken)}
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Goes on measuring behind it."""
+        super().restore(snapshot)
+        columns = snapshot["columns"]
+        self.taken = list(snapshot["taken"])
+        self.rows = [
+            {name: values[position] for name, values in columns.items()}
+            for position in range(len(self.taken))
+        ]
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """bool, shape (trials, episodes): which rounds each trial has played."""
+        return np.stack(self.taken, axis=1)
+
+
+class Learned(Resumable):
+    """A copy of the learner's memory, each trial's from the round in which it stopped.
+
+    The batch plays on after that, for as long as any of its trials does.
+    """
+
+    _remembered: ClassVar[tuple[str, ...]] = ("memory",)
+
+    def __init__(self, learner: Learner) -> None:
+        self._learner = learner
+        self.memory = {name: one.copy() for name, one in learner.memory.items()}
+
+    def keep(self, stopped: NDArray[np.bool_]) -> None:
+        """Takes the present memory of some trials."""
+        if stopped.any():
+            for name, values in self._learner.memory.items():
+                self.memory[name][stopped] = values[stopped]
