@@ -136,6 +136,8 @@ def _run(options: argparse.Namespace) -> None:
         out=options.out,
         workers=options.workers,
         block=options.block,
+        checkpoint_episodes=options.checkpoint_episodes,
+        checkpoint_minutes=options.checkpoint_minutes,
         trace=options.trace,
         progress=not options.quiet,
     )

@@ -111,6 +111,19 @@ def _add_run_options(run: argparse.ArgumentParser) -> None:
     how.add_argument("--workers", type=int, default=1, metavar="N", help="processes")
     how.add_argument("--block", type=int, metavar="N", help="trials that run together")
     how.add_argument(
+        "--checkpoint-episodes",
+        type=int,
+        metavar="N",
+        help="keep the state of what is running after each N episodes, too",
+    )
+    how.add_argument(
+        "--checkpoint-minutes",
+        type=float,
+        default=1.0,
+        metavar="M",
+        help="and after each M minutes; inf keeps none (default 1)",
+    )
+    how.add_argument(
         "--trace",
         action="store_true",
         help="keep every step and message in DIR/trace; a study that is gone on with "

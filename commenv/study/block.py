@@ -12,6 +12,7 @@ import numpy as np
 from commenv.draws import Draws
 from commenv.envs.batched import BatchedEnv
 from commenv.envs.making import make_batched, make_scalar
+from commenv.errors import ResultsError
 from commenv.learning import (
     ExactEvaluator,
     PlayedEvaluator,
@@ -118,6 +119,18 @@ class _State(Resumable):
         self.series = Series(study, len(trials))
         self.learned = Learned(rounds.learner)
         self.sent = SentSizes(rounds.env, cell.label, list(trials))
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Goes on where a block of the same settings was.
+
+        Raises:
+            ResultsError: It is no snapshot of such a block.
+        """
+        try:
+            super().restore(snapshot)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            words = f"{type(error).__name__}: {error}"
+            raise ResultsError(f"a snapshot of something else ({words})") from error
 
     @property
     def num_played(self) -> int:

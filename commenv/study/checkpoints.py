@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from commenv.snapshots import Snapshot
 from commenv.study.checkpoint import packed
@@ -46,11 +47,18 @@ class Checkpoints:
     Args:
         schedule: When.
         write: Takes the content of a file.
+        about: What the block is, a part of the file.
     """
 
-    def __init__(self, schedule: Schedule, write: Callable[[bytes], None]) -> None:
+    def __init__(
+        self,
+        schedule: Schedule,
+        write: Callable[[bytes], None],
+        about: Mapping[str, Any] | None = None,
+    ) -> None:
         self._schedule = schedule
         self._write = write
+        self._about = dict(about or {})
         self._last = time.monotonic()
 
     def due(self, episode: int) -> bool:
@@ -61,5 +69,5 @@ class Checkpoints:
 
     def keep(self, snapshot: Snapshot) -> None:
         """Keeps a state."""
-        self._write(packed(snapshot))
+        self._write(packed({"about": self._about, "state": snapshot}))
         self._last = time.monotonic()

@@ -6,12 +6,14 @@ import contextlib
 import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from commenv.channel import Channel
 from commenv.learning import Algorithm, Scheme
 from commenv.study.block import optimum_of, run_block
+from commenv.study.checkpoints import Checkpoints, Schedule
 from commenv.study.lock import locked
 from commenv.study.policies import Memory
 from commenv.study.progress import Progress
@@ -35,6 +37,10 @@ class _Block(NamedTuple):
 
     cell: int
     trials: tuple[int, ...]
+
+
+_Job: TypeAlias = tuple[Study, Store | None, _Block, Schedule | None]
+"""The arguments of one block."""
 
 
 class _Measured(NamedTuple):
@@ -64,6 +70,8 @@ def run(
     out: str | Path | None = None,
     workers: int = 1,
     block: int | None = None,
+    checkpoint_episodes: int | None = None,
+    checkpoint_minutes: float = 1.0,
     trace: bool = False,
     progress: bool = True,
 ) -> Results:
@@ -96,8 +104,14 @@ def run(
             settings is continued.
         workers: Processes.
         block: Trials that run together, and are kept together. Larger ones are faster,
-            smaller ones lose less when a study is stopped; unless told, the study is
-            cut so that every worker has at least two, of at most 50 trials.
+            smaller ones are kept sooner; unless told, the study is cut so that every
+            worker has at least two, of at most 50 trials.
+        checkpoint_episodes: The state of an unfinished block is kept under ``out``
+            after each so many episodes, too.
+        checkpoint_minutes: Likewise after so many minutes. A study that was killed goes
+            on from the last state that was kept; ``inf`` keeps none. A study with
+            ``trace``, or with agents that are not resumable, goes on from the blocks
+            that were finished.
         trace: Keep every step and message under ``out`` too.
         progress: Say on standard error how far the study has come.
 
@@ -124,7 +138,14 @@ def run(
         evaluation_episodes=evaluation_episodes,
         trace=trace,
     )
-    return execute(study, out=out, workers=workers, block=block, progress=progress)
+    return execute(
+        study,
+        out=out,
+        workers=workers,
+        block=block,
+        schedule=Schedule(checkpoint_episodes, checkpoint_minutes),
+        progress=progress,
+    )
 
 
 def execute(
@@ -133,6 +154,7 @@ def execute(
     out: str | Path | None = None,
     workers: int = 1,
     block: int | None = None,
+    schedule: Schedule | None = None,
     progress: bool = True,
 ) -> Results:
     """Runs what is missing of a study; the arguments are those of :func:`run`."""
@@ -148,13 +170,14 @@ def execute(
         raise ValueError("a trace needs a folder to go to; give out=")
     optima = {cell.label: optimum_of(study, cell) for cell in study.cells}
     if out is None:
-        return _execute(study, None, optima, workers, size, progress)
+        return _execute(study, None, optima, workers, size, progress, None)
     store = Store(out)
     with locked(store.directory):
         store.begin(study, optima)
         _announce_trace(study, store)
         with _tidied(store):
-            return _execute(study, store, optima, workers, size, progress)
+            schedule = schedule or Schedule()
+            return _execute(study, store, optima, workers, size, progress, schedule)
 
 
 def _execute(
@@ -164,6 +187,7 @@ def _execute(
     workers: int,
     size: int,
     progress: bool,
+    schedule: Schedule | None,
 ) -> Results:
     blocks = _missing(study, store, size)
     total = len(study.cells) * study.num_trials * study.num_episodes
@@ -171,7 +195,8 @@ def _execute(
     with Progress(
         total, unit="trial-episodes", enabled=progress, done=total - left
     ) as bar:
-        measured = list(_tables(study, store, blocks, workers, bar.advance))
+        jobs = [(study, store, block, schedule) for block in blocks]
+        measured = list(_tables(jobs, workers, bar.advance))
     if store is not None:
         return Results(store.frame(), optima, store.sizes, [store.directory])
     import pyarrow as pa
@@ -209,10 +234,17 @@ def _announce_trace(study: Study, store: Store) -> None:
 
 
 def _missing(study: Study, store: Store | None, size: int) -> list[_Block]:
-    """The blocks that are still to be run: runs of consecutive missing trials."""
+    """The blocks that are still to be run: runs of consecutive missing trials.
+
+    Those that have a checkpoint come first, as they were.
+    """
     blocks = []
     for cell in range(len(study.cells)):
         done = set() if store is None else store.finished(cell)
+        for trials in [] if store is None else store.checkpoints.begun(cell):
+            if done.isdisjoint(trials) and trials.stop <= study.num_trials:
+                blocks.append(_Block(cell, tuple(trials)))
+                done.update(trials)
         pending: list[int] = []
         for trial in range(study.num_trials + 1):
             missing = trial < study.num_trials and trial not in done
@@ -225,25 +257,31 @@ def _missing(study: Study, store: Store | None, size: int) -> list[_Block]:
 
 
 def _tables(
-    study: Study,
-    store: Store | None,
-    blocks: Sequence[_Block],
-    workers: int,
-    report: Callable[[int], None],
+    jobs: Sequence[_Job], workers: int, report: Callable[[int], None]
 ) -> Iterator[_Measured | None]:
     """What each block measured, or None where it went to the store."""
-    jobs = [(study, store, block) for block in blocks]
-    if workers == 1 or len(blocks) <= 1:
+    if workers == 1 or len(jobs) <= 1:
         return (_run(*job, report) for job in jobs)
     return in_workers(_run, jobs, min(workers, len(jobs)), report)
 
 
 def _run(
-    study: Study, store: Store | None, block: _Block, report: Callable[[int], None]
+    study: Study,
+    store: Store | None,
+    block: _Block,
+    schedule: Schedule | None,
+    report: Callable[[int], None],
 ) -> _Measured | None:
     cell = study.cells[block.cell]
     trials = list(block.trials)
     trace, learned = None, Memory()
+    resume, checkpoints = None, None
+    if store is not None and schedule is not None:
+        where = (block.cell, cell.label, trials)
+        about = store.about_checkpoints(*where)
+        resume = store.checkpoints.read(*where, about)
+        write = partial(store.checkpoints.write, *where)
+        checkpoints = Checkpoints(schedule, write, about)
     sizes: list[pa.Table] = []
     if study.trace and store is not None:
         folder = store.trace_folder(block.cell, cell.label, block.trials)
@@ -257,6 +295,8 @@ def _run(
             trace=trace,
             keep=learned.update,
             count=sizes.append,
+            resume=resume,
+            checkpoints=checkpoints,
         )
         if trace is not None:
             trace.finish()

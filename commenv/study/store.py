@@ -5,6 +5,7 @@
     DIR/policies/00-dql/trials-00000-00024.safetensors   what their learners learned
     DIR/sizes/00-dql/trials-00000-00024.parquet    how large their messages were
     DIR/checksums/00-dql/trials-00000-00024.json   of these three, and what wrote them
+    DIR/checkpoints/00-dql/...                 the states of blocks that are being run
     DIR/trace/...                              with --trace: every step and message
 
 A file is either whole or not there, so a study that was stopped at any moment goes on
@@ -16,7 +17,6 @@ from __future__ import annotations
 import importlib.util
 import io
 import json
-import re
 import reprlib
 import shutil
 import tempfile
@@ -27,10 +27,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from commenv.errors import MissingExtraError, ResultsError
+from commenv.study.checkpoint_folder import CheckpointFolder
 from commenv.study.checksums import MANIFEST, digest, digest_of, packed_seal
 from commenv.study.files import make_folder, unusable, write_atomically
 from commenv.study.frame import COLUMNS, NAMES, validate
 from commenv.study.lock import LOCK
+from commenv.study.names import block_name, cell_folder, trials_in
 from commenv.study.policies import Memory, packed
 from commenv.study.sizes import SIZE_COLUMNS, check_sizes
 from commenv.study.software import software
@@ -44,7 +46,6 @@ __all__ = ["Manifest", "Store", "check_extra", "differences"]
 
 FORMAT = "commenv study"
 FORMAT_VERSION = 1
-_BLOCK = re.compile(r"trials-(\d{1,9})-(\d{1,9})\.parquet")
 _MOST_MANIFEST_BYTES = 16 * 2**20
 _EXTRA = ("pandas", "pyarrow", "safetensors")
 _ENDINGS = {"policies": "safetensors", "sizes": "parquet", "checksums": "json"}
@@ -81,10 +82,14 @@ class Store:
 
     Args:
         directory: The folder; made by :meth:`begin` if need be.
+
+    Attributes:
+        checkpoints: Of the blocks that are being run.
     """
 
     def __init__(self, directory: str | Path) -> None:
         self.directory = Path(directory)
+        self.checkpoints = CheckpointFolder(self.directory)
         self._digests: dict[str, dict[str, str]] = {}
 
     @property
@@ -167,7 +172,8 @@ class Store:
             ResultsError: The folder cannot be written to.
         """
         trials = table.column("trial").to_numpy()
-        name = f"{_cell_name(cell, label)}/{_block_name(trials.min(), trials.max())}"
+        ends = trials.min(), trials.max()
+        name = f"{cell_folder(cell, label)}/{block_name(ends)}"
         data = _parquet(table)
         try:
             files = {MANIFEST: digest_of(self.manifest_path), "blocks": digest(data)}
@@ -176,7 +182,9 @@ class Store:
         files |= self._digests.pop(name, {})
         path = self.directory / "blocks" / f"{name}.parquet"
         self._write(self.beside(path, "checksums"), packed_seal(files, software()))
-        return self._write(path, data)
+        self._write(path, data)
+        self.checkpoints.remove(cell, label, ends)
+        return path
 
     def write_sizes(
         self, cell: int, label: str, trials: Sequence[int], table: pa.Table
@@ -205,6 +213,16 @@ class Store:
         """
         return self._write_beside("policies", cell, label, trials, packed(memory))
 
+    def about_checkpoints(
+        self, cell: int, label: str, trials: Sequence[int]
+    ) -> dict[str, Any]:
+        """What a block's checkpoint must say about itself to be of use here."""
+        return {
+            "commenv": software()["commenv"],
+            "manifest": digest_of(self.manifest_path),
+            "block": [cell, label, trials[0], trials[-1]],
+        }
+
     def block_paths(self, cell: int) -> list[Path]:
         """The files of a cell's blocks, in the order of their trials."""
         return sorted(self.directory.glob(f"blocks/{cell:02d}-*/trials-*.parquet"))
@@ -229,8 +247,8 @@ class Store:
 
     def trace_folder(self, cell: int, label: str, trials: Sequence[int]) -> Path:
         """Where the trace of a block of consecutive trials goes."""
-        name = _block_name(trials[0], trials[-1])
-        return self.directory / "trace" / _cell_name(cell, label) / name
+        folder = self.directory / "trace" / cell_folder(cell, label)
+        return folder / block_name(trials)
 
     def frame(self) -> pd.DataFrame:
         """All rows that are there, ordered by cell, trial and episode.
@@ -317,7 +335,7 @@ class Store:
         self, kind: str, cell: int, label: str, trials: Sequence[int], data: bytes
     ) -> Path:
         """Writes a file of a block that is to come, and remembers its checksum."""
-        name = f"{_cell_name(cell, label)}/{_block_name(trials[0], trials[-1])}"
+        name = f"{cell_folder(cell, label)}/{block_name(trials)}"
         self._digests.setdefault(name, {})[kind] = digest(data)
         return self._write(
             self.beside(self.directory / "blocks" / f"{name}.parquet", kind), data
@@ -340,19 +358,19 @@ class Store:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        match = _BLOCK.fullmatch(path.name)
+        trials = trials_in(path)
         try:
             schema = pq.read_schema(path)
         except (pa.ArrowException, OSError, UnicodeError) as error:
             raise _damaged(path, error) from None
         missing = [one.name for one in COLUMNS if one.name not in schema.names]
-        if match is None or missing:
+        if trials is None or missing:
             lack = f"it lacks {', '.join(missing)}" if missing else "see its name"
             raise ResultsError(
                 f"{path} is not a block of ours ({lack}); delete it and run the study "
                 "again"
             )
-        return range(int(match[1]), int(match[2]) + 1)
+        return trials
 
     def read_block(self, path: Path) -> pd.DataFrame:
         """A block's table, of :data:`commenv.study.frame.COLUMNS`.
@@ -373,7 +391,8 @@ class Store:
         """Removes what a killed run left half done; fails where nothing may change."""
         with tempfile.TemporaryFile(dir=self.directory):
             pass
-        halves = (f"{kind}/*/.trials-*" for kind in ("blocks", *_ENDINGS))
+        kinds = ("blocks", "checkpoints", *_ENDINGS)
+        halves = (f"{kind}/*/.trials-*" for kind in kinds)
         for pattern in (f".{self.manifest_path.name}.*", *halves):
             for path in self.directory.glob(pattern):
                 path.unlink(missing_ok=True)
@@ -381,6 +400,9 @@ class Store:
             for path in self.directory.glob(f"{kind}/*/trials-*"):
                 if not self._block_beside(path).exists():
                     path.unlink(missing_ok=True)
+        for checkpoint in self.directory.glob("checkpoints/*/trials-*"):
+            if self._block_beside(checkpoint).exists():
+                checkpoint.unlink(missing_ok=True)
         for trace in self.directory.glob("trace/*/*"):
             if not self._block_beside(trace).exists():
                 shutil.rmtree(trace, ignore_errors=True)
@@ -450,12 +472,3 @@ def _parquet(table: pa.Table) -> bytes:
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd")
     return buffer.getvalue()
-
-
-def _cell_name(cell: int, label: str) -> str:
-    words = re.sub(r"[^A-Za-z0-9]+", "-", label).strip("-")
-    return f"{cell:02d}-{words[:60]}"
-
-
-def _block_name(first: int, last: int) -> str:
-    return f"trials-{first:05d}-{last:05d}"

@@ -108,6 +108,10 @@ def kept(study, schedule, trials=(0, 1), **how):
     return result, files
 
 
+def state(data):
+    return unpacked(data)["state"]
+
+
 def goes_on_from_every_round(study):
     """Whether a block ends alike, whichever round it was stopped after."""
     expected = repr(measured(study))  # NaN stands for rounds without evaluation
@@ -116,7 +120,7 @@ def goes_on_from_every_round(study):
     assert len(files) == EPISODES - 1
     for position, data in enumerate(files, 1):
         reports = []
-        again = measured(study, resume=unpacked(data), report=reports.append)
+        again = measured(study, resume=state(data), report=reports.append)
         assert repr(again) == expected, f"after {position} rounds"
         assert reports[0] == 2 * position
         assert sum(reports) == 2 * EPISODES
@@ -145,13 +149,13 @@ def test_a_trial_that_has_stopped_stays_as_it_was():
     lengths = np.bincount(result[0]["trial"])
     assert lengths.min() < lengths.max() < EPISODES
     for data in files:
-        assert repr(measured(one, resume=unpacked(data))) == repr(result)
+        assert repr(measured(one, resume=state(data))) == repr(result)
 
 
 def test_a_checkpoint_of_a_resumed_block_is_one_like_any_other():
     one = study("dql", CHANNELS["chain"])
     _, files = kept(one, Schedule(episodes=1))
-    _, later = kept(one, Schedule(episodes=1), resume=unpacked(files[2]))
+    _, later = kept(one, Schedule(episodes=1), resume=state(files[2]))
     assert later == files[3:]
 
 
@@ -176,9 +180,9 @@ def test_agents_that_remember_more_than_they_show_are_not_kept():
 def test_a_snapshot_of_other_settings_is_refused():
     _, files = kept(study("dql"), Schedule(episodes=1))
     with pytest.raises(ResultsError, match="snapshot"):
-        measured(study("dql", num_agents=3), resume=unpacked(files[0]))
+        measured(study("dql", num_agents=3), resume=state(files[0]))
     with pytest.raises(ResultsError, match="snapshot"):
-        measured(study("dql"), trials=(0, 1, 2), resume=unpacked(files[0]))
+        measured(study("dql"), trials=(0, 1, 2), resume=state(files[0]))
 
 
 def test_the_schedule_goes_by_episodes_or_by_the_clock(monkeypatch):

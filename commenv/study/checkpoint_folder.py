@@ -1,0 +1,110 @@
+"""Where the states of unfinished blocks are kept: the newest, and the one before it.
+
+    DIR/checkpoints/00-dql/trials-00000-00024.newest
+    DIR/checkpoints/00-dql/trials-00000-00024.before
+
+They are gone once the block is finished.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from commenv.errors import ResultsError
+from commenv.snapshots import Snapshot
+from commenv.study.checkpoint import unpacked
+from commenv.study.files import make_folder, usable, write_atomically
+from commenv.study.names import block_name, cell_folder, trials_in
+
+__all__ = ["CheckpointFolder"]
+
+_NEWEST, _BEFORE = ".newest", ".before"
+_logger = logging.getLogger("commenv")
+
+
+class CheckpointFolder:
+    """The checkpoints of a results folder.
+
+    Args:
+        directory: The results folder.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def begun(self, cell: int) -> list[range]:
+        """The trials of each of a cell's blocks that has a checkpoint."""
+        found = {
+            trials
+            for path in self._directory.glob(f"checkpoints/{cell:02d}-*/trials-*")
+            if path.suffix in (_NEWEST, _BEFORE) and (trials := trials_in(path))
+        }
+        return sorted(found, key=lambda trials: (trials.start, trials.stop))
+
+    def write(self, cell: int, label: str, trials: Sequence[int], data: bytes) -> None:
+        """Keeps a block's state; the newest one until now becomes the one before it.
+
+        Raises:
+            ResultsError: The folder cannot be written to.
+        """
+        newest, before = self._paths(cell, label, trials)
+        with usable(self._directory):
+            make_folder(self._directory, newest.parent)
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(newest, before)
+            write_atomically(newest, data)
+
+    def read(
+        self, cell: int, label: str, trials: Sequence[int], about: dict[str, Any]
+    ) -> Snapshot | None:
+        """The newest state of a block that can be used; None where there is none.
+
+        The log names each that cannot be.
+
+        Args:
+            cell: The cell's place in the study.
+            label: Its label.
+            trials: The block's trials.
+            about: What must have been said about the state when it was kept.
+        """
+        for path in self._paths(cell, label, trials):
+            try:
+                return _state(path, about)
+            except FileNotFoundError:
+                continue
+            except (ResultsError, OSError) as error:
+                _logger.warning(
+                    "the checkpoint %s is of no use (%s); trials %d to %d go on from "
+                    "an earlier state",
+                    path,
+                    error,
+                    trials[0],
+                    trials[-1],
+                )
+        return None
+
+    def remove(self, cell: int, label: str, trials: Sequence[int]) -> None:
+        """Forgets a block's states, since it is finished."""
+        with usable(self._directory):
+            for path in self._paths(cell, label, trials):
+                path.unlink(missing_ok=True)
+
+    def _paths(self, cell: int, label: str, trials: Sequence[int]) -> tuple[Path, Path]:
+        folder = self._directory / "checkpoints" / cell_folder(cell, label)
+        stem = folder / block_name(trials)
+        return stem.with_suffix(_NEWEST), stem.with_suffix(_BEFORE)
+
+
+def _state(path: Path, about: dict[str, Any]) -> Snapshot:
+    tree = unpacked(path.read_bytes())
+    if tree.get("about") != about:
+        raise ResultsError("it is of another version of commenv, or of another study")
+    state = tree.get("state")
+    if not isinstance(state, dict):
+        raise ResultsError("it has no state")
+    return state
