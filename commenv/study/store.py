@@ -29,7 +29,7 @@ import msgspec
 from commenv.errors import MissingExtraError, ResultsError
 from commenv.study.checkpoint_folder import CheckpointFolder
 from commenv.study.checksums import MANIFEST, digest, digest_of, packed_seal
-from commenv.study.files import make_folder, unusable, write_atomically
+from commenv.study.files import make_folder, unusable, usable, write_atomically
 from commenv.study.frame import COLUMNS, NAMES, validate
 from commenv.study.lock import LOCK
 from commenv.study.names import block_name, cell_folder, trials_in
@@ -216,10 +216,16 @@ class Store:
     def about_checkpoints(
         self, cell: int, label: str, trials: Sequence[int]
     ) -> dict[str, Any]:
-        """What a block's checkpoint must say about itself to be of use here."""
+        """What a block's checkpoint must say about itself to be of use here.
+
+        Raises:
+            ResultsError: The folder was removed.
+        """
+        with usable(self.directory):
+            manifest = digest_of(self.manifest_path)
         return {
             "commenv": software()["commenv"],
-            "manifest": digest_of(self.manifest_path),
+            "manifest": manifest,
             "block": [cell, label, trials[0], trials[-1]],
         }
 
