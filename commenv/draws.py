@@ -174,7 +174,6 @@ class Draws:
         return out.reshape(*self.shape, count) if rows is None else out
 
 
-
 class UniformStream(ABC):
     """Uniform numbers for a flat batch of instances, each with its own position.
 

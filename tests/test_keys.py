@@ -4,8 +4,12 @@ import pytest
 from commenv.keys import spawned_keys
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2**32 - 1, 2**32, 2**63 + 5, 2**128 + 1, 2**200])
-@pytest.mark.parametrize("number", [0, 7, int.from_bytes(b"evaluation policy", "little")])
+@pytest.mark.parametrize(
+    "seed", [0, 1, 2**32 - 1, 2**32, 2**63 + 5, 2**128 + 1, 2**200]
+)
+@pytest.mark.parametrize(
+    "number", [0, 7, int.from_bytes(b"evaluation policy", "little")]
+)
 def test_keys_are_those_of_numpys_seed_sequence(seed, number):
     rng = np.random.default_rng(0)
     trials, agents = rng.integers(2**32, size=(2, 20))

@@ -243,14 +243,28 @@ class LiveChannel(Running):
         Yields:
             The flat links that heard it, and for each the record of its trial.
         """
+        for links, records, which in self.shared_deliveries():
+            yield links, records[which]
+
+    def shared_deliveries(
+        self,
+    ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.void], NDArray[np.intp]]]:
+        """The same as :meth:`deliveries`, without a copy for each link.
+
+        Yields:
+            The flat links that heard it, the records, and for each link which of the
+            records it heard.
+        """
         agents = self.shape[1]
         for letters in self._carriage.collect():
             assert letters.records is not None
-            links, heard = letters.frames.links, letters.records
+            links, which = letters.frames.links, letters.which
+            if which is None:
+                which = np.arange(len(links))
             if self.channel.medium == "broadcast":
                 links = (links[:, None] + np.arange(agents)).ravel()
-                heard = np.repeat(heard, agents)
-            yield links, heard
+                which = np.repeat(which, agents)
+            yield links, letters.records, which
 
     def _transmit(
         self, frames: Frames, dtype: np.dtype[np.void] | None
