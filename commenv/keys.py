@@ -1,8 +1,8 @@
-"""NumPy's ``SeedSequence`` over many spawn keys at once.
+"""Keys from ``SeedSequence``, over many spawn keys at once.
 
-The generator of each agent has a key of its own, and to make 100,000 of them one by one
-takes longer than some rounds of a study. The hash is M. E. O'Neill's, as NumPy documents
-it in ``numpy.random.SeedSequence``; NumPy promises that it will not change.
+The generator of each agent has a key of its own, and to make 100,000 of them one by
+one takes longer than some rounds of a study. The hash is M. E. O'Neill's, as NumPy
+has it in ``numpy.random.SeedSequence``, which is promised not to change.
 """
 
 from __future__ import annotations
