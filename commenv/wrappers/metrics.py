@@ -118,9 +118,9 @@ class Metrics:
         A return that is not finite counts as the worst of its trial, or as -inf where
         no agent's is finite.
         """
-        means = {
-            field.name: getattr(self, field.name).mean(axis=1) for field in fields(self)
-        }
+        names = [field.name for field in fields(self)]
+        stacked = np.array([getattr(self, name) for name in names], dtype=np.float64)
+        means = dict(zip(names, stacked.mean(axis=-1), strict=True))
         for name in ("reward", "episode_return"):
             means[name] = _with_worst(getattr(self, name)).mean(axis=1)
         return means
