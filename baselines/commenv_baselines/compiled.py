@@ -15,6 +15,9 @@ from typing import Any, NamedTuple
 
 import numba
 import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 __all__ = ["Dynamics", "Episodes", "Tables", "play", "uniform"]
@@ -75,8 +78,6 @@ def _compiled(function: Callable[..., Any]) -> Any:
         return numba.njit(function)
 
 
-_LOW = np.uint64(0xFFFFFFFF)
-_HALF = np.uint64(32)
 _MULTIPLIERS = np.uint64(0xD2E7470EE14C6C93), np.uint64(0xCA5A826395121157)
 _FIRST_MULTIPLIER, _SECOND_MULTIPLIER = _MULTIPLIERS
 _FIRST_BUMP, _SECOND_BUMP = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBB67AE8584CAA73B)
@@ -85,15 +86,17 @@ _UNUSED_BITS = np.uint64(11)
 _TO_UNIT = 2.0**-53
 
 
-@_compiled
-def _high(one, other):  # type: ignore[no-untyped-def]
-    """The upper half of a product of two 64-bit words."""
-    one_low, one_high = one & _LOW, one >> _HALF
-    other_low, other_high = other & _LOW, other >> _HALF
-    low = one_low * other_low
-    first = one_high * other_low + (low >> _HALF)
-    second = one_low * other_high + (first & _LOW)
-    return one_high * other_high + (first >> _HALF) + (second >> _HALF)
+@intrinsic
+def _high(typing_context, one, other):  # type: ignore[no-untyped-def]
+    """The upper half of a product of two 64-bit words, one instruction of most CPUs."""
+
+    def build(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        wide = ir.IntType(128)
+        product = builder.mul(*(builder.zext(word, wide) for word in arguments))
+        upper = builder.lshr(product, ir.Constant(wide, 64))
+        return builder.trunc(upper, ir.IntType(64))
+
+    return types.uint64(types.uint64, types.uint64), build
 
 
 @_compiled
@@ -146,26 +149,29 @@ def play(dynamics, tables, starts, keys, world_keys, episode, gamma, first, out)
         (row, record): where it ended. A row that found no room has to be played again.
     """
     row, begin = first
-    room = len(out.records)
+    room, random = len(out.records), len(world_keys) > 0
+    thresholds, cuts = tables.thresholds, dynamics.cuts
+    num_thresholds, num_cuts = thresholds.shape[2], cuts.shape[2]
     words, world_words = np.empty(4, np.uint64), np.empty(4, np.uint64)
     while row < len(starts):
-        thresholds = tables.thresholds[tables.held[row]]
+        table, key = tables.held[row], keys[row]
+        world_key = world_keys[row] if random else key
         state, total, discounted, discount = starts[row], 0.0, 0.0, 1.0
-        if len(world_keys):
-            uniform(0, world_words, episode, world_keys[row])
+        if random:
+            uniform(0, world_words, episode, world_key)
         length, ended = 0, False
         while not ended and length < dynamics.limit:
             if begin + length == room:
                 return row, begin
-            number = uniform(length, words, episode, keys[row])
+            number = uniform(length, words, episode, key)
             action = 0
-            for threshold in thresholds[state]:
-                action += number >= threshold
+            for place in range(num_thresholds):
+                action += number >= thresholds[table, state, place]
             outcome = 0
-            if len(world_keys):
-                number = uniform(length + 1, world_words, episode, world_keys[row])
-                for cut in dynamics.cuts[state, action]:
-                    outcome += number >= cut
+            if random:
+                number = uniform(length + 1, world_words, episode, world_key)
+                for place in range(num_cuts):
+                    outcome += number >= cuts[state, action, place]
             following = dynamics.next_state[state, action, outcome]
             reward = dynamics.reward[state, action, outcome]
             ended = dynamics.terminated[state, action, outcome]

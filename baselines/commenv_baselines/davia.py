@@ -41,6 +41,7 @@ from numpy.typing import NDArray
 
 from commenv.channel import Messages, Received, Versions
 from commenv.envs import greedy_policy
+from commenv.envs.values import best_values
 from commenv.learning import Algorithm, Learner, Problem, Signal
 from commenv_baselines.features import FeatureTable, find_features
 from commenv_baselines.table_agents import TableAgents
@@ -161,7 +162,7 @@ class DAVIAAgents(TableAgents):
         table = self._held[row]
         state, action = records["state"], records["action"]
         following, terminated = next_state_of(records)
-        ahead = np.where(terminated, 0.0, self._q.max(axis=-1)[table, following])
+        ahead = np.where(terminated, 0.0, best_values(self._q)[table, following])
         target = records["reward"] + self._problem.gamma * ahead
         error = self._q[table, state, action] - target
         length = np.maximum(steps.counts.ravel(), 1)

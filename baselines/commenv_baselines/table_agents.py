@@ -50,6 +50,7 @@ class TableAgents(Agents):
         self._room = 0
         self._episode = 0
         self._uniforms: UniformStream | None = None
+        self._world: tuple[TabularBatch, Any] | None = None
 
     @property
     def memory(self) -> dict[str, NDArray[Any]]:
@@ -133,6 +134,7 @@ class TableAgents(Agents):
         assert isinstance(world, TabularBatch)
         mdp, draws, count = world.mdp, self._problem.draws, self._num_rows
         world_keys = env.draws.keys(ENVIRONMENT)[: 0 if mdp.deterministic else count]
+        dynamics = self._dynamics_of(compiled, world)
         out = compiled.Episodes(
             np.empty(max(self._room, 4 * count), STEP),
             np.empty(count, dtype=np.int64),
@@ -142,7 +144,7 @@ class TableAgents(Agents):
         row = end = 0
         while True:
             row, end = compiled.play(
-                _dynamics(compiled, world),
+                dynamics,
                 compiled.Tables(self._policy.thresholds, self._held),
                 starts,
                 draws.keys("policy"),
@@ -166,18 +168,14 @@ class TableAgents(Agents):
             out.lengths.reshape(shape),
         )
 
-
-def _dynamics(compiled: Any, world: TabularBatch) -> Any:
-    """A world's tables and its time limit."""
-    mdp = world.mdp
-    cuts = _cuts(mdp)
-    limit = world.max_episode_steps
-    return compiled.Dynamics(cuts, mdp.next_state, mdp.reward, mdp.terminated, limit)
-
-
-@lru_cache(maxsize=8)
-def _cuts(mdp: Any) -> NDArray[np.float64]:
-    return thresholds(mdp.probability)
+    def _dynamics_of(self, compiled: Any, world: TabularBatch) -> Any:
+        """A world's tables and time limit, laid out once."""
+        if self._world is None or self._world[0] is not world:
+            mdp, limit = world.mdp, world.max_episode_steps
+            cuts = thresholds(mdp.probability)
+            tables = (cuts, mdp.next_state, mdp.reward, mdp.terminated)
+            self._world = world, compiled.Dynamics(*tables, limit)
+        return self._world[1]
 
 
 @lru_cache(maxsize=1)

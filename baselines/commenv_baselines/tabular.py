@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from commenv.channel import Messages, Received
 from commenv.draws import UniformStream
 from commenv.envs import greedy_policy
+from commenv.envs.values import best_values
 from commenv.learning import Transition
 
 __all__ = [
@@ -193,6 +194,6 @@ def td_errors(
         float64, shape (records,).
     """
     following, terminated = next_state_of(records)
-    ahead = np.where(terminated, 0.0, q.max(axis=-1)[table, following])
+    ahead = np.where(terminated, 0.0, best_values(q)[table, following])
     now = q[table, records["state"], records["action"]]
     return records["reward"] + gamma * ahead - now
