@@ -151,9 +151,11 @@ class QLearner(Learner):
         Steps that cannot have been, since a link has damaged them, are left out.
         """
         q = self.memory["q"]
-        usable = possible_steps(messages.records, *q.shape[1:])
+        records, trials = messages.records, messages.trials
+        usable = possible_steps(records, *q.shape[1:])
         self._invalid = senders_of(~usable, messages)
-        records, trials = messages.records[usable], messages.trials[usable]
+        if not usable.all():
+            records, trials = records[usable], trials[usable]
         delta = td_errors(q, trials, records, self._problem.gamma)
         pair = np.ravel_multi_index(
             (trials, records["state"], records["action"]), q.shape

@@ -82,8 +82,11 @@ class PolicyTable:
         held: NDArray[np.intp] | None = None,
     ) -> None:
         tables, states, actions = probabilities.shape
-        self.thresholds = np.cumsum(probabilities, axis=-1)[..., :-1]
-        self._flat = self.thresholds.reshape(tables * states, actions - 1)
+        cumulative = probabilities[..., :-1].copy()
+        for action in range(1, actions - 1):  # NumPy is slow along short last axes
+            cumulative[..., action] += cumulative[..., action - 1]
+        self.thresholds = cumulative
+        self._flat = cumulative.reshape(tables * states, actions - 1)
         self._first = (np.arange(tables) if held is None else held) * states
 
     def draw(
