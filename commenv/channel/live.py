@@ -281,12 +281,17 @@ class LiveChannel(Running):
         self.ledger.attempt(frames.links, frames.sizes)
         self.ledger.charge(frames.links, verdict.penalty)
         passed = verdict.accepted | verdict.queued
-        self._carriage.settle(Fate.REFUSED, frames.take(~passed))
-        queued = np.flatnonzero(verdict.queued)
-        if turns is not None:
-            queued = queued[np.argsort(turns[queued], kind="stable")]
-        self._wait(frames.take(queued))
-        self._leave(self._cut(frames, verdict).take(verdict.accepted))
+        if not passed.all():
+            self._carriage.settle(Fate.REFUSED, frames.take(~passed))
+        if verdict.queued.any():
+            queued = np.flatnonzero(verdict.queued)
+            if turns is not None:
+                queued = queued[np.argsort(turns[queued], kind="stable")]
+            self._wait(frames.take(queued))
+        leaving = self._cut(frames, verdict)
+        if not verdict.accepted.all():
+            leaving = leaving.take(verdict.accepted)
+        self._leave(leaving)
         accepted = np.zeros(self.shape, dtype=np.bool_)
         accepted.reshape(-1)[frames.links[passed]] = True
         return accepted
