@@ -19,7 +19,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from commenv.keys import spawned_keys
+
 __all__ = [
+    "ENVIRONMENT",
     "AddressedUniforms",
     "Draws",
     "GeneratorUniforms",
@@ -28,6 +31,8 @@ __all__ = [
 ]
 
 WORDS_PER_BLOCK = 4
+ENVIRONMENT = "environment"
+"""The purpose of what worlds draw in training."""
 # To address a row costs as much as some hundred numbers of it.
 _UNIFORMS_AT_A_TIME = 100
 # Generators never restart, so they may run far ahead. Rows a power of two apart would
@@ -44,7 +49,8 @@ class Draws:
         agents: The agents' own numbers, or how many there are, counted from 0.
 
     Raises:
-        ValueError: A negative seed, or no trial or agent at all.
+        ValueError: A negative seed, no trial or agent at all, or a number of one that
+            does not fit 32 bits.
 
     Example:
         >>> draws = Draws(seed=0, trials=[3, 7], agents=2)
@@ -69,6 +75,12 @@ class Draws:
                 f"{len(self.trials)} trials and {len(self.agents)} agents leave "
                 "nobody to draw for; give at least 1 of each"
             )
+        for number in (*self.trials, *self.agents):
+            if not 0 <= number < 2**32:
+                raise ValueError(
+                    f"{number} as the number of a trial or an agent; give one from 0 "
+                    "to 2**32 - 1"
+                )
         self.shape = (len(self.trials), len(self.agents))
         self._keys: dict[str, NDArray[np.uint64]] = {}
         self._generator = np.random.Generator(np.random.Philox(key=0))
@@ -114,9 +126,25 @@ class Draws:
         """The uniform draws of one episode, one after the other."""
         return AddressedUniforms(self, purpose, episode)
 
-    def world(self, episode: int, purpose: str = "environment") -> WorldDraws:
+    def world(self, episode: int, purpose: str = ENVIRONMENT) -> WorldDraws:
         """What the worlds of one episode draw from."""
         return _AddressedWorld(self, episode, purpose)
+
+    def keys(self, purpose: str) -> NDArray[np.uint64]:
+        """The keys of the Philox generators, for code that computes the numbers itself.
+
+        Args:
+            purpose: What the numbers are for.
+
+        Returns:
+            uint64, shape (trials * agents, 2), not to be written to.
+        """
+        if purpose not in self._keys:
+            number = int.from_bytes(purpose.encode(), "little")
+            trials = np.repeat(np.array(self.trials), len(self.agents))
+            agents = np.tile(np.array(self.agents), len(self.trials))
+            self._keys[purpose] = spawned_keys(self.seed, (trials, agents, number))
+        return self._keys[purpose]
 
     def _fill(
         self,
@@ -129,7 +157,7 @@ class Draws:
     ) -> NDArray[np.float64]:
         if start % WORDS_PER_BLOCK:
             raise ValueError(f"start {start} is not a multiple of {WORDS_PER_BLOCK}")
-        keys = self._keys_for(purpose)
+        keys = self.keys(purpose)
         chosen = keys if rows is None else keys[rows]
         out = np.empty((len(chosen), count))
         bits: Any = self._generator.bit_generator
@@ -144,20 +172,6 @@ class Draws:
             bits.state = state
             draw(out=row)
         return out.reshape(*self.shape, count) if rows is None else out
-
-    def _keys_for(self, purpose: str) -> NDArray[np.uint64]:
-        if purpose not in self._keys:
-            number = int.from_bytes(purpose.encode(), "little")
-            self._keys[purpose] = np.array(
-                [
-                    np.random.SeedSequence(
-                        self.seed, spawn_key=(trial, agent, number)
-                    ).generate_state(2, np.uint64)
-                    for trial in self.trials
-                    for agent in self.agents
-                ]
-            )
-        return self._keys[purpose]
 
 
 class UniformStream(ABC):

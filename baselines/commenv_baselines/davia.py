@@ -34,18 +34,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from commenv.channel import Messages, Received
+from commenv.channel import Messages, Received, Versions
 from commenv.envs import greedy_policy
-from commenv.learning import Agents, Algorithm, Learner, Problem, Signal, Transition
+from commenv.envs.values import best_values
+from commenv.learning import Algorithm, Learner, Problem, Signal
 from commenv_baselines.features import FeatureTable, find_features
+from commenv_baselines.table_agents import TableAgents
 from commenv_baselines.tabular import (
-    PolicyTable,
-    Trajectories,
     epsilon_greedy,
     next_state_of,
     senders_of,
@@ -114,48 +114,36 @@ class DAVIA(Algorithm):
         return DAVIALearner(problem, self, find_features(self.features, problem))
 
 
-class DAVIAAgents(Agents):
+class DAVIAAgents(TableAgents):
     """Act on the last weights received, and offer the gradient of their episode.
 
-    Signals: ``gain``, about messages: the predicted change of J over one step of the
-    learner, were this the only gradient that it received.
+    They receive w, the field ``w`` of shape (d,). Signals: ``gain``, about messages:
+    the predicted change of J over one step of the learner, were this the only gradient
+    that it received.
     """
 
     def __init__(
         self, problem: Problem, settings: DAVIA, features: FeatureTable
     ) -> None:
-        self._problem = problem
+        super().__init__(problem, np.dtype([("w", "<f8", (features.size,))]))
         self._settings = settings
         self._features = features
         self._exploration = settings.exploration_in(0)
-        self._dtype = np.dtype([("gradient", "<f8", (features.size,))])
-        self._trajectories = Trajectories(problem.shape[0] * problem.shape[1])
-        self._follow(np.zeros((*problem.shape, features.size)))
+        self._gradients = np.dtype([("gradient", "<f8", (features.size,))])
+        start = np.zeros(problem.shape[0], self._dtype)
+        self._follow(Versions.of_trials(start, problem.shape[1]))
 
     def begin(self, episode: int) -> None:
-        """Starts an empty trajectory and the episode's exploration draws."""
+        """Starts an empty trajectory and the episode's exploration."""
+        super().begin(episode)
         self._exploration = self._settings.exploration_in(episode)
-        self._trajectories.clear()
-        self._uniforms = self._problem.draws.stream("policy", episode)
-
-    def receive(self, parameters: NDArray[np.void]) -> None:
-        """Takes w: the field ``w`` of shape (d,)."""
-        self._follow(parameters["w"])
-
-    def act(self, observations: NDArray[Any], active: NDArray[np.bool_]) -> NDArray:
-        """Draws from the epsilon-greedy policy."""
-        return self._policy.draw(observations, active, self._uniforms)
-
-    def observe(self, transition: Transition) -> None:
-        """Records the step."""
-        self._trajectories.add(transition)
 
     def candidates(self) -> tuple[Messages, Mapping[str, Signal]]:
         """One gradient for each agent that took a step, and its predicted gain."""
         steps = self._trajectories.messages(self._problem.shape)
         gradient, gain = self.gradient(steps)
         moved = steps.counts > 0
-        records = np.zeros(int(moved.sum()), self._dtype)
+        records = np.zeros(int(moved.sum()), self._gradients)
         records["gradient"] = gradient[moved.ravel()]
         counts = moved.astype(np.int64)
         signal = Signal("message", gain.reshape(moved.shape), counts)
@@ -169,15 +157,17 @@ class DAVIAAgents(Agents):
         Returns:
             float64 of shape (trials * agents, d), and of shape (trials * agents,).
         """
-        weights, features = self._weights, self._features
+        features, count = self._features, self._num_rows
         records, row = steps.records, steps.senders
+        table = self._held[row]
         state, action = records["state"], records["action"]
         following, terminated = next_state_of(records)
-        ahead = np.where(terminated, 0.0, self._q.max(axis=-1)[row, following])
+        ahead = np.where(terminated, 0.0, best_values(self._q)[table, following])
         target = records["reward"] + self._problem.gamma * ahead
-        error = self._q[row, state, action] - target
+        error = self._q[table, state, action] - target
         length = np.maximum(steps.counts.ravel(), 1)
-        gradient = features.sums(row, state, action, error, len(weights))
+        gradient = features.sums(row, state, action, error, count)
+        weights = self._versions.records["w"][self._held]
         gradient = gradient / length[:, None] + self._settings.ridge * weights
         along = features.values(gradient)[row, state, action]
         curvature = np.bincount(row, along**2, minlength=len(length)) / length
@@ -186,12 +176,9 @@ class DAVIAAgents(Agents):
         curvature += self._settings.ridge * squared
         return gradient, -eta * squared + eta**2 / 2 * curvature
 
-    def _follow(self, weights: NDArray[np.float64]) -> None:
-        self.memory = {"w": weights}
-        self._weights = weights.reshape(-1, self._features.size)
-        self._q = self._features.values(self._weights)
-        policy = epsilon_greedy(self._q, self._exploration)
-        self._policy = PolicyTable(policy)
+    def _follow(self, versions: Versions) -> None:
+        self._q = self._features.values(versions.records["w"])
+        self._act_on(versions, epsilon_greedy(self._q, self._exploration))
 
 
 class DAVIALearner(Learner):

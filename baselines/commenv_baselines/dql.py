@@ -23,24 +23,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from commenv.channel import Messages, Received
+from commenv.channel import Messages, Received, Versions
 from commenv.envs import greedy_policy
 from commenv.learning import (
-    Agents,
     Algorithm,
     Learner,
     Problem,
     Signal,
-    Transition,
 )
+from commenv_baselines.table_agents import TableAgents
 from commenv_baselines.tabular import (
-    PolicyTable,
-    Trajectories,
     epsilon_greedy,
     possible_steps,
     senders_of,
@@ -90,52 +87,36 @@ class DQL(Algorithm):
         return QLearner(problem, self)
 
 
-class QAgents(Agents):
+class QAgents(TableAgents):
     """Act epsilon-greedily on the last Q table received, and offer their trajectory.
 
-    Signals: ``td_error``, about records: the TD error of each step under that table.
+    They receive the field ``q`` of shape (states, actions). Signals: ``td_error``,
+    about records: the TD error of each step under that table.
     """
 
     def __init__(self, problem: Problem, settings: DQL) -> None:
         table = table_shape(
             problem.observation_space, problem.action_space, settings.name
         )
-        self._problem = problem
+        super().__init__(problem, np.dtype([("q", "<f8", table)]))
         self._exploration = settings.exploration
-        self.memory = {"q": np.full((*problem.shape, *table), settings.initial_value)}
-        self._trajectories = Trajectories(problem.shape[0] * problem.shape[1])
-        self._follow(self.memory["q"])
-
-    def begin(self, episode: int) -> None:
-        """Starts an empty trajectory and the episode's exploration draws."""
-        self._trajectories.clear()
-        self._uniforms = self._problem.draws.stream("policy", episode)
-
-    def receive(self, parameters: NDArray[np.void]) -> None:
-        """Takes Q: the field ``q`` of shape (states, actions)."""
-        self._follow(parameters["q"])
-
-    def act(self, observations: NDArray[Any], active: NDArray[np.bool_]) -> NDArray:
-        """Draws from the epsilon-greedy policy."""
-        return self._policy.draw(observations, active, self._uniforms)
-
-    def observe(self, transition: Transition) -> None:
-        """Records the step."""
-        self._trajectories.add(transition)
+        start = np.empty(problem.shape[0], self._dtype)
+        start["q"] = settings.initial_value
+        self._follow(Versions.of_trials(start, problem.shape[1]))
 
     def candidates(self) -> tuple[Messages, Mapping[str, Signal]]:
         """The whole trajectory, and the TD errors if the scheme reads them."""
         messages = self._trajectories.messages(self._problem.shape)
         if "td_error" not in self._problem.signals:
             return messages, {}
-        q = self.memory["q"].reshape(-1, *self.memory["q"].shape[2:])
-        delta = td_errors(q, messages.senders, messages.records, self._problem.gamma)
+        table = self._held[messages.senders]
+        q: NDArray[np.float64] = self._versions.records["q"]
+        delta = td_errors(q, table, messages.records, self._problem.gamma)
         return messages, {"td_error": Signal("record", delta, messages.counts)}
 
-    def _follow(self, q: NDArray[np.float64]) -> None:
-        self.memory["q"] = q
-        table = q.reshape(-1, *q.shape[2:])
-        self._policy = PolicyTable(epsilon_greedy(table, self._exploration))
+    def _follow(self, versions: Versions) -> None:
+        q: NDArray[np.float64] = versions.records["q"]
+        self._act_on(versions, epsilon_greedy(q, self._exploration))
 
 
 class QLearner(Learner):
@@ -170,9 +151,11 @@ class QLearner(Learner):
         Steps that cannot have been, since a link has damaged them, are left out.
         """
         q = self.memory["q"]
-        usable = possible_steps(messages.records, *q.shape[1:])
+        records, trials = messages.records, messages.trials
+        usable = possible_steps(records, *q.shape[1:])
         self._invalid = senders_of(~usable, messages)
-        records, trials = messages.records[usable], messages.trials[usable]
+        if not usable.all():
+            records, trials = records[usable], trials[usable]
         delta = td_errors(q, trials, records, self._problem.gamma)
         pair = np.ravel_multi_index(
             (trials, records["state"], records["action"]), q.shape

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from commenv.channel import Messages, Received
 from commenv.draws import UniformStream
 from commenv.envs import greedy_policy
+from commenv.envs.values import best_values
 from commenv.learning import Transition
 
 __all__ = [
@@ -64,17 +65,29 @@ def epsilon_greedy(q: NDArray[np.float64], exploration: float) -> NDArray[np.flo
 
 
 class PolicyTable:
-    """Draws actions for a flat batch, each row from its own table of probabilities.
+    """Draws actions for a flat batch, each row from one of the tables.
 
     Args:
-        probabilities: float64, shape (rows, states, actions).
+        probabilities: float64, shape (tables, states, actions).
+        held: intp, shape (rows,): the table of each row; its own when left out.
+
+    Attributes:
+        thresholds: float64, shape (tables, states, actions - 1): how many of them a
+            uniform number reaches is the action.
     """
 
-    def __init__(self, probabilities: NDArray[np.float64]) -> None:
-        rows, states, actions = probabilities.shape
-        cumulative = np.cumsum(probabilities, axis=-1)[..., :-1]
-        self._thresholds = cumulative.reshape(rows * states, actions - 1)
-        self._first = np.arange(rows) * states
+    def __init__(
+        self,
+        probabilities: NDArray[np.float64],
+        held: NDArray[np.intp] | None = None,
+    ) -> None:
+        tables, states, actions = probabilities.shape
+        cumulative = probabilities[..., :-1].copy()
+        for action in range(1, actions - 1):  # NumPy is slow along short last axes
+            cumulative[..., action] += cumulative[..., action - 1]
+        self.thresholds = cumulative
+        self._flat = cumulative.reshape(tables * states, actions - 1)
+        self._first = (np.arange(tables) if held is None else held) * states
 
     def draw(
         self,
@@ -83,7 +96,7 @@ class PolicyTable:
         uniforms: UniformStream,
     ) -> NDArray[np.int64]:
         """One action for each row; those of inactive rows mean nothing."""
-        thresholds = self._thresholds.take(self._first + states, axis=0)
+        thresholds = self._flat.take(self._first + states, axis=0)
         return (uniforms.next(active)[:, None] >= thresholds).sum(axis=1)
 
 
@@ -91,33 +104,45 @@ class Trajectories:
     """The steps of an episode, as records, for a flat batch of agents."""
 
     def __init__(self, num_rows: int) -> None:
-        self._steps = np.empty((num_rows, 64), STEP)
-        self._lengths = np.zeros(num_rows, dtype=np.int64)
-        self._longest = 0
+        self._num_rows = num_rows
+        self.clear()
 
     def clear(self) -> None:
         """Forgets the last episode."""
-        self._lengths[:] = 0
-        self._longest = 0
+        self._parts = [(np.empty(0, dtype=np.intp), np.empty(0, STEP))]
+        self._taken: tuple[NDArray[np.void], NDArray[np.int64]] | None = None
 
     def add(self, transition: Transition) -> None:
-        """Records a step of the active agents; all began the episode together."""
-        if self._longest == self._steps.shape[1]:
-            self._steps = np.concatenate([self._steps, self._steps], axis=1)
-        column = self._steps[:, self._longest]
-        following = transition.next_observations
-        column["state"] = transition.observations
-        column["action"] = transition.actions
-        column["reward"] = transition.rewards
-        column["next_state"] = np.where(transition.terminated, ~following, following)
-        self._lengths += transition.active
-        self._longest += 1
+        """Records a step of the active agents."""
+        rows = np.flatnonzero(transition.active)
+        records = np.empty(len(rows), STEP)
+        following = transition.next_observations[rows]
+        records["state"] = transition.observations[rows]
+        records["action"] = transition.actions[rows]
+        records["reward"] = transition.rewards[rows]
+        records["next_state"] = np.where(
+            transition.terminated[rows], ~following, following
+        )
+        self._parts.append((rows, records))
+
+    def take(self, records: NDArray[np.void], lengths: NDArray[np.int64]) -> None:
+        """Takes a whole episode instead.
+
+        Args:
+            records: Of ``STEP``, row by row and in time order.
+            lengths: How many are whose, shape (rows,).
+        """
+        self._taken = records, lengths
 
     def messages(self, shape: tuple[int, int]) -> Messages:
         """Every agent's whole trajectory, in time order: ``shape`` (trials, agents)."""
-        taken = np.arange(self._longest) < self._lengths[:, None]
-        records = self._steps[:, : self._longest][taken]
-        return Messages(records, self._lengths.reshape(shape))
+        if self._taken is None:
+            rows, records = map(np.concatenate, zip(*self._parts, strict=True))
+            lengths = np.bincount(rows, minlength=self._num_rows)
+            self.take(records[np.argsort(rows, kind="stable")], lengths)
+        assert self._taken is not None
+        records, lengths = self._taken
+        return Messages(records, lengths.reshape(shape))
 
 
 def next_state_of(
@@ -172,6 +197,6 @@ def td_errors(
         float64, shape (records,).
     """
     following, terminated = next_state_of(records)
-    ahead = np.where(terminated, 0.0, q.max(axis=-1)[table, following])
+    ahead = np.where(terminated, 0.0, best_values(q)[table, following])
     now = q[table, records["state"], records["action"]]
     return records["reward"] + gamma * ahead - now

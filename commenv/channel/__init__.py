@@ -48,6 +48,7 @@ from commenv.channel.mesh import Arrivals, Mesh
 from commenv.channel.message import FreeForm, Messages, Received
 from commenv.channel.payload import pack, unpack
 from commenv.channel.randomness import LinkDraws, MessageDraws
+from commenv.channel.versions import Versions
 
 __all__ = [
     "HEADER",
@@ -98,6 +99,7 @@ __all__ = [
     "TopK",
     "Uniform",
     "Unit",
+    "Versions",
     "decode_frame",
     "pack",
     "unpack",

@@ -184,6 +184,8 @@ class Accounts(Resumable):
 
     def left(self) -> Left:
         """What is left in the current window."""
+        if self.budget.unlimited:
+            return Left(np.full(self.shape, np.inf), np.full(self.shape, np.inf))
         left = np.maximum(self._limits[:, None] - self._used, 0)
         if self.budget.scope == "team":
             left = np.repeat(left, self.shape[1], axis=1)

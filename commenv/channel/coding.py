@@ -27,11 +27,14 @@ class Letters(NamedTuple):
         records: Of all of them, message by message; None for free-form payloads, which
             are unpacked when somebody asks for them.
         lengths: int64, shape (m,): records of each.
+        which: intp, shape (m,): where messages of one record each are copies, the
+            position in ``records`` of what each holds; None elsewhere.
     """
 
     frames: Frames
     records: NDArray[np.void] | None
     lengths: NDArray[np.int64]
+    which: NDArray[np.intp] | None = None
 
 
 class _Awaited(NamedTuple):
@@ -170,7 +173,7 @@ class Coder(Resumable):
         self._receiver = decoded.memory
         if which is None:
             return Letters(frames, decoded.records, decoded.lengths)
-        return Letters(frames, decoded.records[which], decoded.lengths[which])
+        return Letters(frames, decoded.records, decoded.lengths[which], which)
 
     def snapshot(self) -> Snapshot:
         """Both sides' memory, and the sendings whose fates are awaited."""
@@ -189,12 +192,16 @@ class Coder(Resumable):
     def _distinct(self, frames: Frames) -> tuple[Frames, NDArray[np.intp] | None]:
         """One of the copies of each message, unless receivers differ.
 
-        Copies stand side by side, since links are ordered by their senders.
+        Copies stand side by side, since links are ordered by their senders, and share
+        their bytes; what a link distorts or a queue holds has bytes of its own.
         """
         if self._senders is None or self._receiver:
             return frames, None
         sender = self._sender_of(frames.links)
-        first = np.concatenate([[True], sender[1:] != sender[:-1]])
+        another = (sender[1:] != sender[:-1]) | (
+            frames.starts[1:] != frames.starts[:-1]
+        )
+        first = np.concatenate([[True], another])
         if first.all():
             return frames, None
         return frames.take(first), np.cumsum(first) - 1
@@ -239,7 +246,7 @@ def received(
     links = _joined([read.frames.links for read in inbox], np.intp)
     headers = _joined([read.frames.headers for read in inbox], HEADER)
     lengths = _joined([read.lengths for read in inbox], np.int64)
-    records = _joined([read.records for read in inbox], dtype)
+    records = _joined([_expanded(read) for read in inbox], dtype)
     if len(inbox) > 1:
         order = np.argsort(links, kind="stable")
         first = (np.cumsum(lengths) - lengths)[order]
@@ -250,6 +257,12 @@ def received(
     counts = np.zeros(shape, dtype=np.int64)
     np.add.at(counts.reshape(-1), links, lengths)
     return Received(records, counts, headers, lengths)
+
+
+def _expanded(read: Letters) -> NDArray[np.void]:
+    """The records of messages, of copies as well."""
+    assert read.records is not None
+    return read.records if read.which is None else read.records[read.which]
 
 
 def _joined(parts: list[Any], dtype: Any) -> NDArray[Any]:

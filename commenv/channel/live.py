@@ -258,14 +258,28 @@ class LiveChannel(Running, Resumable):
         Yields:
             The flat links that heard it, and for each the record of its trial.
         """
+        for links, records, which in self.shared_deliveries():
+            yield links, records[which]
+
+    def shared_deliveries(
+        self,
+    ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.void], NDArray[np.intp]]]:
+        """The same as :meth:`deliveries`, without a copy for each link.
+
+        Yields:
+            The flat links that heard it, the records, and for each link which of the
+            records it heard.
+        """
         agents = self.shape[1]
         for letters in self._carriage.collect():
             assert letters.records is not None
-            links, heard = letters.frames.links, letters.records
+            links, which = letters.frames.links, letters.which
+            if which is None:
+                which = np.arange(len(links))
             if self.channel.medium == "broadcast":
                 links = (links[:, None] + np.arange(agents)).ravel()
-                heard = np.repeat(heard, agents)
-            yield links, heard
+                which = np.repeat(which, agents)
+            yield links, letters.records, which
 
     def snapshot(self) -> Snapshot:
         """What the channel remembers.
@@ -294,12 +308,17 @@ class LiveChannel(Running, Resumable):
         self.ledger.attempt(frames.links, frames.sizes)
         self.ledger.charge(frames.links, verdict.penalty)
         passed = verdict.accepted | verdict.queued
-        self._carriage.settle(Fate.REFUSED, frames.take(~passed))
-        queued = np.flatnonzero(verdict.queued)
-        if turns is not None:
-            queued = queued[np.argsort(turns[queued], kind="stable")]
-        self._wait(frames.take(queued))
-        self._leave(self._cut(frames, verdict).take(verdict.accepted))
+        if not passed.all():
+            self._carriage.settle(Fate.REFUSED, frames.take(~passed))
+        if verdict.queued.any():
+            queued = np.flatnonzero(verdict.queued)
+            if turns is not None:
+                queued = queued[np.argsort(turns[queued], kind="stable")]
+            self._wait(frames.take(queued))
+        leaving = self._cut(frames, verdict)
+        if not verdict.accepted.all():
+            leaving = leaving.take(verdict.accepted)
+        self._leave(leaving)
         accepted = np.zeros(self.shape, dtype=np.bool_)
         accepted.reshape(-1)[frames.links[passed]] = True
         return accepted

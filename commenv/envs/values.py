@@ -8,7 +8,7 @@ functions without a horizon solve linear equations and are exact up to rounding.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from commenv.envs.tabular import TabularMDP
 
 __all__ = [
+    "best_values",
     "finite_horizon_optimum",
     "finite_horizon_values",
     "greedy_policy",
@@ -39,8 +40,21 @@ def greedy_policy(q: ArrayLike) -> NDArray[np.float64]:
         Action probabilities, float64, shape (..., A).
     """
     array = np.asarray(q)
-    best = array == array.max(axis=-1, keepdims=True)
-    return best / best.sum(axis=-1, keepdims=True)
+    columns = _by_action(array)
+    best = columns == columns.max(axis=0)
+    chances = best / best.sum(axis=0)
+    return np.ascontiguousarray(chances.T).reshape(array.shape)
+
+
+def best_values(q: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The largest value of each state: (..., A) to (...)."""
+    best: NDArray[np.float64] = _by_action(q).max(axis=0).reshape(q.shape[:-1])
+    return best
+
+
+def _by_action(q: NDArray[Any]) -> NDArray[Any]:
+    """A contiguous row for each action: NumPy is slow along short last axes."""
+    return np.ascontiguousarray(q.reshape(-1, q.shape[-1]).T)
 
 
 def finite_horizon_values(

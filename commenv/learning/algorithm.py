@@ -16,7 +16,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from commenv.channel import Messages, Received
+from commenv.channel import Messages, Received, Versions
 from commenv.draws import Draws
 from commenv.envs import TabularMDP
 from commenv.learning.evaluation import Evaluator, Policy
@@ -123,6 +123,24 @@ class RoundAgents(ABC):
     @abstractmethod
     def receive(self, parameters: NDArray[np.void]) -> None:
         """Takes the last parameters that each agent received: (trials, agents)."""
+
+    def receive_versions(self, versions: Versions) -> None:
+        """The same as :meth:`receive`, one copy of each version of the parameters.
+
+        This is what the rounds call. By default it makes a copy for each agent and
+        calls :meth:`receive`; agents that need none override it, so that thousands of
+        them cost little more memory than one. A class that overrides :meth:`receive`
+        alone is asked through that, whatever its base class does here.
+
+        Args:
+            versions: The parameters, and who holds which.
+        """
+        self.receive(versions.expanded())
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "receive" in vars(cls) and "receive_versions" not in vars(cls):
+            cls.receive_versions = RoundAgents.receive_versions  # type: ignore[method-assign]
 
     @abstractmethod
     def play(self, env: ChannelEnv, observations: NDArray[Any]) -> None:

@@ -75,6 +75,9 @@ class Evaluator(ABC):
 class ExactEvaluator(Evaluator):
     """Values from the tables, with the time limit as the horizon; nothing is drawn.
 
+    Most rounds leave the greedy policy of a trial as it was, so each trial's last
+    policy and its value are kept.
+
     Args:
         mdp: The environment's tables.
         gamma: The discount.
@@ -89,11 +92,23 @@ class ExactEvaluator(Evaluator):
         self.gamma = gamma
         self.horizon = horizon
         self.num_trials = num_trials
+        tables = (num_trials, mdp.num_states, mdp.num_actions)
+        self._policies = np.full(tables, np.nan)
+        self._values = np.full(num_trials, np.nan)
 
     def table_values(
         self, policy: NDArray[np.float64], episode: int
     ) -> NDArray[np.float64]:
-        """Backward induction over the horizon."""
+        """Backward induction over the horizon, for policies other than the last."""
+        if policy.shape != self._policies.shape:
+            return self._induced(policy)
+        new = (policy != self._policies).any(axis=(1, 2))
+        if new.any():
+            self._policies[new] = policy[new]
+            self._values[new] = self._induced(policy[new])
+        return self._values.copy()
+
+    def _induced(self, policy: NDArray[np.float64]) -> NDArray[np.float64]:
         values = self.mdp.finite_horizon_values(policy, self.gamma, self.horizon)
         return self.mdp.start_value(values)
 

@@ -88,9 +88,8 @@ class Rounds(Resumable):
         self._seed = None
         agents.begin(env.episode)
         env.broadcast(self.learner.parameters())
-        parameters = env.receive_broadcast()
-        if parameters is not None:
-            agents.receive(parameters)
+        if (versions := env.receive_versions()) is not None:
+            agents.receive_versions(versions)
         agents.play(env, observations)
 
     def _communicate(self, planned: int) -> None:

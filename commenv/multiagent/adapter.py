@@ -11,7 +11,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from commenv.channel import Left, Messages, Receipt, Received
+from commenv.channel import Left, Messages, Receipt, Received, Versions
 from commenv.draws import Draws
 from commenv.multiagent.instances import ParallelInstances
 from commenv.wrappers import Metrics
@@ -204,6 +204,11 @@ class BatchedFromParallel:
             if record is not None:
                 records[row] = record
         return records.reshape(self.shape)
+
+    def receive_versions(self) -> Versions | None:
+        """The same as :meth:`receive_broadcast`, as versions."""
+        parameters = self.receive_broadcast()
+        return None if parameters is None else Versions.of_agents(parameters)
 
     def close(self) -> None:
         """Releases the instances."""

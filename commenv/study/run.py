@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["execute", "run"]
 
 LARGEST_BLOCK = 50
+_LARGEST_UNKEPT = 100
 _logger = logging.getLogger("commenv")
 
 
@@ -105,7 +106,8 @@ def run(
         workers: Processes.
         block: Trials that run together, and are kept together. Larger ones are faster,
             smaller ones are kept sooner; unless told, the study is cut so that every
-            worker has at least two, of at most 50 trials.
+            worker has at least two, of at most 50 trials. A worker alone has larger
+            ones, of at most 100, where ``out`` is left out.
         checkpoint_episodes: The state of an unfinished block is kept under ``out``
             after each so many episodes, too.
         checkpoint_minutes: Likewise after so many minutes. A study that was killed goes
@@ -165,7 +167,7 @@ def execute(
         check_whole(name, value)
         if value is not None and value < 1:
             raise ValueError(f"{name} is {value}; at least 1 is needed")
-    size = _block_size(study, workers) if block is None else block
+    size = _block_size(study, workers, out is not None) if block is None else block
     if study.trace and out is None:
         raise ValueError("a trace needs a folder to go to; give out=")
     optima = {cell.label: optimum_of(study, cell) for cell in study.cells}
@@ -220,10 +222,16 @@ def _tidied(store: Store) -> Iterator[None]:
         raise
 
 
-def _block_size(study: Study, workers: int) -> int:
-    """Equal blocks, so that every worker has at least two of all cells' together."""
-    share = math.ceil(len(study.cells) * study.num_trials / (2 * workers))
-    parts = math.ceil(study.num_trials / min(share, LARGEST_BLOCK))
+def _block_size(study: Study, workers: int, kept: bool) -> int:
+    """Equal blocks, so that every worker has at least two of all cells' together.
+
+    A worker alone has one, where no results are kept: there is nothing to lose.
+    """
+    least, largest = 2 * workers, LARGEST_BLOCK
+    if workers == 1 and not kept:
+        least, largest = 1, _LARGEST_UNKEPT
+    share = math.ceil(len(study.cells) * study.num_trials / least)
+    parts = math.ceil(study.num_trials / min(share, largest))
     return math.ceil(study.num_trials / parts)
 
 

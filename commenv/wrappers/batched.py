@@ -10,7 +10,15 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from commenv.channel import Channel, FreeForm, LiveChannel, Messages, Receipt, Received
+from commenv.channel import (
+    Channel,
+    FreeForm,
+    LiveChannel,
+    Messages,
+    Receipt,
+    Received,
+    Versions,
+)
 from commenv.draws import Draws
 from commenv.envs.batched import BatchedEnv, BatchedStep
 from commenv.envs.making import make_batched
@@ -314,6 +322,15 @@ class ChannelEnv:
         """
         self._check_reset()
         return self.star.receive_broadcast()
+
+    def receive_versions(self) -> Versions | None:
+        """The same as :meth:`receive_broadcast`, one copy of each version.
+
+        Raises:
+            NotResetError: Before the first reset.
+        """
+        self._check_reset()
+        return self.star.receive_versions()
 
     @property
     def metrics(self) -> Metrics:

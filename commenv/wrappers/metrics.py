@@ -118,9 +118,8 @@ class Metrics:
         A return that is not finite counts as the worst of its trial, or as -inf where
         no agent's is finite.
         """
-        means = {
-            field.name: getattr(self, field.name).mean(axis=1) for field in fields(self)
-        }
+        stacked = np.array([getattr(self, name) for name in _METRICS], np.float64)
+        means = dict(zip(_METRICS, stacked.mean(axis=-1), strict=True))
         for name in ("reward", "episode_return"):
             means[name] = _with_worst(getattr(self, name)).mean(axis=1)
         return means
@@ -185,19 +184,18 @@ class Traffic:
             other: Of the same shape.
         """
         return Traffic(
-            **{
-                field.name: np.where(
-                    which, getattr(self, field.name), getattr(other, field.name)
-                )
-                for field in fields(self)
-            }
+            *(
+                np.where(which, getattr(self, name), getattr(other, name))
+                for name in _TRAFFIC
+            )
         )
 
     def since(self, earlier: Traffic) -> Traffic:
         """What came between an earlier moment and this one."""
         return Traffic(
-            **{
-                field.name: getattr(self, field.name) - getattr(earlier, field.name)
-                for field in fields(self)
-            }
+            *(getattr(self, name) - getattr(earlier, name) for name in _TRAFFIC)
         )
+
+
+_TRAFFIC = tuple(field.name for field in fields(Traffic))
+_METRICS = tuple(field.name for field in fields(Metrics))

@@ -9,9 +9,17 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from commenv.channel import Channel, FreeForm, LiveChannel, Messages, Receipt, Received
+from commenv.channel import (
+    Channel,
+    FreeForm,
+    LiveChannel,
+    Messages,
+    Receipt,
+    Received,
+    Versions,
+)
 from commenv.draws import Draws
-from commenv.snapshots import Resumable
+from commenv.snapshots import Resumable, Snapshot
 from commenv.wrappers.metrics import Traffic
 
 __all__ = ["Star"]
@@ -42,7 +50,6 @@ class Star(Resumable):
         "episode",
         "uplink",
         "downlink",
-        "_parameters",
     )
     _before: tuple[Traffic, ...]
     draws: Draws
@@ -67,7 +74,7 @@ class Star(Resumable):
                 raise TypeError(f"{name} is {channel!r}; give a Channel")
         self._channels = (uplink or Channel(), downlink or Channel())
         self._journal = journal
-        self._parameters: NDArray[np.void] | None = None
+        self._versions: Versions | None = None
 
     def open(self, seed: int) -> None:
         """Starts everything afresh: no episode, empty ledgers, full budgets."""
@@ -76,7 +83,7 @@ class Star(Resumable):
         self.uplink = LiveChannel(up, "uplink", self.draws, journal=self._journal)
         self.downlink = LiveChannel(down, "downlink", self.draws, journal=self._journal)
         self.episode = -1
-        self._parameters = None
+        self._versions = None
 
     def begin_episode(self, which: NDArray[np.bool_] | None = None) -> None:
         """Begins the next episode, and with it the next tick of both channels.
@@ -129,7 +136,7 @@ class Star(Resumable):
 
     def hold(self, parameters: NDArray[np.void]) -> None:
         """Lets every agent hold parameters that it did not have to be sent."""
-        self._parameters = np.repeat(parameters, self.shape[1])
+        self._versions = Versions.of_trials(parameters.copy(), self.shape[1])
 
     def receive_broadcast(self) -> NDArray[np.void] | None:
         """The last parameters that each agent received: (trials, agents).
@@ -137,17 +144,29 @@ class Star(Resumable):
         An agent that has not received any yet holds what :meth:`hold` gave it, or else
         zeros; None before the first broadcast has reached anybody and nothing was held.
         """
-        count = self.shape[0] * self.shape[1]
-        for links, records in self.downlink.deliveries():
-            if len(links) == count:
-                self._parameters = records
-                continue
-            if self._parameters is None:
-                self._parameters = np.zeros(count, records.dtype)
-            self._parameters[links] = records
-        if self._parameters is None:
-            return None
-        return self._parameters.reshape(self.shape)
+        versions = self.receive_versions()
+        return None if versions is None else versions.expanded()
+
+    def receive_versions(self) -> Versions | None:
+        """The same as :meth:`receive_broadcast`, one copy of each version."""
+        for links, records, which in self.downlink.shared_deliveries():
+            if self._versions is None:
+                nothing = np.zeros(self.shape[0], records.dtype)
+                self._versions = Versions.of_trials(nothing, self.shape[1])
+            self._versions = self._versions.replaced(links, records, which)
+        return self._versions
+
+    def snapshot(self) -> Snapshot:
+        """What both channels remember, and which parameters agents hold."""
+        held = self._versions
+        versions = None if held is None else held._asdict()
+        return {**super().snapshot(), "versions": versions}
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Takes over another star's memory; after :meth:`open` with its seed."""
+        super().restore(snapshot)
+        versions = snapshot["versions"]
+        self._versions = None if versions is None else Versions(**versions)
 
     def _read(self) -> tuple[Traffic, ...]:
         return Traffic.read(self.uplink), Traffic.read(self.downlink)

@@ -1,0 +1,117 @@
+import numpy as np
+import pytest
+
+from commenv.channel import (
+    AdditiveNoise,
+    BernoulliLoss,
+    Budget,
+    Chain,
+    Channel,
+    Delay,
+    Delta,
+    LiveChannel,
+    Versions,
+)
+from commenv.draws import Draws
+from commenv.wrappers.star import Star
+
+NUMBER = np.dtype([("number", "<f8")])
+SHAPE = (3, 5)
+LOSSY = Chain(BernoulliLoss(0.4), Delay(1, spread=2))
+CHANNELS = {
+    "perfect": Channel(),
+    "lossy": Channel(link=LOSSY),
+    "heard by all": Channel(link=LOSSY, medium="broadcast"),
+    "noisy": Channel(link=Chain(LOSSY, AdditiveNoise(0.1))),
+    "differences": Channel(codec=Delta(key_every=3), link=BernoulliLoss(0.4)),
+    "team queue": Channel(
+        budget=Budget(messages=3, scope="team", exceed="queue", max_wait=2)
+    ),
+}
+
+
+def numbers(values):
+    return np.array(values, dtype=np.float64).view(NUMBER)
+
+
+def stars(channel, count):
+    opened = [Star(range(SHAPE[0]), SHAPE[1], downlink=channel) for _ in range(count)]
+    for star in opened:
+        star.open(0)
+    return opened
+
+
+@pytest.mark.parametrize("name", CHANNELS)
+@pytest.mark.parametrize("holds", [False, True])
+def test_versions_say_what_each_agent_would_hold_by_itself(name, holds):
+    star, other = stars(CHANNELS[name], 2)
+    by_hand = None
+    for episode in range(25):
+        sent = numbers([100.0 * trial + episode + 1 for trial in range(SHAPE[0])])
+        for one in (star, other):
+            one.begin_episode()
+            if holds and episode == 0:
+                one.hold(numbers([-1.0, -2.0, -3.0]))
+            one.broadcast(sent)
+        if holds and episode == 0:
+            by_hand = np.repeat([-1.0, -2.0, -3.0], SHAPE[1])
+        for links, records in other.downlink.deliveries():
+            by_hand = np.zeros(15) if by_hand is None else by_hand
+            for link, record in zip(links, records["number"], strict=True):
+                by_hand[link] = record
+        versions = star.receive_versions()
+        if by_hand is None:
+            assert versions is None
+            continue
+        held = by_hand.reshape(SHAPE)
+        np.testing.assert_array_equal(versions.expanded()["number"], held)
+        np.testing.assert_array_equal(star.receive_broadcast()["number"], held)
+        assert sorted(np.unique(versions.held)) == list(range(len(versions.records)))
+
+
+def test_what_everybody_heard_is_kept_once_for_each_trial():
+    (star,) = stars(Channel(), 1)
+    for _ in range(3):
+        star.begin_episode()
+        star.broadcast(numbers([1.0, 2.0, 3.0]))
+    versions = star.receive_versions()
+    assert versions.records["number"].tolist() == [1, 2, 3]
+    assert versions.held.tolist() == [[0] * 5, [1] * 5, [2] * 5]
+
+
+def test_versions_live_for_as_long_as_somebody_holds_them():
+    (star,) = stars(Channel(link=BernoulliLoss(0.5)), 1)
+    alive = []
+    for episode in range(40):
+        star.begin_episode()
+        star.broadcast(numbers([episode] * SHAPE[0]))
+        if (versions := star.receive_versions()) is not None:
+            alive.append(len(versions.records))
+    assert 2 < max(alive) < 15
+
+
+def test_a_new_start_forgets_all_versions():
+    (star,) = stars(Channel(), 1)
+    star.begin_episode()
+    star.broadcast(numbers([1.0, 2.0, 3.0]))
+    assert star.receive_versions() is not None
+    star.open(1)
+    star.begin_episode()
+    assert star.receive_versions() is None
+
+
+def test_agents_may_hold_records_of_their_own():
+    records = numbers(np.arange(6.0)).reshape(2, 3)
+    versions = Versions.of_agents(records)
+    assert len(versions.records) == 6
+    np.testing.assert_array_equal(versions.expanded(), records)
+
+
+def test_each_link_of_a_broadcast_has_a_noise_of_its_own():
+    channel = Channel(link=AdditiveNoise(0.5))
+    live = LiveChannel(channel, "downlink", Draws(0, [0, 1], 4))
+    live.tick(new_episode=True)
+    live.broadcast(numbers([1.0, 2.0]))
+    ((links, heard),) = live.deliveries()
+    assert links.tolist() == list(range(8))
+    assert len(set(heard["number"])) == 8
