@@ -172,26 +172,39 @@ class Noise:
         draws: The batch's draws.
         size: Parameters q of the policy.
         antithetic: Whether the second half of the agents mirrors the first.
+        num_agents: Of each trial, where ``draws`` are those of some.
 
     Raises:
         ValueError: An odd number of agents that are to be antithetic pairs.
     """
 
-    def __init__(self, draws: Draws, size: int, antithetic: bool) -> None:
-        if antithetic and draws.shape[1] % 2:
+    def __init__(
+        self,
+        draws: Draws,
+        size: int,
+        antithetic: bool,
+        num_agents: int | None = None,
+    ) -> None:
+        num_agents = num_agents or draws.shape[1]
+        if antithetic and num_agents % 2:
             raise ValueError(
-                f"{draws.shape[1]} agents cannot be antithetic pairs; use an even "
-                "number, or antithetic=False"
+                f"{num_agents} agents cannot be antithetic pairs; use an even number, "
+                "or antithetic=False"
             )
         self._size = size
         self._antithetic = antithetic
-        half = draws.agents[: len(draws.agents) // 2]
-        self._draws = Draws(draws.seed, draws.trials, half) if antithetic else draws
+        self._draws = draws
+        if antithetic:
+            half = num_agents // 2
+            numbers = np.array(draws.agents)
+            self._sign = np.where(numbers < half, 1.0, -1.0)[:, None]
+            pairs, self._pair = np.unique(numbers % half, return_inverse=True)
+            self._draws = Draws(draws.seed, draws.trials, pairs.tolist())
 
     def of(self, episode: int) -> Array:
         """The perturbation of every agent: float64, shape (trials, agents, q)."""
         noise = self._draws.normals("noise", episode, self._size)
-        return np.concatenate([noise, -noise], axis=1) if self._antithetic else noise
+        return noise[:, self._pair] * self._sign if self._antithetic else noise
 
     def under(self, messages: Received) -> Array:
         """The perturbation that each record's agent used in its header's episode.
@@ -220,8 +233,9 @@ class ESAgents(Agents):
         self._problem = problem
         self._settings = settings
         self._policy = settings.policy(problem)
+        size = self._policy.num_parameters
         self._noise = Noise(
-            problem.draws, self._policy.num_parameters, settings.antithetic
+            problem.draws, size, settings.antithetic, problem.num_agents
         )
         theta = settings.start(problem)[:, None]
         self.memory = {"theta": theta.repeat(problem.shape[1], axis=1)}
@@ -299,7 +313,9 @@ class ESLearner(Learner):
         self._settings = settings
         self._policy = settings.policy(problem)
         self._size = self._policy.num_parameters
-        self._noise = Noise(problem.draws, self._size, settings.antithetic)
+        self._noise = Noise(
+            problem.draws, self._size, settings.antithetic, problem.num_agents
+        )
         self._optimizer = _optimizer(settings)
         self._dtype = np.dtype([("theta", "<f8", (self._size,))])
         theta = settings.start(problem)

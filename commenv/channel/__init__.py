@@ -48,6 +48,7 @@ from commenv.channel.mesh import Arrivals, Mesh
 from commenv.channel.message import FreeForm, Messages, Received
 from commenv.channel.payload import pack, unpack
 from commenv.channel.randomness import LinkDraws, MessageDraws
+from commenv.channel.sending import Sender, Verdict
 from commenv.channel.versions import Versions
 
 __all__ = [
@@ -94,11 +95,13 @@ __all__ = [
     "Received",
     "RecordCodec",
     "ScaledSign",
+    "Sender",
     "Sending",
     "Sparse",
     "TopK",
     "Uniform",
     "Unit",
+    "Verdict",
     "Versions",
     "decode_frame",
     "pack",

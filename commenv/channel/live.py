@@ -30,6 +30,7 @@ from commenv.channel.message import (
 from commenv.channel.payload import pack
 from commenv.channel.queue import Waiting
 from commenv.channel.running import Running
+from commenv.channel.sending import Verdict, uplink_sender
 from commenv.draws import Draws
 from commenv.snapshots import Resumable, Snapshot
 
@@ -68,6 +69,8 @@ class LiveChannel(Running, Resumable):
         ledger: What was sent, and what became of it.
         clock: Ticks so far.
         episode: The episode that headers are stamped with, -1 before the first.
+        senders_elsewhere: Set where each sender's codec is a :class:`Sender` elsewhere,
+            so that :meth:`verdicts` are kept for it.
     """
 
     _remembered: ClassVar[tuple[str, ...]] = (
@@ -117,6 +120,7 @@ class LiveChannel(Running, Resumable):
         self._agents = np.tile(np.array(draws.agents, np.uint32), trials)
         self._sequence = np.zeros(trials * agents, dtype=np.uint32)
         self._begun = False
+        self.senders_elsewhere = False
 
     def tick(self, *, new_episode: bool | NDArray[np.bool_] = False) -> None:
         """Advances the clock by one step, or round.
@@ -170,21 +174,39 @@ class LiveChannel(Running, Resumable):
             with self._naming():
                 encoded, pending = self._coder.encode(messages, self._sequence)
         sequence = self._sequence.copy()
-        links = np.flatnonzero(encoded.present)
-        stops = np.cumsum(encoded.sizes)[links]
-        headers = self._headers(links, self._agents[links], dtype)
-        starts = stops - encoded.sizes[links]
-        frames = Frames(links, headers, encoded.data, starts, stops)
-        accepted = self._transmit(frames, dtype)
+        accepted = self._post(encoded, dtype)
         if pending is not None:
             self._coder.commit(pending, accepted)
             if self.channel.acknowledgements:
                 self._coder.expect(pending, sequence, accepted)
                 self._acknowledge()
-        ended = np.zeros(self.shape, dtype=np.bool_)
-        if self.channel.budget.exceed == "terminate":
-            ended = encoded.present.reshape(self.shape) & ~accepted
-        return Receipt(accepted, ended, self.left)
+        return self._receipt(encoded, accepted)
+
+    def send_encoded(self, encoded: Encoded, dtype: np.dtype[np.void]) -> Receipt:
+        """Sends payloads that a :class:`Sender` elsewhere has encoded.
+
+        What becomes of them is told by :meth:`verdicts` alone.
+
+        Args:
+            encoded: Of all agents.
+            dtype: Of the records in them.
+
+        Raises:
+            As :meth:`send` does.
+        """
+        self._check_form(dtype)
+        return self._receipt(encoded, self._post(encoded, dtype))
+
+    def verdicts(self) -> list[Verdict]:
+        """What senders elsewhere are to be told, since the last call.
+
+        Empty where the channel has no acknowledgements, or ``senders_elsewhere`` is
+        not set.
+        """
+        return [
+            Verdict(frames.links, frames.headers, arrived)
+            for frames, arrived in self._carriage.verdicts()
+        ]
 
     def agree(self, records: NDArray[np.void]) -> None:
         """Enters what every agent of a trial was told before the first message.
@@ -335,8 +357,27 @@ class LiveChannel(Running, Resumable):
             frames.links, headers, frames.data, frames.starts, frames.stops - removed
         )
 
+    def _post(
+        self, encoded: Encoded, dtype: np.dtype[np.void] | None
+    ) -> NDArray[np.bool_]:
+        """Puts payloads into frames, and sends them; who was accepted."""
+        links = np.flatnonzero(encoded.present)
+        stops = np.cumsum(encoded.sizes)[links]
+        headers = self._headers(links, self._agents[links], dtype)
+        starts = stops - encoded.sizes[links]
+        frames = Frames(links, headers, encoded.data, starts, stops)
+        return self._transmit(frames, dtype)
+
+    def _receipt(self, encoded: Encoded, accepted: NDArray[np.bool_]) -> Receipt:
+        ended = np.zeros(self.shape, dtype=np.bool_)
+        if self.channel.budget.exceed == "terminate":
+            ended = encoded.present.reshape(self.shape) & ~accepted
+        return Receipt(accepted, ended, self.left)
+
     def _acknowledge(self) -> None:
         """Tells the codec what has become of messages."""
+        if self.senders_elsewhere:
+            return
         for frames, arrived in self._carriage.verdicts():
             self._coder.tell(frames, arrived)
 
@@ -344,8 +385,7 @@ class LiveChannel(Running, Resumable):
         trials, agents = self._draws.trials, self._draws.agents
         if self._direction == "downlink":
             return f"the downlink of trial {trials[sender // len(agents)]}"
-        trial, agent = divmod(sender, len(agents))
-        return f"agent {agents[agent]} of trial {trials[trial]} on the uplink"
+        return uplink_sender(self._draws, sender)
 
     def _leave(self, frames: Frames) -> None:
         """Puts accepted frames on the link, at most one for each."""

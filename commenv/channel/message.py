@@ -96,21 +96,34 @@ class Messages:
         Raises:
             ValueError: A mask of another shape or dtype.
         """
-        if mask.dtype != np.bool_:
-            raise ValueError(f"the mask has dtype {mask.dtype}; give booleans")
+        check_mask(mask, self.counts)
+        keep = mask
         if mask.shape == self.counts.shape:
             keep = np.repeat(mask.ravel(), self.counts.ravel())
-        elif mask.shape == self.records.shape:
-            keep = mask
-        else:
-            raise ValueError(
-                f"the mask has shape {mask.shape}; give {self.counts.shape} to choose "
-                f"messages, or {self.records.shape} to choose records"
-            )
         if keep.all():
             return self
         counts = np.bincount(self.senders[keep], minlength=self.counts.size)
         return Messages(self.records[keep], counts.reshape(self.counts.shape))
+
+
+def check_mask(mask: NDArray[np.bool_], counts: NDArray[np.int64]) -> None:
+    """Checks a mask of messages, or of their records.
+
+    Args:
+        mask: The mask.
+        counts: Records of each message, shape (trials, agents).
+
+    Raises:
+        ValueError: It has another shape or dtype.
+    """
+    if mask.dtype != np.bool_:
+        raise ValueError(f"the mask has dtype {mask.dtype}; give booleans")
+    records = (int(counts.sum()),)
+    if mask.shape not in (counts.shape, records):
+        raise ValueError(
+            f"the mask has shape {mask.shape}; give {counts.shape} to choose "
+            f"messages, or {records} to choose records"
+        )
 
 
 class Received(Messages):

@@ -51,6 +51,7 @@ class Problem:
         make_env: Makes one instance of the environment as a Gymnasium environment, with
             its arguments and time limit, for agents that train in instances of their
             own; None where nobody said how.
+        team: How many agents each trial has, where ``draws`` are those of some alone.
     """
 
     draws: Draws
@@ -62,6 +63,12 @@ class Problem:
     signals: frozenset[str] = frozenset()
     mdp: TabularMDP | None = None
     make_env: Callable[[], gym.Env[Any, Any]] | None = None
+    team: int | None = None
+
+    @property
+    def num_agents(self) -> int:
+        """How many agents each trial has, those elsewhere included."""
+        return self.draws.shape[1] if self.team is None else self.team
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
-import numpy as np
+from numpy.typing import NDArray
 
-from commenv.channel import Received
-from commenv.errors import CommenvError
+from commenv.channel import Received, Versions
 from commenv.learning.algorithm import Learner, RoundAgents
-from commenv.learning.scheme import Decision, Scheme, SchemeDraws, Signals
+from commenv.learning.scheme import Scheme, SchemeDraws, decided
 from commenv.snapshots import Resumable, Snapshot, arrays_of
 from commenv.wrappers import ChannelEnv, Metrics
 
@@ -52,8 +52,7 @@ class Rounds(Resumable):
         """
         planned = self.env.episode + 1 + num_rounds
         for _ in range(num_rounds):
-            self._act()
-            self._communicate(planned)
+            self._round(planned)
             yield self.env.metrics
 
     def snapshot(self) -> Snapshot:
@@ -77,50 +76,52 @@ class Rounds(Resumable):
         self.env.restore(self._study_seed, snapshot["env"])
         self._seed = None
 
-    def _act(self) -> None:
-        """The learner broadcasts, and the agents gather experience."""
-        env, agents = self.env, self.agents
+    @property
+    def resumable(self) -> bool:
+        """Whether everybody can go on from a snapshot."""
+        return self.agents.resumable
+
+    def close(self) -> None:
+        """Releases what the agents hold; nothing is played afterwards."""
+        self.agents.close()
+
+    def _round(self, planned: int) -> None:
+        """Plays one of ``planned`` rounds."""
+        observations = self._begin()
+        self.agents.begin(self.env.episode)
+        if (versions := self._broadcast()) is not None:
+            self.agents.receive_versions(versions)
+        self.agents.play(self.env, observations)
+        self._communicate(planned)
+
+    def _begin(self) -> NDArray[Any]:
+        """Resets the environment; before the first round, says what is agreed on."""
+        env = self.env
         observations, _ = env.reset(seed=self._seed)
         if self._seed is not None:
             env.hold(self.learner.parameters())
             if (agreed := self.learner.agreed()) is not None:
                 env.agree(agreed)
         self._seed = None
-        agents.begin(env.episode)
-        env.broadcast(self.learner.parameters())
-        if (versions := env.receive_versions()) is not None:
-            agents.receive_versions(versions)
-        agents.play(env, observations)
+        return observations
+
+    def _broadcast(self) -> Versions | None:
+        """The learner broadcasts; what each agent holds then."""
+        self.env.broadcast(self.learner.parameters())
+        return self.env.receive_versions()
 
     def _communicate(self, planned: int) -> None:
         """The agents send what the scheme selects, and the learner updates."""
         env = self.env
         messages, signals = self.agents.candidates()
         draws = SchemeDraws(env.draws, env.episode, planned)
-        mask, self._state = self._decide(signals, draws)
+        mask, self._state = decided(
+            self.scheme, signals, self._state, draws, env.uplink.left
+        )
         self.agents.told(env.send(messages.select(mask)).accepted)
-        received = env.receive()
+        self._learn()
+
+    def _learn(self) -> None:
+        received = self.env.receive()
         assert isinstance(received, Received)
         self.learner.update(received)
-
-    def _decide(self, signals: Signals, draws: SchemeDraws) -> Decision:
-        """The scheme's decision; a scheme that fails is named."""
-        about = f"scheme {self.scheme.name!r} in round {draws.episode}"
-        try:
-            decision = self.scheme.select(
-                signals, self._state, draws, self.env.uplink.left
-            )
-        except CommenvError:
-            raise
-        except ValueError as error:
-            raise ValueError(f"{about}: {error}") from error
-        except Exception as error:
-            words = f"{type(error).__name__}: {error}"
-            raise RuntimeError(f"{about} failed ({words})") from error
-        if not isinstance(decision, tuple) or len(decision) != 2:
-            raise TypeError(f"{about} returned {decision!r}; return mask, state")
-        if not isinstance(decision[0], np.ndarray):
-            raise TypeError(
-                f"{about} returned the mask {decision[0]!r}; return an array of bool"
-            )
-        return decision

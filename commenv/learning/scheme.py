@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from commenv.channel import Left
 from commenv.draws import Draws
+from commenv.errors import CommenvError
 
-__all__ = ["Decision", "Scheme", "SchemeDraws", "Signal", "Signals", "State"]
+__all__ = ["Decision", "Scheme", "SchemeDraws", "Signal", "Signals", "State", "decided"]
 
 
 @dataclass(frozen=True)
@@ -65,11 +66,18 @@ class SchemeDraws:
         draws: The batch's addressed draws.
         episode: The round that is decided about, counted from 0.
         num_episodes: How many rounds are planned.
+        team: How many agents each trial has, where ``draws`` are those of some alone.
     """
 
     draws: Draws
     episode: int
     num_episodes: int
+    team: int | None = None
+
+    @property
+    def num_agents(self) -> int:
+        """How many agents each trial has, n in the thesis."""
+        return self.draws.shape[1] if self.team is None else self.team
 
     def uniforms(self, count: int = 1, purpose: str = "scheme") -> NDArray[np.float64]:
         """Uniform on [0, 1): float64, shape (trials, agents, count)."""
@@ -88,11 +96,17 @@ class Scheme(ABC):
         requires: The names of the signals that it reads.
         needs_global: Whether an agent's decision looks at other agents' signals, which
             real agents could not see.
+        separable: Whether it can be asked about some of a trial's agents apart from the
+            others, so that agents on several machines need no common decision. How many
+            agents there are in all is ``draws.num_agents`` then. Schemes that do not
+            say so decide in one place, which costs every round a second message to each
+            machine.
     """
 
     name: ClassVar[str]
     requires: ClassVar[tuple[str, ...]] = ()
     needs_global: ClassVar[bool] = False
+    separable: ClassVar[bool] = False
 
     def start(self, shape: tuple[int, int]) -> State:
         """The state before the first round; empty by default."""
@@ -114,3 +128,33 @@ class Scheme(ABC):
             A mask of shape (trials, agents) for messages or (number of records,) for
             records, and the next state. An agent with no record left is silent.
         """
+
+
+def decided(
+    scheme: Scheme, signals: Signals, state: State, draws: SchemeDraws, left: Left
+) -> Decision:
+    """A scheme's decision; one that fails is named.
+
+    Raises:
+        CommenvError: As the scheme raised it.
+        ValueError: What it raised, named.
+        RuntimeError: It failed otherwise.
+        TypeError: It returned something else than a decision.
+    """
+    about = f"scheme {scheme.name!r} in round {draws.episode}"
+    try:
+        decision = scheme.select(signals, state, draws, left)
+    except CommenvError:
+        raise
+    except ValueError as error:
+        raise ValueError(f"{about}: {error}") from error
+    except Exception as error:
+        words = f"{type(error).__name__}: {error}"
+        raise RuntimeError(f"{about} failed ({words})") from error
+    if not isinstance(decision, tuple) or len(decision) != 2:
+        raise TypeError(f"{about} returned {decision!r}; return mask, state")
+    if not isinstance(decision[0], np.ndarray):
+        raise TypeError(
+            f"{about} returned the mask {decision[0]!r}; return an array of bool"
+        )
+    return decision

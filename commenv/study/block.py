@@ -4,37 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import gymnasium as gym
 import numpy as np
 
-from commenv.draws import Draws
-from commenv.envs.batched import BatchedEnv
-from commenv.envs.making import make_batched, make_scalar
 from commenv.errors import ResultsError
-from commenv.learning import (
-    ExactEvaluator,
-    PlayedEvaluator,
-    Problem,
-    Rounds,
-)
-from commenv.learning.evaluation import Evaluator
+from commenv.learning import Rounds
 from commenv.snapshots import Resumable, Snapshot
 from commenv.study.checkpoints import Checkpoints
 from commenv.study.frame import COLUMNS
 from commenv.study.policies import Memory, check_memory
 from commenv.study.series import Learned, Series
+from commenv.study.setting_up import problem_of, rounds_of, world_of
+from commenv.study.sharding import Shards, sharded_rounds
 from commenv.study.sizes import SentSizes
 from commenv.study.spec import Cell, Study
-from commenv.wrappers import ChannelEnv
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from commenv.study.trace import Trace
 
-__all__ = ["optimum_of", "problem_of", "run_block", "world_of"]
+__all__ = ["optimum_of", "run_block"]
 
 
 def optimum_of(study: Study, cell: Cell) -> float | None:
@@ -66,6 +57,7 @@ def run_block(
     count: Callable[[pa.Table], None] = lambda sizes: None,
     resume: Snapshot | None = None,
     checkpoints: Checkpoints | None = None,
+    shards: Shards | None = None,
 ) -> pa.Table:
     """Runs some trials of a cell together.
 
@@ -82,6 +74,7 @@ def run_block(
         resume: A snapshot of the same block; goes on from there.
         checkpoints: Given a snapshot when one is due, if the agents can go on from one
             and nothing is traced.
+        shards: Spreads the agents over shards that may run elsewhere.
 
     Returns:
         A table of :data:`commenv.study.frame.COLUMNS`, ordered by trial and episode.
@@ -89,9 +82,12 @@ def run_block(
     Raises:
         ResultsError: ``resume`` is no snapshot of this block.
     """
-    env, rounds, evaluator = _set_up(study, cell, trials, trace)
+    if shards is None:
+        env, rounds, evaluator = rounds_of(study, cell, trials, trace)
+    else:
+        env, rounds, evaluator = sharded_rounds(study, cell, trials, shards)
     state = _State(study, cell, trials, rounds)
-    if trace is not None or not rounds.agents.resumable:
+    if trace is not None or not rounds.resumable:
         checkpoints = None
     try:
         if resume is not None:
@@ -100,7 +96,7 @@ def run_block(
         _play(study, state, report, trace, checkpoints)
     finally:
         env.close()
-        rounds.agents.close()
+        rounds.close()
         evaluator.close()
     keep(state.learned.memory)
     count(state.sent.table())
@@ -168,77 +164,6 @@ def _play(
             break
         if checkpoints is not None and checkpoints.due(episode):
             checkpoints.keep(state.snapshot())
-
-
-def world_of(cell: Cell, num_envs: int) -> Any:
-    """A batch of instances of a cell's environment."""
-    return make_batched(
-        cell.environment,
-        num_envs,
-        env_kwargs=cell.env_kwargs,
-        max_episode_steps=cell.time_limit,
-    )
-
-
-def _set_up(
-    study: Study, cell: Cell, trials: Sequence[int], trace: Trace | None
-) -> tuple[ChannelEnv, Rounds, Evaluator]:
-    world = world_of(cell, len(trials) * study.num_agents)
-    env = ChannelEnv(
-        world,
-        trials,
-        study.num_agents,
-        uplink=study.uplink,
-        downlink=study.downlink,
-        gamma=study.gamma,
-        journal=trace is not None,
-    )
-    problem = problem_of(study, cell, trials, world)
-    env.observer = trace
-    rounds = Rounds(
-        env,
-        cell.algorithm.agents(problem),
-        cell.algorithm.learner(problem),
-        cell.scheme,
-        seed=study.seed,
-    )
-    return env, rounds, problem.evaluator
-
-
-def problem_of(study: Study, cell: Cell, trials: Sequence[int], world: Any) -> Problem:
-    """What a cell's algorithm is told about its task."""
-    draws = Draws(study.seed, trials, study.num_agents)
-
-    def make_env() -> gym.Env[Any, Any]:
-        return make_scalar(
-            cell.environment,
-            env_kwargs=cell.env_kwargs,
-            max_episode_steps=cell.time_limit,
-        )
-
-    return Problem(
-        draws=draws,
-        observation_space=world.single_observation_space,
-        action_space=world.single_action_space,
-        gamma=study.gamma,
-        num_episodes=study.num_episodes,
-        evaluator=_evaluator(study, cell, world, draws),
-        signals=frozenset(cell.scheme.requires),
-        mdp=world.mdp,
-        make_env=make_env,
-    )
-
-
-def _evaluator(study: Study, cell: Cell, world: Any, draws: Draws) -> Evaluator:
-    if world.mdp is not None:
-        return ExactEvaluator(
-            world.mdp, study.gamma, world.max_episode_steps, len(draws.trials)
-        )
-
-    def make_world(num_envs: int) -> BatchedEnv:
-        return world_of(cell, num_envs)
-
-    return PlayedEvaluator(make_world, draws, study.gamma, study.evaluation_episodes)
 
 
 def _table(study: Study, cell: Cell, trials: Sequence[int], series: Series) -> pa.Table:

@@ -13,7 +13,7 @@ from commenv.draws import Draws
 from commenv.errors import ResultsError
 from commenv.learning import ExactEvaluator, PlayedEvaluator
 from commenv.learning.evaluation import Played
-from commenv.study.block import world_of
+from commenv.study.setting_up import world_of
 from commenv.study.statistics import mean_interval
 from commenv.study.trained import Trained, trained
 

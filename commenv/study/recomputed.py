@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from commenv.errors import ResultsError
-from commenv.study.block import optimum_of, problem_of, run_block, world_of
+from commenv.study.block import optimum_of, run_block
 from commenv.study.frame import NAMES
 from commenv.study.policies import Memory
+from commenv.study.setting_up import problem_of, world_of
 from commenv.study.sizes import SIZE_COLUMNS
 from commenv.study.spec import Cell, Study
 from commenv.study.store import Store

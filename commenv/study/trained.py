@@ -20,9 +20,9 @@ from gymnasium import spaces
 from commenv.errors import MissingExtraError, ResultsError, UnknownNameError
 from commenv.learning import Always, Policy, make_algorithm
 from commenv.learning.plugins import ALGORITHMS, is_registered
-from commenv.study.block import problem_of, world_of
 from commenv.study.described import check_allowed, unfit
 from commenv.study.policies import read_memory
+from commenv.study.setting_up import problem_of, world_of
 from commenv.study.spec import Cell, Study, time_limit
 from commenv.study.store import Store, check_extra
 

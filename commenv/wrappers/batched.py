@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from commenv.channel import (
     Channel,
+    Encoded,
     FreeForm,
     LiveChannel,
     Messages,
@@ -58,7 +59,7 @@ class ChannelEnv:
     Args:
         world: The instances, ``len(trials) * num_agents`` of them.
         trials: The trials' numbers; with the seed, they address every random draw.
-        num_agents: Agents of each trial.
+        num_agents: Agents of each trial, or the numbers of those that are here.
         uplink: From each agent to its trial's learner.
         downlink: From a trial's learner to its agents.
         gamma: The discount of the metric ``reward``, in [0, 1].
@@ -78,14 +79,15 @@ class ChannelEnv:
         self,
         world: BatchedEnv,
         trials: Sequence[int],
-        num_agents: int,
+        num_agents: int | Sequence[int],
         *,
         uplink: Channel | None = None,
         downlink: Channel | None = None,
         gamma: float = 0.9,
         journal: bool = False,
     ) -> None:
-        for name, number in (("trials", len(trials)), ("agents", num_agents)):
+        agents = num_agents if isinstance(num_agents, int) else len(num_agents)
+        for name, number in (("trials", len(trials)), ("agents", agents)):
             if number < 1:
                 raise ValueError(f"{number} {name}; at least 1 is needed")
         check_gamma(gamma)
@@ -255,6 +257,16 @@ class ChannelEnv:
         self._ended = self._ended | ended
         self.active = self.active & ~ended
         return receipt
+
+    def send_encoded(self, encoded: Encoded, dtype: np.dtype[np.void]) -> Receipt:
+        """Sends what agents elsewhere have encoded; see ``LiveChannel.send_encoded``.
+
+        Raises:
+            NotResetError: Before the first reset.
+            BudgetExceededError: Under ``exceed="raise"``; nothing is sent then.
+        """
+        self._check_reset()
+        return self.uplink.send_encoded(encoded, dtype)
 
     def receive(self) -> Received | list[list[Any]] | None:
         """What reached the learners since the last call; see ``LiveChannel.receive``.

@@ -11,7 +11,7 @@ from commenv.channel import BernoulliLoss, Chain, Delay, ErrorFeedback, TopK
 from commenv.learning import Rounds
 from commenv.multiagent import batched_from_parallel
 from commenv.study import Study, cells
-from commenv.study.block import problem_of, world_of
+from commenv.study.setting_up import problem_of, world_of
 from commenv.wrappers import ChannelEnv
 
 TRIALS, AGENTS, ROUNDS = [0, 3], 3, 5

@@ -74,6 +74,7 @@ class ProbabilisticUtility(Scheme):
 
     name: ClassVar[str] = "probabilistic"
     requires: ClassVar[tuple[str, ...]] = ("return", "noise_norm")
+    separable: ClassVar[bool] = True
 
     m: int | None = None
     k: int = 5
@@ -105,13 +106,21 @@ class ProbabilisticUtility(Scheme):
         returns = signals["return"].values
         utility = self._utility(returns, signals["noise_norm"].values, state)
         decide, split = np.moveaxis(draws.uniforms(2), -1, 0)
-        probability = self.probability(utility, state["utilities"], split)
+        probability = self.probability(
+            utility, state["utilities"], split, draws.num_agents
+        )
         return decide < probability, {
             "utilities": _shifted(state["utilities"], utility),
             "returns": _shifted(state["returns"], returns),
         }
 
-    def probability(self, utility: Array, past: Array, split: Array) -> Array:
+    def probability(
+        self,
+        utility: Array,
+        past: Array,
+        split: Array,
+        num_agents: int | None = None,
+    ) -> Array:
         """The probability with which each agent sends.
 
         Args:
@@ -119,12 +128,13 @@ class ProbabilisticUtility(Scheme):
             past: Earlier utilities, shape (trials, agents, k); NaN where there are
                 none yet.
             split: Uniform on [0, 1), shape (trials, agents); breaks ties of ranks.
+            num_agents: n, where these are some of a trial's agents.
 
         Returns:
             float64, shape (trials, agents).
         """
-        agents = utility.shape[1]
-        m = how_many(self.m, utility.shape)
+        agents = num_agents or utility.shape[1]
+        m = how_many(self.m, (len(utility), agents))
         if m in (0, agents):
             return np.full(utility.shape, float(m == agents))
         below = {

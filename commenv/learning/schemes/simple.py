@@ -19,6 +19,7 @@ class Always(Scheme):
     """Everybody sends everything, in every round."""
 
     name: ClassVar[str] = "always"
+    separable: ClassVar[bool] = True
 
     def select(
         self, signals: Signals, state: State, draws: SchemeDraws, left: Left
@@ -32,6 +33,7 @@ class Never(Scheme):
     """Nobody ever sends: what is learned then was not learned from messages."""
 
     name: ClassVar[str] = "never"
+    separable: ClassVar[bool] = True
 
     def select(
         self, signals: Signals, state: State, draws: SchemeDraws, left: Left
@@ -52,6 +54,7 @@ class Bernoulli(Scheme):
     """
 
     name: ClassVar[str] = "bernoulli"
+    separable: ClassVar[bool] = True
 
     p: float = 0.5
 
@@ -78,6 +81,7 @@ class Periodic(Scheme):
     """
 
     name: ClassVar[str] = "periodic"
+    separable: ClassVar[bool] = True
 
     k: int = 2
 

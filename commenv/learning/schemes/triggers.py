@@ -41,6 +41,7 @@ class TDError(Scheme):
 
     name: ClassVar[str] = "td_error"
     requires: ClassVar[tuple[str, ...]] = ("td_error",)
+    separable: ClassVar[bool] = True
 
     beta: float = 0.05
     rho: float = 0.9
@@ -102,6 +103,7 @@ class Gain(Scheme):
 
     name: ClassVar[str] = "gain"
     requires: ClassVar[tuple[str, ...]] = ("gain",)
+    separable: ClassVar[bool] = True
 
     least: float = 1e-4
     rho: float = 0.999

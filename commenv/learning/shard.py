@@ -1,0 +1,239 @@
+"""Some of a trial's agents, wherever they run: what they are told, what they answer.
+
+A shard holds its agents' instances, their half of the algorithm, their part of a
+separable scheme, and their codec. Budget, link, ledger and learner stand in one place:
+:class:`commenv.learning.sharded.ShardedRounds` asks all shards in each round. What it
+tells them is what agents know anyway, and is plain data.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from commenv.channel import Encoded, Left, Messages, Sender, Verdict, Versions
+from commenv.learning.algorithm import RoundAgents
+from commenv.learning.scheme import Scheme, SchemeDraws, Signal, Signals, State, decided
+from commenv.snapshots import Resumable, Snapshot, arrays_of
+from commenv.wrappers import ChannelEnv
+
+__all__ = ["Heard", "Offer", "Order", "Shard", "Uttered"]
+
+
+class Heard(NamedTuple):
+    """What became of a shard's last messages, as far as agents may know.
+
+    Attributes:
+        accepted: bool, shape (trials, agents of the shard).
+        verdicts: For codecs, on channels with acknowledgements.
+    """
+
+    accepted: NDArray[np.bool_]
+    verdicts: list[Verdict]
+
+
+class Order(NamedTuple):
+    """What a shard is told at the beginning of a round.
+
+    Attributes:
+        episode: The round, counted from 0.
+        planned: How many are planned.
+        heard: Of the last round's messages; None in the first round.
+        held: intp, shape (trials, agents of the shard): which version of the parameters
+            each agent holds; None where nobody holds any.
+        left: What is left of the uplink's budget: shape (trials, agents of the shard).
+    """
+
+    episode: int
+    planned: int
+    heard: Heard | None
+    held: NDArray[np.intp] | None
+    left: Left
+
+
+class Uttered(NamedTuple):
+    """A shard's encoded messages.
+
+    Attributes:
+        encoded: Of the shard's agents, trial by trial.
+        dtype: Of the records in them.
+    """
+
+    encoded: Encoded
+    dtype: np.dtype[np.void]
+
+
+class Offer(NamedTuple):
+    """What a shard answers in a round.
+
+    The first three are measurements, for the metrics alone: float64, float64 and int64
+    of shape (trials, agents of the shard), as :meth:`ChannelEnv.measure` takes them.
+
+    Attributes:
+        reward: Discounted return.
+        episode_return: The same without discount.
+        episode_length: Environment steps.
+        signals: For a scheme that decides elsewhere; else empty.
+        counts: Candidate records, int64, shape (trials, agents of the shard).
+        uttered: What is sent; None where the scheme decides elsewhere.
+    """
+
+    reward: NDArray[np.float64]
+    episode_return: NDArray[np.float64]
+    episode_length: NDArray[np.int64]
+    signals: Signals
+    counts: NDArray[np.int64]
+    uttered: Uttered | None
+
+
+class Shard(Resumable):
+    """Plays the rounds of some agents, and encodes what they send.
+
+    Args:
+        env: Their instances; its own channel is not used.
+        agents: Their half of the algorithm.
+        scheme: Decides here if it is separable.
+        state: What the scheme remembers of these agents before the first round.
+        sender: Encodes their messages.
+        team: How many agents each trial has in all.
+        seed: The study's seed.
+    """
+
+    _remembered: ClassVar[tuple[str, ...]] = ("_sender",)
+
+    def __init__(
+        self,
+        env: ChannelEnv,
+        agents: RoundAgents,
+        scheme: Scheme,
+        state: State,
+        sender: Sender,
+        *,
+        team: int,
+        seed: int,
+    ) -> None:
+        self._env, self._agents = env, agents
+        self._scheme, self._state = scheme, state
+        self._sender, self._team = sender, team
+        self._study_seed = seed
+        self._seed: int | None = seed
+        self._messages: Messages | None = None
+
+    def can_resume(self) -> bool:
+        """Whether its agents can go on from a snapshot."""
+        return self._agents.resumable
+
+    def play(self, records: NDArray[np.void] | None, order: Order) -> Offer:
+        """Plays a round.
+
+        Args:
+            records: The versions of the parameters that anybody holds.
+            order: What else these agents are told.
+        """
+        env, agents = self._env, self._agents
+        if order.heard is not None:
+            self._sender.hear(*order.heard)
+            agents.told(order.heard.accepted)
+        observations, _ = env.reset(seed=self._seed)
+        self._seed = None
+        agents.begin(order.episode)
+        if records is not None and order.held is not None:
+            agents.receive_versions(Versions(records, order.held))
+        agents.play(env, observations)
+        messages, signals = agents.candidates()
+        metrics = env.metrics
+        measured = metrics.reward, metrics.episode_return, metrics.episode_length
+        if not self._scheme.separable:
+            self._messages = messages
+            return Offer(*measured, signals, messages.counts, None)
+        draws = SchemeDraws(env.draws, order.episode, order.planned, self._team)
+        mask, self._state = decided(
+            self._scheme, signals, self._state, draws, order.left
+        )
+        uttered = self._utter(messages.select(mask))
+        return Offer(*measured, {}, messages.counts, uttered)
+
+    def utter(self, mask: NDArray[np.bool_]) -> Uttered:
+        """Encodes what a scheme elsewhere has chosen of the last candidates."""
+        assert self._messages is not None
+        messages, self._messages = self._messages, None
+        return self._utter(messages.select(mask))
+
+    def snapshot(self) -> Snapshot:
+        """What the shard remembers between two rounds."""
+        return {
+            **super().snapshot(),
+            "env": self._env.snapshot(),
+            "agents": self._agents.memory,
+            "scheme": self._state,
+        }
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Goes on where another shard of the same agents was."""
+        super().restore(snapshot)
+        self._agents.memory = arrays_of(snapshot["agents"], "the agents")
+        self._state = arrays_of(snapshot["scheme"], "the scheme")
+        self._env.restore(self._study_seed, snapshot["env"])
+        self._seed = None
+
+    def close(self) -> None:
+        """Releases what the shard holds; it is not used afterwards."""
+        self._env.close()
+        self._agents.close()
+
+    def _utter(self, messages: Messages) -> Uttered:
+        return Uttered(self._sender.encode(messages), messages.records.dtype)
+
+
+def joined_signals(parts: list[Offer]) -> dict[str, Signal]:
+    """The signals of all shards' agents, as if they had been one batch."""
+    counts = np.concatenate([part.counts for part in parts], axis=1)
+    return {
+        name: Signal(
+            signal.level,
+            _joined_values([part.signals[name] for part in parts]),
+            counts,
+        )
+        for name, signal in parts[0].signals.items()
+    }
+
+
+def _joined_values(signals: list[Signal]) -> NDArray[np.float64]:
+    if signals[0].level == "message":
+        return np.concatenate([one.values for one in signals], axis=1)
+    return interleaved([(one.values, one.counts.sum(axis=1)) for one in signals])
+
+
+def interleaved(parts: list[tuple[NDArray, NDArray[np.integer]]]) -> NDArray:
+    """Flat arrays that go trial by trial, joined so that the whole does, too.
+
+    Args:
+        parts: Each with how many of its entries belong to each trial.
+    """
+    pieces = [np.split(values, np.cumsum(lengths)[:-1]) for values, lengths in parts]
+    return np.concatenate(
+        [piece for trial in zip(*pieces, strict=True) for piece in trial]
+    )
+
+
+def joined_encoded(parts: list[Encoded], shapes: list[tuple[int, int]]) -> Encoded:
+    """The payloads of all shards' agents, as if they had been encoded together.
+
+    Args:
+        parts: Of each shard.
+        shapes: (trials, agents) of each shard.
+    """
+    sizes = [one.sizes.reshape(shape) for one, shape in zip(parts, shapes, strict=True)]
+    present = [
+        one.present.reshape(shape) for one, shape in zip(parts, shapes, strict=True)
+    ]
+    data = interleaved(
+        [(one.data, size.sum(axis=1)) for one, size in zip(parts, sizes, strict=True)]
+    )
+    return Encoded(
+        data,
+        np.concatenate(sizes, axis=1).ravel(),
+        np.concatenate(present, axis=1).ravel(),
+    )

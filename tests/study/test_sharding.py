@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from commenv.channel import Budget, Channel
+from commenv.errors import BudgetExceededError
+from commenv.learning.schemes import Always, TDError
+from commenv.study.checkpoints import Schedule
+from commenv.study.sharding import CrewHere, Shards, shares_of
+from commenv.study.spec import Study, cells
+from tests.study.blocks import (
+    ALGORITHMS,
+    CHANNELS,
+    CODECS,
+    EPISODES,
+    kept,
+    measured,
+    state,
+    study,
+)
+
+COUNTS = [1, 2, 3, 4]
+
+
+def shards(count):
+    return Shards(count, CrewHere)
+
+
+def alike(one, count):
+    return repr(measured(one, shards=shards(count))) == repr(measured(one))
+
+
+@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_shards_give_the_numbers_of_one_batch(name, count):
+    assert alike(study(name), count)
+
+
+@pytest.mark.parametrize("channels", CHANNELS)
+@pytest.mark.parametrize("name", ["dql", "davia"])
+def test_whatever_the_channel_does(name, channels):
+    assert alike(study(name, CHANNELS[channels]), 3)
+
+
+@pytest.mark.parametrize("channels", CODECS)
+def test_whatever_codecs_remember(channels):
+    assert alike(study("davia", CODECS[channels]), 3)
+
+
+@pytest.mark.parametrize("scheme", ["random", "top", "never"])
+def test_whoever_decides(scheme):
+    one = Study(
+        cells=cells("SimpleGrid-v0", ["espc"], [scheme], {}, 20),
+        num_agents=4,
+        num_trials=2,
+        num_episodes=EPISODES,
+    )
+    assert alike(one, 3)
+
+
+@pytest.mark.parametrize("count", COUNTS)
+def test_antithetic_pairs_find_each_other(count):
+    one = Study(
+        cells=cells("SimpleGrid-v0", ["es"], None, {"antithetic": True}, 20),
+        num_agents=6,
+        num_trials=2,
+        num_episodes=EPISODES,
+    )
+    assert alike(one, count)
+
+
+@dataclasses.dataclass(frozen=True)
+class HereAlone(TDError):
+    """Decides about records, and does not say that it is separable."""
+
+    separable = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Misshapen(Always):
+    separable = False
+
+    def select(self, signals, state, draws, left):
+        mask, after = super().select(signals, state, draws, left)
+        return mask[:, :1], after
+
+
+def with_scheme(scheme):
+    return Study(
+        cells=cells("SimpleGrid-v0", ["dql"], [scheme], None, 20),
+        num_agents=4,
+        num_trials=2,
+        num_episodes=EPISODES,
+    )
+
+
+def test_a_scheme_that_chooses_records_elsewhere():
+    assert alike(with_scheme(HereAlone()), 3)
+
+
+def test_a_mask_of_another_shape_is_refused():
+    with pytest.raises(ValueError, match=r"the mask has shape \(2, 1\)"):
+        measured(with_scheme(Misshapen()), shards=shards(2))
+
+
+@pytest.mark.parametrize("channels", [{}, *CHANNELS.values(), *CODECS.values()])
+def test_shards_go_on_from_every_round(channels):
+    one = study("davia", channels)
+    expected = repr(measured(one))
+    result, files = kept(one, Schedule(episodes=1), shards=shards(3))
+    assert repr(result) == expected
+    assert len(files) == EPISODES - 1
+    for data in files:
+        again = measured(one, resume=state(data), shards=shards(3))
+        assert repr(again) == expected
+
+
+def test_shares_are_as_equal_as_can_be():
+    assert shares_of(7, 3) == [slice(0, 2), slice(2, 4), slice(4, 7)]
+    with pytest.raises(ValueError, match="4 actors for 3 agents"):
+        shares_of(3, 4)
+
+
+def test_an_error_in_a_shard_names_the_agent():
+    uplink = Channel(budget=Budget(messages=0, exceed="raise"))
+    with pytest.raises(BudgetExceededError, match="agent 0 of trial 0 on the uplink"):
+        measured(study("dql", {"uplink": uplink}), shards=shards(2))
