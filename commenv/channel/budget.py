@@ -181,6 +181,8 @@ class Accounts:
 
     def left(self) -> Left:
         """What is left in the current window."""
+        if self.budget.unlimited:
+            return Left(*np.full((2, *self.shape), np.inf))
         left = np.maximum(self._limits[:, None] - self._used, 0)
         if self.budget.scope == "team":
             left = np.repeat(left, self.shape[1], axis=1)

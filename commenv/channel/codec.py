@@ -212,10 +212,13 @@ def whole_records(incoming: Incoming, size: int) -> NDArray[np.int64]:
     Raises:
         MalformedMessage: A payload holds no whole number of them.
     """
-    broken = incoming.sizes % size != 0
-    if broken.any() or incoming.sizes.sum() != len(incoming.data):
+    counts = incoming.sizes // size
+    if not np.array_equal(counts * size, incoming.sizes) or (
+        incoming.sizes.sum() != len(incoming.data)
+    ):
+        broken = incoming.sizes % size != 0
         raise MalformedMessage(
             f"payloads of {incoming.sizes[broken].tolist() or len(incoming.data)} "
             f"bytes are no whole number of records of {size} bytes"
         )
-    return incoming.sizes // size
+    return counts

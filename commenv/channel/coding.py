@@ -179,10 +179,11 @@ class Coder:
         if self._senders is None or self._receiver:
             return frames, None
         sender = self._sender_of(frames.links)
-        first = np.concatenate([[True], sender[1:] != sender[:-1]])
-        if first.all():
+        first = np.ones(len(sender), dtype=np.bool_)
+        np.not_equal(sender[1:], sender[:-1], out=first[1:])
+        if np.count_nonzero(first) == len(first):
             return frames, None
-        return frames.take(first), np.cumsum(first) - 1
+        return frames.take(first), first.cumsum() - 1
 
     def _culprit(self, messages: Messages, draws: MessageDraws) -> int | None:
         """Who alone cannot be encoded either."""

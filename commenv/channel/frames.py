@@ -23,6 +23,7 @@ __all__ = [
     "HEADER",
     "HEADER_SIZE",
     "LEARNER",
+    "NO_FRAMES",
     "TRUNCATED",
     "Frames",
     "decode_frame",
@@ -104,6 +105,15 @@ class Frames:
             for start, stop in zip(self.starts, self.stops, strict=True)
         ]
         return np.concatenate(parts) if parts else np.empty(0, np.uint8)
+
+
+NO_FRAMES = Frames(
+    np.empty(0, np.intp),
+    np.empty(0, HEADER),
+    np.empty(0, np.uint8),
+    np.empty(0, np.int64),
+    np.empty(0, np.int64),
+)
 
 
 def merge(batches: Sequence[Frames]) -> Frames:
