@@ -212,13 +212,10 @@ def whole_records(incoming: Incoming, size: int) -> NDArray[np.int64]:
     Raises:
         MalformedMessage: A payload holds no whole number of them.
     """
-    counts = incoming.sizes // size
-    if not np.array_equal(counts * size, incoming.sizes) or (
-        incoming.sizes.sum() != len(incoming.data)
-    ):
-        broken = incoming.sizes % size != 0
+    broken = incoming.sizes % size != 0
+    if np.count_nonzero(broken) or incoming.sizes.sum() != len(incoming.data):
         raise MalformedMessage(
             f"payloads of {incoming.sizes[broken].tolist() or len(incoming.data)} "
             f"bytes are no whole number of records of {size} bytes"
         )
-    return counts
+    return incoming.sizes // size

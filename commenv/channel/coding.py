@@ -169,7 +169,7 @@ class Coder:
         self._receiver = decoded.memory
         if which is None:
             return Letters(frames, decoded.records, decoded.lengths)
-        return Letters(frames, decoded.records[which], decoded.lengths[which])
+        return Letters(frames, decoded.records.take(which), decoded.lengths[which])
 
     def _distinct(self, frames: Frames) -> tuple[Frames, NDArray[np.intp] | None]:
         """One of the copies of each message, unless receivers differ.
@@ -179,10 +179,11 @@ class Coder:
         if self._senders is None or self._receiver:
             return frames, None
         sender = self._sender_of(frames.links)
-        first = np.ones(len(sender), dtype=np.bool_)
-        np.not_equal(sender[1:], sender[:-1], out=first[1:])
-        if np.count_nonzero(first) == len(first):
+        copy = np.zeros(len(sender), dtype=np.bool_)
+        np.equal(sender[1:], sender[:-1], out=copy[1:])
+        if not np.count_nonzero(copy):
             return frames, None
+        first = ~copy
         return frames.take(first), first.cumsum() - 1
 
     def _culprit(self, messages: Messages, draws: MessageDraws) -> int | None:

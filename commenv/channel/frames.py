@@ -76,6 +76,8 @@ class Frames:
 
     def take(self, which: NDArray[Any] | slice) -> Frames:
         """The frames at the given positions, or where a mask is true."""
+        if not isinstance(which, slice) and which.dtype == np.bool_:
+            which = which.nonzero()[0]  # once, not for each array
         return Frames(
             self.links[which],
             self.headers[which],

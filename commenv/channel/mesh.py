@@ -227,9 +227,9 @@ class Mesh(Running):
         """Pays for accepted copies, and puts them on their links."""
         senders, sizes = self.sources[frames.links], frames.sizes
         if self._shared and len(senders):
-            first = np.ones(len(senders), dtype=np.bool_)
-            np.not_equal(senders[1:], senders[:-1], out=first[1:])
-            senders, sizes = senders[first], sizes[first]
+            copy = np.zeros(len(senders), dtype=np.bool_)
+            np.equal(senders[1:], senders[:-1], out=copy[1:])
+            senders, sizes = senders[~copy], sizes[~copy]
         _count(self.transmissions, senders, sizes, np.ones_like(sizes))
         self._carriage.launch(frames, self.clock, self._dtype)
 

@@ -84,11 +84,12 @@ class Outbox:
         """
         spoken: list[tuple[int, Any]] = []
         leaving = np.zeros(len(reachable), dtype=np.bool_)
+        still_there = set(live)
         for agent, action in actions.items():
             to = action["to"]
             if not isinstance(to, str) and to == SILENCE:
                 continue
-            if agent not in live:
+            if agent not in still_there:
                 raise ValueError(
                     f"agent {agent!r} has finished and cannot send; let it be silent "
                     f"(to={SILENCE}), or leave its action out"
