@@ -214,11 +214,12 @@ class Accounts:
         Raises:
             BudgetExceededError: Under ``exceed="raise"``; nothing is booked then.
         """
+        count = len(links)
         verdict = Admission(
-            np.ones(len(links), dtype=np.bool_),
-            np.zeros(len(links), dtype=np.bool_),
+            np.ones(count, np.bool_),
+            np.zeros(count, np.bool_),
             payload.copy(),
-            np.zeros(len(links)),
+            np.zeros(count),
         )
         if self.budget.unlimited:
             return verdict
