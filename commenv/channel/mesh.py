@@ -187,7 +187,8 @@ class Mesh(Running):
             self._wait(frames, senders, queued, encoded.sizes)
             accepted[queued] = True
             refused = ~accepted[speakers]
-            _count(self.refusals, speakers[refused], sizes[refused], copies[refused])
+            every = np.repeat(np.flatnonzero(refused), copies[refused])
+            _count(self.refusals, speakers[every], sizes[every])
             self._carriage.settle(Fate.REFUSED, frames.take(~accepted[senders]))
         self._coder.commit(pending, accepted.reshape(shape))
         ended = nobody
@@ -230,7 +231,7 @@ class Mesh(Running):
             copy = np.zeros(len(senders), dtype=np.bool_)
             np.equal(senders[1:], senders[:-1], out=copy[1:])
             senders, sizes = senders[~copy], sizes[~copy]
-        _count(self.transmissions, senders, sizes, np.ones_like(sizes))
+        _count(self.transmissions, senders, sizes)
         self._carriage.launch(frames, self.clock, self._dtype)
 
     def _transmissions_of(
@@ -273,9 +274,9 @@ def _count(
     counts: NDArray[np.int64],
     agents: NDArray[np.intp],
     sizes: NDArray[np.int64],
-    copies: NDArray[np.int64],
 ) -> None:
-    """Adds messages of so many copies to counts of shape (units, agents)."""
-    np.add.at(counts[Unit.MESSAGES], agents, copies)
-    np.add.at(counts[Unit.PAYLOAD], agents, sizes * copies)
-    np.add.at(counts[Unit.HEADER], agents, HEADER_SIZE * copies)
+    """Adds transmissions to counts of shape (units, agents)."""
+    messages = np.bincount(agents, minlength=counts.shape[1])
+    counts[Unit.MESSAGES] += messages
+    counts[Unit.HEADER] += HEADER_SIZE * messages
+    np.add.at(counts[Unit.PAYLOAD], agents, sizes)
