@@ -68,11 +68,9 @@ def main() -> None:
         rounds = chosen.rounds or work.rounds
         try:
             results, seen = compete(work.ours, work.rivals, rounds, chosen.core)
-        except CannotRunError as error:  # it is ours
-            results, seen = (
-                dict.fromkeys((one.name for one in work.rivals), str(error)),
-                {},
-            )
+        except CannotRunError as error:  # ours cannot
+            results = {rival.name: str(error) for rival in work.rivals}
+            seen = {}
         for home, packages in seen.items():
             versions.setdefault(home, {}).update(packages)
         print("\n".join(rows(work, results)), flush=True)
