@@ -6,7 +6,7 @@ OUT ?= results-demo
 CONSTRAINTS := .ci/constraints.txt
 TORCHRL := .venv-torchrl
 RLLIB := .venv-rllib
-PEERS := envpool gymnasium gymnax torch
+PEERS := envpool failure_api gymnasium gymnax mujoco torch
 # Our own tests that also run at the oldest Gymnasium that is allowed, which RLlib pins;
 # MuJoCo is not there, and its robots are skipped.
 FLOOR_TESTS := tests/wrappers tests/multiagent --ignore tests/multiagent/test_wrapped.py \

@@ -52,6 +52,55 @@ def cart_pole(num_envs: int) -> Run:
     return run
 
 
+def ants(num_agents: int, num_threads: int) -> Run:
+    """Batched ants, of which those that have fallen begin anew.
+
+    The first steps are checked against Gymnasium's ants, number by number.
+    """
+    from ants import policies
+
+    from commenv import Draws
+    from commenv.envs import make_batched
+
+    threads = {"num_threads": num_threads}
+    batch = make_batched("commenv/Ant-v5", num_agents, env_kwargs=threads)
+    act, everybody = policies(num_agents), np.ones(num_agents, dtype=bool)
+    draws = Draws(0, [0], num_agents).world(0)
+    observations = batch.reset(draws)
+
+    def step() -> tuple[np.ndarray, ...]:
+        nonlocal observations
+        actions = act(observations)
+        after = batch.step(actions, everybody)
+        observations = after.observations
+        if (ended := after.terminated | after.truncated).any():
+            observations = batch.reset(draws, ended)
+        return actions, observations, after.rewards
+
+    def run(calls: int) -> int:
+        for _ in range(calls):
+            step()
+        return calls * num_agents
+
+    _check_beside_gymnasium(draws.seeds()[:5].tolist(), [step() for _ in range(100)])
+    return run
+
+
+def _check_beside_gymnasium(seeds: list[int], steps: list[tuple]) -> None:
+    """Stops unless the first ants saw and earned what Gymnasium's do, bit for bit."""
+    import gymnasium as gym
+
+    for row, seed in enumerate(seeds):
+        env = gym.make("Ant-v5")
+        env.reset(seed=seed)
+        for actions, observations, rewards in steps:
+            seen, reward, terminated, truncated, _ = env.step(actions[row])
+            if terminated or truncated:
+                seen, _ = env.reset()
+            if reward != rewards[row] or (seen != observations[row]).any():
+                raise AssertionError(f"ant {row} differs from Gymnasium's")
+
+
 def dql(num_agents: int, num_episodes: int, num_trials: int) -> Run:
     """A study of distributed Q-learning; a step is an episode of all agents."""
     import commenv

@@ -1,8 +1,9 @@
 """The table of peers: our speed over theirs, each in a process of its own.
 
 Every contestant of a work is one process in its own virtual environment. All are pinned
-to one core and take turns there; a ratio is that of two neighbouring turns, and the
-median over the rounds is shown. `make bench-peers` makes the environments first.
+to one core, unless the work says otherwise, and take turns there; a ratio is that of
+two neighbouring turns, and the median over the rounds is shown. Where there are more
+cores, the clock alone counts. `make bench-peers` makes the environments first.
 
     python benchmarks/peers/compare.py [WORK ...] [--rounds R] [--core C]
 """
@@ -14,7 +15,7 @@ import os
 import platform
 from pathlib import Path
 
-from turns import compete
+from turns import CannotRunError, compete
 from works import Work, all_works
 
 
@@ -28,8 +29,11 @@ def rows(work: Work, results: dict[str, dict[str, float] | str]) -> list[str]:
         if isinstance(found, str):
             cells = [found, "", wanted, ""]
         else:
-            met = "" if goal is None else "yes" if found["processor"] >= goal else "no"
-            cells = [digits(found["processor"]), digits(found["clock"]), wanted, met]
+            alone = work.ours.cores == 1
+            counted = found["processor" if alone else "clock"]
+            met = "" if goal is None else "yes" if counted >= goal else "no"
+            processor = digits(counted) if alone else ""
+            cells = [processor, digits(found["clock"]), wanted, met]
         lines.append(f"| {' | '.join([work.title, rival.name, *cells])} |")
     return lines
 
@@ -39,7 +43,7 @@ def digits(ratio: float) -> str:
     return f"{ratio:,.0f}" if ratio >= 20 else f"{ratio:.2f}"
 
 
-def processor() -> str:
+def processor_name() -> str:
     """The name of the processor, as far as the system tells."""
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
@@ -61,13 +65,16 @@ def main() -> None:
     print("|---|---|---|---|---|---|")
     for name in chosen.works or known:
         work = known[name]
-        results, seen = compete(
-            work.ours, work.rivals, chosen.rounds or work.rounds, chosen.core
-        )
+        rounds = chosen.rounds or work.rounds
+        try:
+            results, seen = compete(work.ours, work.rivals, rounds, chosen.core)
+        except CannotRunError as error:  # ours cannot
+            results = {rival.name: str(error) for rival in work.rivals}
+            seen = {}
         for home, packages in seen.items():
             versions.setdefault(home, {}).update(packages)
         print("\n".join(rows(work, results)), flush=True)
-    print(f"\nOne core of {processor()}, Python {platform.python_version()}.")
+    print(f"\n{processor_name()}, Python {platform.python_version()}.")
     for home, packages in versions.items():
         told = ", ".join(f"{package} {number}" for package, number in packages.items())
         print(f"- {home}: {told}")

@@ -31,6 +31,7 @@ class Contestant:
         calls: How often to call in one turn.
         home: The peer whose virtual environment it runs in; None for our own.
         settings: Arguments of ``make``.
+        cores: How many it may use.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Contestant:
     calls: int
     home: str | None = None
     settings: dict[str, Any] = field(default_factory=dict)
+    cores: int = 1
 
     @property
     def python(self) -> str:
@@ -69,10 +71,10 @@ class Worker:
 
     def __init__(self, contestant: Contestant, core: int) -> None:
         self.contestant = contestant
-        python = contestant.python
+        python, cores = contestant.python, _cores(core, contestant.cores)
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed with it
         settings = json.dumps(contestant.settings)
-        script = [python, str(HERE / "worker.py"), str(core)]
+        script = [python, str(HERE / "worker.py"), cores]
         self._process = subprocess.Popen(
             [*script, contestant.module, contestant.make, settings],
             stdin=subprocess.PIPE,
@@ -144,6 +146,18 @@ def compete(
             for kind in ("clock", "processor")
         }
     return results, versions
+
+
+def _cores(first: int, count: int) -> str:
+    """So many cores, this one among them, as the worker takes them.
+
+    Raises:
+        CannotRunError: The machine lends fewer.
+    """
+    others = sorted(os.sched_getaffinity(0) - {first})
+    if count > 1 + len(others):
+        raise CannotRunError(f"needs {count} cores, but has {1 + len(others)}")
+    return ",".join(map(str, [first, *others[: count - 1]]))
 
 
 def _reason(text: str) -> str:

@@ -1,11 +1,11 @@
-"""A process that takes its turns: one contestant, pinned to one core.
+"""A process that takes its turns: one contestant, pinned to its cores.
 
 The driver starts it with the Python of the contestant's own environment. It answers on
 its output with one JSON object a line: first the versions of what it measures, then,
 for each number of calls that it reads, the environment steps that they took and their
 seconds, by the clock and of processor time.
 
-    python worker.py CORE MODULE CONTESTANT SETTINGS
+    python worker.py CORE[,CORE...] MODULE CONTESTANT SETTINGS
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from importlib.metadata import version
 from typing import Any
 
 
-def main(core: str, module: str, contestant: str, settings: str) -> None:
+def main(cores: str, module: str, contestant: str, settings: str) -> None:
     # Before anything is imported that counts the cores to make as many threads.
-    os.sched_setaffinity(0, {int(core)})
+    os.sched_setaffinity(0, map(int, cores.split(",")))
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what a library prints is no answer
 

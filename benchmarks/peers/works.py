@@ -105,6 +105,38 @@ def dql() -> Work:
     )
 
 
+def ants() -> Work:
+    """The closed loop: 50 ants that run as their policies say."""
+    size = {"num_agents": 50}
+    threads = {**size, "num_threads": 2}
+    return Work(
+        "Ant, 50 agents, closed loop, 2 cores",
+        Contestant("ours", "commenv_own", "ants", 40, settings=threads, cores=2),
+        [
+            _ant("Gymnasium, one environment, 1 core", "single", 1000),
+            _ant("Gymnasium, async", "asynchronous", 20, 2, **size),
+            _ant("mujoco.rollout", "physics", 20, 2, **threads),
+        ],
+        {"Gymnasium, one environment, 1 core": 1.7},
+    )
+
+
+def wrapper(added: bool) -> Work:
+    """Agents share what they see, over links that lose a fifth of it."""
+    size = {"num_agents": 8}
+    settings = {**size, "loss": 0.2, "added": added}
+    failure_api = ("failure_api_peer", "shared", 100, "failure_api", settings)
+    rivals = [Contestant("failure-api", *failure_api)]
+    if not added:
+        rivals.append(Contestant("bare", "spread_own", "alone", 200, settings=size))
+    return Work(
+        f"PettingZoo wrapper, 8 agents, {'time added' if added else 'whole step'}",
+        Contestant("ours", "spread_own", "told", 200, settings=settings),
+        rivals,
+        {"failure-api": 20} if added else {},
+    )
+
+
 def importing() -> Work:
     """The import, in fresh processes; at most 1.3 times as long."""
     fresh = ("importing", "fresh", 3)
@@ -127,8 +159,17 @@ def all_works() -> dict[str, Work]:
         "windy-next": windy_grid("NextStep"),
         "cart-pole": cart_pole(),
         "dql": dql(),
+        "ant": ants(),
+        "wrapper-added": wrapper(added=True),
+        "wrapper-whole": wrapper(added=False),
         "import": importing(),
     }
+
+
+def _ant(
+    name: str, make: str, calls: int, cores: int = 1, **settings: Any
+) -> Contestant:
+    return Contestant(name, "mujoco_peer", make, calls, "mujoco", settings, cores)
 
 
 def _lake(name: str, calls: int, **settings: Any) -> Contestant:

@@ -185,7 +185,7 @@ class Accounts(Resumable):
     def left(self) -> Left:
         """What is left in the current window."""
         if self.budget.unlimited:
-            return Left(np.full(self.shape, np.inf), np.full(self.shape, np.inf))
+            return Left(*np.full((2, *self.shape), np.inf))
         left = np.maximum(self._limits[:, None] - self._used, 0)
         if self.budget.scope == "team":
             left = np.repeat(left, self.shape[1], axis=1)
@@ -217,11 +217,12 @@ class Accounts(Resumable):
         Raises:
             BudgetExceededError: Under ``exceed="raise"``; nothing is booked then.
         """
+        count = len(links)
         verdict = Admission(
-            np.ones(len(links), dtype=np.bool_),
-            np.zeros(len(links), dtype=np.bool_),
+            np.ones(count, np.bool_),
+            np.zeros(count, np.bool_),
             payload.copy(),
-            np.zeros(len(links)),
+            np.zeros(count),
         )
         if self.budget.unlimited:
             return verdict

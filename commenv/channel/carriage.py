@@ -100,7 +100,7 @@ class Carriage:
     def _arrive(self, batch: UnderWay, dtype: np.dtype[np.void] | None) -> None:
         """Delivers messages, but for those that expire or cannot be read."""
         arrived = batch.frames
-        if batch.expires.any():
+        if np.count_nonzero(batch.expires):
             self.fail(Fate.EXPIRED, arrived.take(batch.expires))
             arrived = arrived.take(~batch.expires)
         if self.deaf is not None and (unheard := self.deaf[arrived.links]).any():

@@ -213,7 +213,7 @@ def whole_records(incoming: Incoming, size: int) -> NDArray[np.int64]:
         MalformedMessage: A payload holds no whole number of them.
     """
     broken = incoming.sizes % size != 0
-    if broken.any() or incoming.sizes.sum() != len(incoming.data):
+    if np.count_nonzero(broken) or incoming.sizes.sum() != len(incoming.data):
         raise MalformedMessage(
             f"payloads of {incoming.sizes[broken].tolist() or len(incoming.data)} "
             f"bytes are no whole number of records of {size} bytes"

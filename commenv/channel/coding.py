@@ -198,13 +198,13 @@ class Coder(Resumable):
         if self._senders is None or self._receiver:
             return frames, None
         sender = self._sender_of(frames.links)
-        another = (sender[1:] != sender[:-1]) | (
-            frames.starts[1:] != frames.starts[:-1]
-        )
-        first = np.concatenate([[True], another])
-        if first.all():
+        copy = np.zeros(len(sender), dtype=np.bool_)
+        np.equal(sender[1:], sender[:-1], out=copy[1:])
+        copy[1:] &= frames.starts[1:] == frames.starts[:-1]
+        if not np.count_nonzero(copy):
             return frames, None
-        return frames.take(first), np.cumsum(first) - 1
+        first = ~copy
+        return frames.take(first), first.cumsum() - 1
 
     def _culprit(self, messages: Messages, draws: MessageDraws) -> int | None:
         """Who alone cannot be encoded either."""

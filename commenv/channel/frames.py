@@ -24,6 +24,7 @@ __all__ = [
     "HEADER",
     "HEADER_SIZE",
     "LEARNER",
+    "NO_FRAMES",
     "TRUNCATED",
     "Frames",
     "decode_frame",
@@ -76,6 +77,8 @@ class Frames:
 
     def take(self, which: NDArray[Any] | slice) -> Frames:
         """The frames at the given positions, or where a mask is true."""
+        if not isinstance(which, slice) and which.dtype == np.bool_:
+            which = which.nonzero()[0]  # once, not for each array
         return Frames(
             self.links[which],
             self.headers[which],
@@ -123,6 +126,15 @@ class Frames:
             for start, stop in zip(self.starts, self.stops, strict=True)
         ]
         return np.concatenate(parts) if parts else np.empty(0, np.uint8)
+
+
+NO_FRAMES = Frames(
+    np.empty(0, np.intp),
+    np.empty(0, HEADER),
+    np.empty(0, np.uint8),
+    np.empty(0, np.int64),
+    np.empty(0, np.int64),
+)
 
 
 def merge(batches: Sequence[Frames]) -> Frames:

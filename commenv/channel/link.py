@@ -59,8 +59,13 @@ class Passage(NamedTuple):
     @classmethod
     def clear(cls, count: int) -> Passage:
         """Everything arrives at once."""
-        nothing = np.zeros(count, dtype=np.bool_)
-        return cls(nothing, np.zeros(count, dtype=np.int64), nothing)
+        return cls.losing(np.zeros(count, dtype=np.bool_))
+
+    @classmethod
+    def losing(cls, lost: NDArray[np.bool_]) -> Passage:
+        """What is not lost, bool of shape (m,), arrives at once."""
+        count = len(lost)
+        return cls(lost, np.zeros(count, np.int64), np.zeros(count, np.bool_))
 
 
 class Payloads(NamedTuple):

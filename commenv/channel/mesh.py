@@ -138,7 +138,7 @@ class Mesh(Running):
 
         What would arrive on them is lost.
         """
-        self._carriage.deaf = deaf if deaf.any() else None
+        self._carriage.deaf = deaf if np.count_nonzero(deaf) else None
 
     def send(self, messages: Messages, leaving: NDArray[np.bool_]) -> Receipt:
         """Sends at most one message from each agent.
@@ -158,29 +158,26 @@ class Mesh(Running):
         self._check_begun()
         shape = (1, self.num_agents)
         nobody = np.zeros(shape, dtype=np.bool_)
-        if not messages.counts.any():
+        if not len(messages.records):
             return Receipt(nobody, nobody, self.left)
         sequence = np.full(self.num_agents, self.clock, dtype=np.uint32)
+        links = leaving.nonzero()[0]
+        senders = self.sources[links]
         with self._naming():
             encoded, pending = self._coder.encode(messages, sequence)
-        speakers = np.flatnonzero(encoded.present)
-        links = np.flatnonzero(leaving)
-        senders = self.sources[links]
-        copies = np.bincount(senders, minlength=self.num_agents)[speakers]
-        if self._shared:
-            copies = np.ones_like(copies)
-        sizes = encoded.sizes[speakers]
-        turns = self._turns(speakers)
-        with self._naming():
+            speakers = encoded.present.nonzero()[0]
+            sizes = encoded.sizes[speakers]
+            copies = self._transmissions_of(speakers, senders)
+            turns = self._turns(speakers)
             verdict = self._accounts.admit(speakers, sizes, None, turns, copies)
-        stops = np.cumsum(encoded.sizes)[senders]
+        stops = encoded.sizes.cumsum()[senders]
         starts = stops - encoded.sizes[senders]
         frames = Frames(links, self._headers(senders), encoded.data, starts, stops)
         self.ledger.attempt(links, frames.sizes)
         self.penalty[speakers] += verdict.penalty
         accepted = np.zeros(self.num_agents, dtype=np.bool_)
         accepted[speakers] = verdict.accepted
-        if verdict.accepted.all():
+        if np.count_nonzero(verdict.accepted) == len(speakers):
             self._leave(frames)
         else:
             self._leave(frames.take(accepted[senders]))
@@ -190,7 +187,8 @@ class Mesh(Running):
             self._wait(frames, senders, queued, encoded.sizes)
             accepted[queued] = True
             refused = ~accepted[speakers]
-            _count(self.refusals, speakers[refused], sizes[refused], copies[refused])
+            every = np.repeat(np.flatnonzero(refused), copies[refused])
+            _count(self.refusals, speakers[every], sizes[every])
             self._carriage.settle(Fate.REFUSED, frames.take(~accepted[senders]))
         self._coder.commit(pending, accepted.reshape(shape))
         ended = nobody
@@ -230,10 +228,19 @@ class Mesh(Running):
         """Pays for accepted copies, and puts them on their links."""
         senders, sizes = self.sources[frames.links], frames.sizes
         if self._shared and len(senders):
-            first = np.concatenate([[True], senders[1:] != senders[:-1]])
-            senders, sizes = senders[first], sizes[first]
-        _count(self.transmissions, senders, sizes, np.ones_like(sizes))
+            copy = np.zeros(len(senders), dtype=np.bool_)
+            np.equal(senders[1:], senders[:-1], out=copy[1:])
+            senders, sizes = senders[~copy], sizes[~copy]
+        _count(self.transmissions, senders, sizes)
         self._carriage.launch(frames, self.clock, self._dtype)
+
+    def _transmissions_of(
+        self, speakers: NDArray[np.intp], senders: NDArray[np.intp]
+    ) -> NDArray[np.int64]:
+        """How many each speaker makes, given the senders of all copies."""
+        if self._shared:
+            return np.ones(len(speakers), dtype=np.int64)
+        return np.bincount(senders, minlength=self.num_agents)[speakers]
 
     def _wait(
         self,
@@ -267,9 +274,9 @@ def _count(
     counts: NDArray[np.int64],
     agents: NDArray[np.intp],
     sizes: NDArray[np.int64],
-    copies: NDArray[np.int64],
 ) -> None:
-    """Adds messages of so many copies to counts of shape (units, agents)."""
-    np.add.at(counts[Unit.MESSAGES], agents, copies)
-    np.add.at(counts[Unit.PAYLOAD], agents, sizes * copies)
-    np.add.at(counts[Unit.HEADER], agents, HEADER_SIZE * copies)
+    """Adds transmissions to counts of shape (units, agents)."""
+    messages = np.bincount(agents, minlength=counts.shape[1])
+    counts[Unit.MESSAGES] += messages
+    counts[Unit.HEADER] += HEADER_SIZE * messages
+    np.add.at(counts[Unit.PAYLOAD], agents, sizes)

@@ -52,13 +52,14 @@ class Messages:
         if (kind := np.asarray(counts).dtype).kind not in "biu":
             raise ValueError(f"counts have dtype {kind}; give whole numbers")
         self.counts: NDArray[np.int64] = np.asarray(counts).astype(np.int64)
-        least, total = self.counts.min(initial=0), self.counts.sum()
+        negative, total = np.count_nonzero(self.counts < 0), self.counts.sum()
         if self.counts.ndim != 2:
             raise ValueError(
                 f"counts has shape {self.counts.shape}; give one count for each of "
                 "(trials, agents)"
             )
-        if records.ndim != 1 or least < 0 or total != len(records):
+        if records.ndim != 1 or negative or total != len(records):
+            least = self.counts.min(initial=0)
             raise ValueError(
                 f"counts add up to {total} records (the least is {least}), but "
                 f"records has shape {records.shape}"
@@ -236,8 +237,7 @@ def refuse_nan(records: NDArray[np.void]) -> None:
     """Raises ValueError if a field of ``records`` holds NaN."""
     for name in records.dtype.names or ():
         values = records[name]
-        if values.dtype.kind == "f" and np.isnan(values).any():
-            count = int(np.isnan(values).sum())
+        if values.dtype.kind == "f" and (count := np.count_nonzero(np.isnan(values))):
             raise ValueError(
                 f"field {name!r} holds NaN in {count} of {values.size} values; a "
                 "message carries numbers: decide before sending what NaN stands for"

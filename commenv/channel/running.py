@@ -85,11 +85,13 @@ class Running:
             leave: Sends what fits.
         """
         self.clock += 1
-        self.episode += bool(np.any(new_episode))
-        self._episodes += new_episode
+        begins = new_episode if isinstance(new_episode, bool) else new_episode.any()
+        if begins:
+            self.episode += 1
+            self._episodes += new_episode
         self._carriage.land(self.clock, self._dtype)
         per = self.channel.budget.per
-        if per == "step" or (per == "episode" and np.any(new_episode)):
+        if per == "step" or (per == "episode" and begins):
             whose = None
             if per == "episode" and isinstance(new_episode, np.ndarray):
                 whose = new_episode

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from commenv.channel.frames import HEADER_SIZE, Frames
+from commenv.channel.frames import HEADER_SIZE, NO_FRAMES, Frames
 from commenv.channel.link import Link, Payloads, Sending
 from commenv.channel.randomness import LinkDraws
 from commenv.draws import Draws
@@ -87,9 +87,11 @@ class Transit(Resumable):
         under_way = UnderWay(
             self._distorted(frames, wire), clock + passage.wait, passage.expired
         )
-        if not (passage.lost.any() or passage.wait.any()):
-            nothing = frames.take(slice(0))
-            return Departed(nothing, under_way, nothing)
+        if not np.count_nonzero(passage.wait):
+            if not np.count_nonzero(passage.lost):
+                return Departed(NO_FRAMES, under_way, NO_FRAMES)
+            lost = frames.take(passage.lost)
+            return Departed(lost, under_way.take(~passage.lost), NO_FRAMES)
         lost = frames.take(passage.lost)
         later = under_way.take(~passage.lost & (passage.wait > 0))
         if len(later.due):

@@ -272,7 +272,7 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
         check_step(self.env, live, result)
         observations, rewards, terminations, truncations, infos = result
         due = self._reckoning.settle(rewards, self._names)
-        if due.any():
+        if np.count_nonzero(due):
             rewards = {
                 agent: reward - due[self._place[agent]]
                 for agent, reward in self._known(rewards)

@@ -77,13 +77,13 @@ def check_step(env: Any, live: list[str], result: Any) -> None:
     for name, part in zip(_RETURNED, result, strict=True):
         if not isinstance(part, Mapping):
             raise ContractError(env, f"returned {name} that are no mapping from step()")
-        for agent in live:
-            if agent not in part:
-                raise ContractError(
-                    env,
-                    f"left agent {agent!r} out of the {name} of step(), though it "
-                    "had not finished",
-                )
+        if not all(map(part.__contains__, live)):
+            agent = next(agent for agent in live if agent not in part)
+            raise ContractError(
+                env,
+                f"left agent {agent!r} out of the {name} of step(), though it "
+                "had not finished",
+            )
 
 
 def _check_agents(env: Any, method: str, parts: Mapping[str, Any]) -> None:

@@ -69,17 +69,20 @@ class Inbox:
             links, values = arrived.links, self._form.unpack(arrived.records)
             self._spoke[links] = 1
             newer = arrived.sent >= self._sent[links]
-            if not newer.all():
-                links, values = links[newer], values[newer]
+            if np.count_nonzero(newer) == len(links):
+                sent = arrived.sent
+            else:
+                links, values, sent = links[newer], values[newer], arrived.sent[newer]
             self._messages[links] = values
-            self._sent[links] = arrived.sent[newer]
+            self._sent[links] = sent
 
     def heard(self, clock: int) -> Heard:
         """What has been heard, at a tick; the arrays are the caller's to keep."""
         order = self._by_receiver
         sent = self._sent[order]
         age = np.where(sent < 0, -1, np.minimum(clock - sent, _LONG_AGO))
-        return Heard(self._messages[order], self._spoke[order], age.astype(np.int32))
+        messages = self._messages.take(order, axis=0)
+        return Heard(messages, self._spoke[order], age.astype(np.int32))
 
     def space(self, place: int) -> dict[str, spaces.Space]:
         """The spaces of what an agent sees; none where it has no senders."""

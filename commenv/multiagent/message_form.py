@@ -44,6 +44,7 @@ class MessageForm:
         self._shape: tuple[int, ...] = tuple(space.shape or ())
         self._size = int(np.prod(self._shape, dtype=np.int64))
         self._low, self._high = _limits(space)
+        self._bounded = bool(np.isfinite([self._low, self._high]).any())
         self.dtype = np.dtype([("message", *self._wire())])
         zero = np.zeros(self._shape, space.dtype)
         self.blank: NDArray[Any] = np.clip(zero, self._low, self._high)
@@ -85,7 +86,7 @@ class MessageForm:
             bits = np.unpackbits(values, axis=1, count=self._size)
             return bits.reshape(-1, *self._shape).astype(self.space.dtype)
         if isinstance(self.space, spaces.Box):
-            return np.clip(values, self._low, self._high)
+            return np.clip(values, self._low, self._high) if self._bounded else values
         whole = values.astype(np.int64) + self._low
         return np.clip(whole, self._low, self._high).astype(self.space.dtype)
 
@@ -119,8 +120,10 @@ class MessageForm:
         kinds = "iuf" if self.space.dtype.kind == "f" else "iub"
         if given.dtype.kind not in kinds or given.shape[1:] != self._shape:
             return None
+        if not self._bounded:
+            return None if np.count_nonzero(np.isnan(given)) else given
         inside = (given >= self._low) & (given <= self._high)
-        return given if inside.all() else None
+        return given if np.count_nonzero(inside) == given.size else None
 
     def _outside(self, messages: Sequence[Any], names: Sequence[str]) -> ValueError:
         """The error for the first message that is not in the space."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from operator import index
+from operator import index, itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -84,11 +84,12 @@ class Outbox:
         """
         spoken: list[tuple[int, Any]] = []
         leaving = np.zeros(len(reachable), dtype=np.bool_)
+        still_there = set(live)
         for agent, action in actions.items():
             to = action["to"]
             if not isinstance(to, str) and to == SILENCE:
                 continue
-            if agent not in live:
+            if agent not in still_there:
                 raise ValueError(
                     f"agent {agent!r} has finished and cannot send; let it be silent "
                     f"(to={SILENCE}), or leave its action out"
@@ -100,13 +101,13 @@ class Outbox:
             place = self._place[agent]
             self._address(place, to, reachable, leaving)
             spoken.append((place, action["message"]))
-        spoken.sort(key=lambda pair: pair[0])
-        places = [place for place, _ in spoken]
         speaking = np.zeros(len(self._agents), dtype=np.bool_)
-        speaking[places] = True
         if not spoken:
             silent = Messages.silent(self._form.dtype, (1, len(self._agents)))
             return Said(silent, leaving, speaking)
+        spoken.sort(key=itemgetter(0))
+        places = [place for place, _ in spoken]
+        speaking[places] = True
         names = [self._agents[place] for place in places]
         records = self._form.pack([message for _, message in spoken], names)
         return Said(
@@ -125,9 +126,8 @@ class Outbox:
             leaving[self._link(place, to)] = True
             return
         own = self._slices[place]
-        most = self.num_choices[place] - 1
         choice = index(to) if hasattr(to, "__index__") else -1
-        if not SILENCE < choice <= most:
+        if not SILENCE < choice < self.num_choices[place]:
             raise self._unknown(place, str(to))
         if choice == EVERYBODY:
             leaving[own] = reachable[own]

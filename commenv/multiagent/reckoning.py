@@ -123,7 +123,7 @@ class Reckoning:
 def _by_agent(columns: Mapping[str, NDArray[Any]]) -> list[Numbers]:
     """Columns of shape (agents,) as numbers by name, for each agent."""
     rows = zip(*(column.tolist() for column in columns.values()), strict=True)
-    return [Numbers(zip(columns, row, strict=True)) for row in rows]
+    return [Numbers(zip(columns, row)) for row in rows]  # noqa: B905 - of equal length
 
 
 def _read(mesh: Mesh) -> Traffic:

@@ -34,7 +34,7 @@ class BernoulliLoss(Link):
     ) -> tuple[Passage, State]:
         """Draws one number for every message."""
         lost = draws.uniforms(sending.links) < self.probability
-        return Passage.clear(len(lost))._replace(lost=lost), state
+        return Passage.losing(lost), state
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class GilbertElliottLoss(Link):
         lost = draws.uniforms(links) < np.where(bad, self.loss_bad, self.loss_good)
         after = {name: values.copy() for name, values in state.items()}
         after["bad"][links], after["tick"][links] = bad, sending.clock
-        return Passage.clear(len(links))._replace(lost=lost), after
+        return Passage.losing(lost), after
 
 
 @dataclass(frozen=True)
@@ -126,4 +126,4 @@ class Range(Link):
                 "environment's channel a position function"
             )
         lost = sending.distances > self.radius
-        return Passage.clear(len(lost))._replace(lost=lost), state
+        return Passage.losing(lost), state
