@@ -36,6 +36,13 @@ class Letters(NamedTuple):
     lengths: NDArray[np.int64]
     which: NDArray[np.intp] | None = None
 
+    @property
+    def everything(self) -> NDArray[np.void] | None:
+        """The records of all messages, copies included."""
+        if self.records is None or self.which is None:
+            return self.records
+        return self.records.take(self.which)
+
 
 class _Awaited(NamedTuple):
     """A sending whose messages' fates the codec is still to be told.
