@@ -5,21 +5,22 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from commenv.channel import Channel
 from commenv.learning import Algorithm, Scheme
+from commenv.study.backends import Backend, choose
 from commenv.study.block import optimum_of, run_block
 from commenv.study.lock import locked
 from commenv.study.policies import Memory
 from commenv.study.progress import Progress
 from commenv.study.results import Results
+from commenv.study.software import software, unlike
 from commenv.study.spec import Study, cells, check_whole
 from commenv.study.store import Store, check_extra
 from commenv.study.trace import Trace, expected_size
-from commenv.study.workers import in_workers
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,10 +39,17 @@ class _Block(NamedTuple):
 
 
 class _Measured(NamedTuple):
-    """What a block measured: its table, and the histogram of its messages' sizes."""
+    """What a block measured, as plain data: where it ran, perhaps no file was at hand.
 
+    Its table, the histogram of its messages' sizes, what its learners learned, and the
+    software that computed them.
+    """
+
+    block: _Block
     table: pa.Table
     sizes: pa.Table
+    learned: Memory
+    software: dict[str, str]
 
 
 def run(
@@ -62,7 +70,9 @@ def run(
     evaluation_episodes: int = 10,
     max_episode_steps: int | None = None,
     out: str | Path | None = None,
-    workers: int = 1,
+    backend: str | None = None,
+    workers: int | None = None,
+    address: str | None = None,
     block: int | None = None,
     trace: bool = False,
     progress: bool = True,
@@ -94,11 +104,20 @@ def run(
         max_episode_steps: The time limit; the environment's own when left out.
         out: A folder for the results. One that holds an unfinished study with the same
             settings is continued.
-        workers: Processes.
+        backend: Where the blocks of trials run: ``"local"``, in this process;
+            ``"processes"``; or ``"ray"`` (extra ``ray``), on the machines of a Ray
+            cluster. Left out, it is ``"local"`` for one worker and ``"processes"`` for
+            more. Files are written by this process alone, whatever the backend.
+        workers: Blocks that run at a time. Left out, 1 without a backend, and with one
+            as many as there are processors: here, or in the cluster.
+        address: Of a Ray cluster to join, ``"HOST:PORT"`` or ``"auto"``. Without it,
+            the backend ``"ray"`` uses the Ray that this process is connected to, or
+            else starts one here and stops it at the end.
         block: Trials that run together, and are kept together. Larger ones are faster,
             smaller ones lose less when a study is stopped; unless told, the study is
             cut so that every worker has at least two, of at most 50 trials.
-        trace: Keep every step and message under ``out`` too.
+        trace: Keep every step and message under ``out`` too; not on a Ray cluster,
+            whose machines do not share a disk.
         progress: Say on standard error how far the study has come.
 
     Returns:
@@ -108,7 +127,9 @@ def run(
         ValueError: An unknown name, or a value that is not allowed.
         ResultsError: ``out`` holds something else, another run is writing to it, or it
             cannot be written to.
-        MissingExtraError: The extra ``study`` is not installed.
+        MissingExtraError: The extra ``study`` is not installed, or ``ray`` is needed
+            and not installed.
+        ConnectionError: There is no Ray cluster at ``address``.
     """
     study = Study(
         cells=cells(environments, algorithms, schemes, settings, max_episode_steps),
@@ -124,62 +145,91 @@ def run(
         evaluation_episodes=evaluation_episodes,
         trace=trace,
     )
-    return execute(study, out=out, workers=workers, block=block, progress=progress)
+    return execute(
+        study,
+        out=out,
+        backend=backend,
+        workers=workers,
+        address=address,
+        block=block,
+        progress=progress,
+    )
 
 
 def execute(
     study: Study,
     *,
     out: str | Path | None = None,
-    workers: int = 1,
+    backend: str | None = None,
+    workers: int | None = None,
+    address: str | None = None,
     block: int | None = None,
     progress: bool = True,
 ) -> Results:
     """Runs what is missing of a study; the arguments are those of :func:`run`."""
     check_extra("running a study")
     for name, value in (("workers", workers), ("block", block)):
-        if value is None and name == "block":
-            continue
-        check_whole(name, value)
-        if value is not None and value < 1:
-            raise ValueError(f"{name} is {value}; at least 1 is needed")
-    size = _block_size(study, workers) if block is None else block
-    if study.trace and out is None:
-        raise ValueError("a trace needs a folder to go to; give out=")
+        if value is not None:
+            check_whole(name, value)
+            if value < 1:
+                raise ValueError(f"{name} is {value}; at least 1 is needed")
+    chosen = choose(backend, workers, address)
+    _check_trace(study, out, chosen)
     optima = {cell.label: optimum_of(study, cell) for cell in study.cells}
     if out is None:
-        return _execute(study, None, optima, workers, size, progress)
+        return _execute(study, None, optima, chosen, block, progress)
     store = Store(out)
     with locked(store.directory):
         store.begin(study, optima)
         _announce_trace(study, store)
         with _tidied(store):
-            return _execute(study, store, optima, workers, size, progress)
+            return _execute(study, store, optima, chosen, block, progress)
+
+
+def _check_trace(study: Study, out: str | Path | None, backend: Backend) -> None:
+    if study.trace and out is None:
+        raise ValueError("a trace needs a folder to go to; give out=")
+    if study.trace and not backend.shares_disk:
+        raise ValueError(
+            "a trace is written where a block runs, and the machines of a Ray cluster "
+            "do not share this one's disk; leave trace out, or use another backend"
+        )
 
 
 def _execute(
     study: Study,
     store: Store | None,
     optima: dict[str, float | None],
-    workers: int,
-    size: int,
+    backend: Backend,
+    size: int | None,
     progress: bool,
 ) -> Results:
-    blocks = _missing(study, store, size)
+    missing = _missing(study, store)
     total = len(study.cells) * study.num_trials * study.num_episodes
-    left = sum(len(one.trials) for one in blocks) * study.num_episodes
-    with Progress(
-        total, unit="trial-episodes", enabled=progress, done=total - left
-    ) as bar:
-        measured = list(_tables(study, store, blocks, workers, bar.advance))
+    left = sum(len(one.trials) for one in missing) * study.num_episodes
+    measured: list[_Measured] = []
+    others: set[str] = set()
+    with (
+        Progress(
+            total, unit="trial-episodes", enabled=progress, done=total - left
+        ) as bar,
+        contextlib.closing(
+            _run_all(study, store, missing, backend, size, bar.advance)
+        ) as results,
+    ):
+        for one in results:
+            _note_other_machines(one.software, others)
+            if store is None:
+                measured.append(one._replace(learned=Memory()))
+            else:
+                _keep(store, study, one)
     if store is not None:
         return Results(store.frame(), optima, store.sizes, [store.directory])
     import pyarrow as pa
 
-    tables, sizes = (
-        pa.concat_tables(part).to_pandas()
-        for part in zip(*filter(None, measured), strict=True)
-    )
+    measured.sort(key=lambda one: one.block)
+    tables = pa.concat_tables(one.table for one in measured).to_pandas()
+    sizes = pa.concat_tables(one.sizes for one in measured).to_pandas()
     return Results(tables, optima, lambda: sizes)
 
 
@@ -208,39 +258,78 @@ def _announce_trace(study: Study, store: Store) -> None:
         _logger.warning("the trace in %s: %s", folder, expected_size(study))
 
 
-def _missing(study: Study, store: Store | None, size: int) -> list[_Block]:
-    """The blocks that are still to be run: runs of consecutive missing trials."""
+def _missing(study: Study, store: Store | None) -> list[_Block]:
+    """What is still to be run, in blocks as large as can be."""
     blocks = []
     for cell in range(len(study.cells)):
         done = set() if store is None else store.finished(cell)
         pending: list[int] = []
         for trial in range(study.num_trials + 1):
-            missing = trial < study.num_trials and trial not in done
-            if pending and (not missing or len(pending) == size):
+            if trial < study.num_trials and trial not in done:
+                pending.append(trial)
+            elif pending:
                 blocks.append(_Block(cell, tuple(pending)))
                 pending = []
-            if missing:
-                pending.append(trial)
     return blocks
 
 
-def _tables(
+def _run_all(
     study: Study,
     store: Store | None,
-    blocks: Sequence[_Block],
-    workers: int,
+    missing: list[_Block],
+    backend: Backend,
+    size: int | None,
     report: Callable[[int], None],
-) -> Iterator[_Measured | None]:
-    """What each block measured, or None where it went to the store."""
-    jobs = [(study, store, block) for block in blocks]
-    if workers == 1 or len(blocks) <= 1:
-        return (_run(*job, report) for job in jobs)
-    return in_workers(_run, jobs, min(workers, len(jobs)), report)
+) -> Generator[_Measured]:
+    """What each block measured, as soon as it has ended."""
+    if not missing:
+        return
+    with backend:
+        if size is None:
+            size = _block_size(study, backend.workers)
+        jobs = {
+            _name(study, block): (study, store, block)
+            for whole in missing
+            for block in _cut(whole, size)
+        }
+        with contextlib.closing(backend.run(_run, jobs, report)) as results:
+            yield from results
+
+
+def _cut(whole: _Block, size: int) -> Iterator[_Block]:
+    for start in range(0, len(whole.trials), size):
+        yield _Block(whole.cell, whole.trials[start : start + size])
+
+
+def _name(study: Study, block: _Block) -> str:
+    """A block as ``commenv verify`` names it, such as ``dql:0-24``."""
+    return f"{study.cells[block.cell].label}:{block.trials[0]}-{block.trials[-1]}"
+
+
+def _keep(store: Store, study: Study, one: _Measured) -> None:
+    """Writes what a block measured."""
+    cell, trials = one.block
+    label = study.cells[cell].label
+    store.write_policies(cell, label, trials, one.learned)
+    store.write_sizes(cell, label, trials, one.sizes)
+    # Last: it says that all is there.
+    store.write_block(cell, label, one.table, one.software)
+
+
+def _note_other_machines(computed_by: Mapping[str, str], known: set[str]) -> None:
+    text = "; ".join(unlike(computed_by))
+    if text and text not in known:
+        known.add(text)
+        _logger.warning(
+            "a machine that runs blocks is of another type than this one (%s): the "
+            "last bits of what it computes may differ",
+            text,
+        )
 
 
 def _run(
     study: Study, store: Store | None, block: _Block, report: Callable[[int], None]
-) -> _Measured | None:
+) -> _Measured:
     cell = study.cells[block.cell]
     trials = list(block.trials)
     trace, learned = None, Memory()
@@ -264,9 +353,4 @@ def _run(
         if trace is not None:
             trace.abandon()
         raise
-    if store is None:
-        return _Measured(table, *sizes)
-    store.write_policies(block.cell, cell.label, trials, learned)
-    store.write_sizes(block.cell, cell.label, trials, *sizes)
-    store.write_block(block.cell, cell.label, table)  # last: it says that all is there
-    return None
+    return _Measured(block, table, sizes[0], learned, software())

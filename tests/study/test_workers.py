@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from commenv.errors import ResultsError, UnknownNameError
-from commenv.study.workers import in_workers
+from commenv.study.backends.processes import in_workers
 
 
 def square(number, report):

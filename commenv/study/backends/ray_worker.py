@@ -1,0 +1,72 @@
+"""What runs inside Ray's processes: a job, and the counter that it reports to."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["Counter", "perform"]
+
+_SECONDS_BETWEEN_REPORTS = 0.2
+
+
+class Counter:
+    """An actor that knows how far each job has come."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, tuple[int, int]] = {}
+
+    def take(self, name: str, attempt: int, count: int) -> None:
+        """Notes what an attempt at a job has counted so far."""
+        self._counts[name] = (attempt, count)
+
+    def counts(self) -> dict[str, tuple[int, int]]:
+        """The latest attempt at each job, and its count."""
+        return self._counts
+
+
+class _Reporter:
+    """Adds up what a job reports, and tells the counter now and then."""
+
+    def __init__(self, tell: Callable[[int], None]) -> None:
+        self._tell = tell
+        self.count = 0
+        self._told = time.monotonic()
+        tell(0)
+
+    def __call__(self, count: int) -> None:
+        self.count += count
+        now = time.monotonic()
+        if now - self._told >= _SECONDS_BETWEEN_REPORTS:
+            self._told = now
+            self._tell(self.count)
+
+
+def perform(
+    content: list[Any], counter: Any, name: str, attempt: int, path: list[str]
+) -> tuple[Any, int]:
+    """A job in a Ray task.
+
+    Args:
+        content: A reference to the job and its arguments; in a list, so that it is read
+            here and not before.
+        counter: The handle of a :class:`Counter`.
+        name: The job's name.
+        attempt: The number of this attempt at the job, from 1.
+        path: Where else to look for the modules that the job needs.
+
+    Returns:
+        The job's result, and the sum of what it reported.
+    """
+    import ray
+
+    sys.path.extend(one for one in path if one not in sys.path)
+    job, arguments = ray.get(content[0])
+
+    def tell(count: int) -> None:
+        counter.take.options(num_returns=0).remote(name, attempt, count)
+
+    report = _Reporter(tell)
+    return job(*arguments, report), report.count
