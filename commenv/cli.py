@@ -134,7 +134,9 @@ def _run(options: argparse.Namespace) -> None:
         evaluation_episodes=options.evaluation_episodes,
         max_episode_steps=options.max_episode_steps,
         out=options.out,
+        backend=options.backend,
         workers=options.workers,
+        address=options.address,
         block=options.block,
         trace=options.trace,
         progress=not options.quiet,
@@ -202,15 +204,18 @@ def _reproduce(options: argparse.Namespace) -> None:
     from commenv.study.store import check_extra
 
     check_extra("reproducing a figure")
+    from commenv.study.backends import choose
     from commenv.study.claims import LEAST_TRIALS
     from commenv.study.thesis.reproduce import NUMBERS, check_known, reproduce
 
     options.interrupted = (
         f"what was finished is in {options.out}: repeat the same command to go on"
     )
+    # Wrong options are refused before the first of them takes its time.
+    choose(options.backend, options.workers, options.address)
     numbers = NUMBERS if "all" in options.figures else options.figures
     for number in numbers:
-        check_known(number, options.scale)  # before the first of them takes its time
+        check_known(number, options.scale)
     for number in numbers:
         print(f"figure {number}")
         verdicts = reproduce(
@@ -221,7 +226,9 @@ def _reproduce(options: argparse.Namespace) -> None:
             episodes=options.episodes,
             agents=options.agents,
             seed=options.seed,
+            backend=options.backend,
             workers=options.workers,
+            address=options.address,
             progress=not options.quiet,
         )
         for one in verdicts:
