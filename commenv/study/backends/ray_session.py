@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from commenv.study.backends.signals import SIGNALS
 __all__ = ["check_address", "connected", "is_alone"]
 
 _LOCAL = "local"
+_SECONDS_TO_ANSWER = 10.0
 _QUIET = {"log_to_driver": False, "configure_logging": False}
 # Ray says in a line that it uses a token, where nobody has chosen.
 _CHATTY = "ray._private.authentication"
@@ -100,13 +102,25 @@ def _join(address: str) -> None:
     import ray
 
     try:
+        _check_heard(address)
         ray.init(address=address, **_QUIET)
     except (OSError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise ConnectionError(
             f"cannot join a Ray cluster at {address!r} ({reason}); start one with "
-            "`ray start --head`, or leave address out"
+            "`ray start --head`, or leave address out. Where it asks for a token, "
+            "RAY_AUTH_MODE=token must be set on every machine"
         ) from error
+
+
+def _check_heard(address: str) -> None:
+    """Finds out at once what takes Ray minutes: that nobody is there."""
+    if address == "auto":
+        return
+    host, _, port = address.rpartition(":")
+    if not (host and port.isdecimal()):
+        raise ValueError("it is not HOST:PORT")
+    socket.create_connection((host, int(port)), _SECONDS_TO_ANSWER).close()
 
 
 def _start(workers: int) -> None:

@@ -53,9 +53,13 @@ class RayTasks(Backend):
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
-            self._signals = stack.enter_context(Deferred())
+            self._signals = Deferred()
+            if self._address is None:
+                stack.enter_context(self._signals)  # Ray must start as a whole
             at_most = self._asked or cpus_here()
             own = stack.enter_context(connected(self._address, at_most))
+            if self._address is not None:
+                stack.enter_context(self._signals)
             self.workers = min(self._asked or sys.maxsize, _processors())
             self._options: dict[str, Any] = {"num_cpus": 1, "max_retries": 0}
             if not own:
