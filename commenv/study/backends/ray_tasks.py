@@ -166,7 +166,7 @@ class _Tasks:
         while self._waiting and len(self._running) < self._at_once:
             self._start(self._waiting.popleft())
         done, _ = ray.wait(list(self._running), timeout=_SECONDS_BETWEEN_LOOKS)
-        self._nodes.look()
+        self._nodes.look_now_and_then()
         self._note_counts()
         outcomes = [self._outcome(ref, self._running.pop(ref)) for ref in done]
         return [one for one in outcomes if one is not None]
@@ -212,21 +212,20 @@ class _Tasks:
             exceptions.OutOfMemoryError,
         )
         try:
-            result, count = ray.get(ref)
+            result, count, seconds = ray.get(ref)
         except exceptions.RayTaskError as error:
             return _Outcome(error=error.cause or error)
         except lost as error:
             return self._again(attempt, error)
         except exceptions.RayError as error:
             return _Outcome(error=error)
-        if attempt.began is not None:
-            self._stragglers.took(time.monotonic() - attempt.began)
+        self._stragglers.took(seconds)
         self._counted[attempt.name] = max(self._counted[attempt.name], count)
         return _Outcome(result)
 
     def _again(self, attempt: _Attempt, error: Exception) -> _Outcome | None:
-        reason = str(error).strip().partition("\n")[0]
-        cause = f"{type(error).__name__}: {reason}"
+        sentence = str(error).strip().partition("\n")[0].partition(". ")[0]
+        cause = f"{type(error).__name__}: {sentence}"
         if attempt.number == _MOST_ATTEMPTS:
             text = (
                 f"block {attempt.name} was lost {attempt.number} times ({cause}), "
@@ -234,6 +233,7 @@ class _Tasks:
                 "again, with fewer workers or smaller blocks"
             )
             return _Outcome(error=ResultsError(text))
+        self._nodes.look()
         _logger.warning(
             "block %s was lost (%s) and is run again, attempt %d of %d",
             attempt.name,

@@ -96,12 +96,14 @@ class Nodes:
         self._alive = self._seen()
         self._looked = time.monotonic()
 
-    def look(self) -> None:
+    def look_now_and_then(self) -> None:
         """Looks, but not too often."""
-        now = time.monotonic()
-        if now - self._looked < _SECONDS_BETWEEN_NODES:
-            return
-        self._looked = now
+        if time.monotonic() - self._looked >= _SECONDS_BETWEEN_NODES:
+            self.look()
+
+    def look(self) -> None:
+        """Looks which machines are there."""
+        self._looked = time.monotonic()
         alive = self._seen()
         for node in self._alive.keys() - alive.keys():
             _logger.warning(

@@ -46,7 +46,7 @@ class _Reporter:
 
 def perform(
     content: list[Any], counter: Any, name: str, attempt: int, path: list[str]
-) -> tuple[Any, int]:
+) -> tuple[Any, int, float]:
     """A job in a Ray task.
 
     Args:
@@ -58,7 +58,7 @@ def perform(
         path: Where else to look for the modules that the job needs.
 
     Returns:
-        The job's result, and the sum of what it reported.
+        The job's result, the sum of what it reported, and the seconds that it took.
     """
     import ray
 
@@ -69,4 +69,6 @@ def perform(
         counter.take.options(num_returns=0).remote(name, attempt, count)
 
     report = _Reporter(tell)
-    return job(*arguments, report), report.count
+    began = time.monotonic()
+    result = job(*arguments, report)
+    return result, report.count, time.monotonic() - began
