@@ -18,7 +18,7 @@ from commenv.study.policies import Memory
 from commenv.study.progress import Progress
 from commenv.study.results import Results
 from commenv.study.software import software, unlike
-from commenv.study.spec import Study, cells, check_whole
+from commenv.study.spec import Study, cells, check_count
 from commenv.study.store import Store, check_extra
 from commenv.study.trace import Trace, expected_size
 
@@ -168,12 +168,9 @@ def execute(
 ) -> Results:
     """Runs what is missing of a study; the arguments are those of :func:`run`."""
     check_extra("running a study")
-    for name, value in (("workers", workers), ("block", block)):
-        if value is not None:
-            check_whole(name, value)
-            if value < 1:
-                raise ValueError(f"{name} is {value}; at least 1 is needed")
     chosen = choose(backend, workers, address)
+    if block is not None:
+        check_count("block", block)
     _check_trace(study, out, chosen)
     optima = {cell.label: optimum_of(study, cell) for cell in study.cells}
     if out is None:

@@ -8,6 +8,7 @@ from commenv.errors import MissingExtraError, UnknownNameError
 from commenv.study.backends.backend import Backend, cpus_here
 from commenv.study.backends.local import Local
 from commenv.study.backends.processes import Processes
+from commenv.study.spec import check_count
 
 __all__ = ["BACKENDS", "Backend", "choose"]
 
@@ -35,8 +36,8 @@ def choose(
     """
     if name is not None and name not in BACKENDS:
         raise UnknownNameError("backend", name, BACKENDS)
-    if workers is not None and workers < 1:
-        raise ValueError(f"workers is {workers}; at least 1 is needed")
+    if workers is not None:
+        check_count("workers", workers)
     if address is not None and name != "ray":
         raise ValueError(
             f"address {address!r} is that of a Ray cluster; add the backend 'ray', or "

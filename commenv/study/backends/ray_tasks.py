@@ -53,7 +53,7 @@ class RayTasks(Backend):
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
-            self._signals = Deferred()
+            self._signals = Deferred(_SECONDS_TO_END)
             if self._address is None:
                 stack.enter_context(self._signals)  # Ray must start as a whole
             at_most = self._asked or cpus_here()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
@@ -23,9 +25,14 @@ class Deferred:
 
     They are handled as they would have been, between steps instead of within one.
     Outside the main thread, which alone hears signals, nothing is changed.
+
+    Args:
+        patience: For how many seconds they are kept at most: one that comes later than
+            that after the first is handled at once.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, patience: float = math.inf) -> None:
+        self._patience, self._first = patience, 0.0
         self._before: dict[int, Callable[[int, FrameType | None], Any]] = {}
         self._noted: list[int] = []
 
@@ -46,8 +53,16 @@ class Deferred:
                 handler = signal.getsignal(number)
                 if callable(handler):
                     self._before[number] = handler
-                    signal.signal(number, lambda one, frame: self._noted.append(one))
+                    signal.signal(number, self._hear)
         return self
+
+    def _hear(self, number: int, frame: FrameType | None) -> None:
+        now = time.monotonic()
+        if not self._noted:
+            self._first = now
+        self._noted.append(number)
+        if now - self._first > self._patience:
+            self.handle()
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         for number, handler in self._before.items():
