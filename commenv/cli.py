@@ -117,30 +117,34 @@ def _run(options: argparse.Namespace) -> None:
         if options.out
         else "nothing is kept without --out DIR"
     )
-    results = commenv.run(
-        options.env,
-        options.algorithm,
-        options.scheme,
-        num_agents=options.agents,
-        num_trials=options.trials,
-        num_episodes=options.episodes,
-        gamma=options.gamma,
-        seed=options.seed,
-        settings=_once([_setting(text) for text in options.set], "--set"),
-        uplink=channel_of(options, "uplink"),
-        downlink=channel_of(options, "downlink"),
-        stop=_once([_limit(text) for text in options.stop], "--stop") or None,
-        evaluate_every=options.evaluate_every,
-        evaluation_episodes=options.evaluation_episodes,
-        max_episode_steps=options.max_episode_steps,
-        out=options.out,
-        workers=options.workers,
-        block=options.block,
-        checkpoint_episodes=options.checkpoint_episodes,
-        checkpoint_minutes=options.checkpoint_minutes,
-        trace=options.trace,
-        progress=not options.quiet,
-    )
+    with _ray_aside(options.backend):
+        results = commenv.run(
+            options.env,
+            options.algorithm,
+            options.scheme,
+            num_agents=options.agents,
+            num_trials=options.trials,
+            num_episodes=options.episodes,
+            gamma=options.gamma,
+            seed=options.seed,
+            settings=_once([_setting(text) for text in options.set], "--set"),
+            uplink=channel_of(options, "uplink"),
+            downlink=channel_of(options, "downlink"),
+            stop=_once([_limit(text) for text in options.stop], "--stop") or None,
+            evaluate_every=options.evaluate_every,
+            evaluation_episodes=options.evaluation_episodes,
+            max_episode_steps=options.max_episode_steps,
+            out=options.out,
+            backend=options.backend,
+            workers=options.workers,
+            address=options.address,
+            actors=options.actors,
+            block=options.block,
+            checkpoint_episodes=options.checkpoint_episodes,
+            checkpoint_minutes=options.checkpoint_minutes,
+            trace=options.trace,
+            progress=not options.quiet,
+        )
     print(results.table())
     if options.out:
         print(f"\nresults: {options.out} (see the curves: commenv plot {options.out})")
@@ -204,28 +208,34 @@ def _reproduce(options: argparse.Namespace) -> None:
     from commenv.study.store import check_extra
 
     check_extra("reproducing a figure")
+    from commenv.study.backends import choose
     from commenv.study.claims import LEAST_TRIALS
     from commenv.study.thesis.reproduce import NUMBERS, check_known, reproduce
 
     options.interrupted = (
         f"what was finished is in {options.out}: repeat the same command to go on"
     )
+    # Wrong options are refused before the first of them takes its time.
+    choose(options.backend, options.workers, options.address)
     numbers = NUMBERS if "all" in options.figures else options.figures
     for number in numbers:
-        check_known(number, options.scale)  # before the first of them takes its time
+        check_known(number, options.scale)
     for number in numbers:
         print(f"figure {number}")
-        verdicts = reproduce(
-            number,
-            options.out,
-            scale=options.scale,
-            trials=options.trials,
-            episodes=options.episodes,
-            agents=options.agents,
-            seed=options.seed,
-            workers=options.workers,
-            progress=not options.quiet,
-        )
+        with _ray_aside(options.backend):
+            verdicts = reproduce(
+                number,
+                options.out,
+                scale=options.scale,
+                trials=options.trials,
+                episodes=options.episodes,
+                agents=options.agents,
+                seed=options.seed,
+                backend=options.backend,
+                workers=options.workers,
+                address=options.address,
+                progress=not options.quiet,
+            )
         for one in verdicts:
             print(f"  {one.verdict:<12} {one.claim} (mean {one.estimate:.4g})")
         if verdicts and verdicts[0].trials < LEAST_TRIALS:
@@ -267,6 +277,16 @@ def _limit(text: str) -> tuple[str, float]:
         raise _UsageError(
             f"--stop {text!r} has no number; write for example uplink_bytes=1e6"
         ) from None
+
+
+def _ray_aside(backend: str | None) -> contextlib.AbstractContextManager[Any]:
+    """Sends to standard error what Ray prints of machines and processes that it loses.
+
+    Standard output is for results.
+    """
+    if backend == "ray":
+        return contextlib.redirect_stdout(sys.stderr)
+    return contextlib.nullcontext()
 
 
 @contextlib.contextmanager

@@ -108,7 +108,14 @@ def _add_run_options(run: argparse.ArgumentParser) -> None:
     )
     how = run.add_argument_group("how to run it (no number depends on these)")
     how.add_argument("--out", metavar="DIR", help="results folder, new or to go on in")
-    how.add_argument("--workers", type=int, default=1, metavar="N", help="processes")
+    _add_backend(how)
+    how.add_argument(
+        "--actors",
+        type=int,
+        metavar="N",
+        help="with --backend ray: spread the agents of each block over N actors, and "
+        "run the blocks one after the other",
+    )
     how.add_argument("--block", type=int, metavar="N", help="trials that run together")
     how.add_argument(
         "--checkpoint-episodes",
@@ -130,6 +137,28 @@ def _add_run_options(run: argparse.ArgumentParser) -> None:
         "must keep to it",
     )
     how.add_argument("--quiet", action="store_true", help="no progress")
+
+
+def _add_backend(group: Any) -> None:
+    """Adds where the blocks of trials run."""
+    group.add_argument(
+        "--backend",
+        metavar="NAME",
+        help="local (in this process, the default), processes (the default for more "
+        "than one worker), or ray (tasks of a Ray cluster, or of a Ray of its own)",
+    )
+    group.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="blocks at a time (default: 1; with --backend, all processors)",
+    )
+    group.add_argument(
+        "--address",
+        metavar="HOST:PORT",
+        help="with --backend ray: the cluster to join, or auto for the one that runs "
+        "on this machine",
+    )
 
 
 def _add_evaluate_options(evaluate: argparse.ArgumentParser) -> None:
@@ -200,9 +229,7 @@ def _add_reproduce_options(reproduce: argparse.ArgumentParser) -> None:
         "--agents", type=float, metavar="SHARE", help="share of the thesis' agents"
     )
     reproduce.add_argument("--seed", type=int, default=4, metavar="N", help="default 4")
-    reproduce.add_argument(
-        "--workers", type=int, default=1, metavar="N", help="processes"
-    )
+    _add_backend(reproduce)
     reproduce.add_argument(
         "--out", default="reproduction", metavar="DIR", help="default: reproduction"
     )

@@ -14,6 +14,7 @@ __all__ = [
     "MissingExtraError",
     "NotResetError",
     "ResultsError",
+    "ShardsLostError",
     "UnknownNameError",
     "nearest",
 ]
@@ -53,6 +54,10 @@ class NotResetError(CommenvError, RuntimeError):
 
 class ResultsError(CommenvError, RuntimeError):
     """A results folder that is not ours, is damaged, or holds another study."""
+
+
+class ShardsLostError(CommenvError, RuntimeError):
+    """Agents on another machine, or in another process, that do not answer any more."""
 
 
 class MissingExtraError(CommenvError, ImportError):

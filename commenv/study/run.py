@@ -4,51 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import Any
 
 from commenv.channel import Channel
 from commenv.learning import Algorithm, Scheme
-from commenv.study.block import optimum_of, run_block
-from commenv.study.checkpoints import Checkpoints, Schedule
+from commenv.study.backends import Backend, Kept, choose
+from commenv.study.block import optimum_of
+from commenv.study.checkpoints import Schedule
+from commenv.study.jobs import Job, Measured, Resumption, keep, run_job
 from commenv.study.lock import locked
+from commenv.study.plan import Block, blocks_of, missing
 from commenv.study.policies import Memory
 from commenv.study.progress import Progress
 from commenv.study.results import Results
-from commenv.study.spec import Study, cells, check_whole
+from commenv.study.software import unlike
+from commenv.study.spec import Study, cells, check_count
 from commenv.study.store import Store, check_extra
-from commenv.study.trace import Trace, expected_size
-from commenv.study.workers import in_workers
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from commenv.study.trace import expected_size
 
 __all__ = ["execute", "run"]
 
-LARGEST_BLOCK = 50
-_LARGEST_UNKEPT = 100
 _logger = logging.getLogger("commenv")
-
-
-class _Block(NamedTuple):
-    """Some consecutive trials of a cell, to be run together."""
-
-    cell: int
-    trials: tuple[int, ...]
-
-
-_Job: TypeAlias = tuple[Study, Store | None, _Block, Schedule | None]
-"""The arguments of one block."""
-
-
-class _Measured(NamedTuple):
-    """What a block measured: its table, and the histogram of its messages' sizes."""
-
-    table: pa.Table
-    sizes: pa.Table
 
 
 def run(
@@ -69,7 +47,10 @@ def run(
     evaluation_episodes: int = 10,
     max_episode_steps: int | None = None,
     out: str | Path | None = None,
-    workers: int = 1,
+    backend: str | None = None,
+    workers: int | None = None,
+    address: str | None = None,
+    actors: int | None = None,
     block: int | None = None,
     checkpoint_episodes: int | None = None,
     checkpoint_minutes: float = 1.0,
@@ -103,7 +84,18 @@ def run(
         max_episode_steps: The time limit; the environment's own when left out.
         out: A folder for the results. One that holds an unfinished study with the same
             settings is continued.
-        workers: Processes.
+        backend: Where the blocks of trials run: ``"local"``, in this process;
+            ``"processes"``; or ``"ray"`` (extra ``ray``), on the machines of a Ray
+            cluster. Left out, it is ``"local"`` for one worker and ``"processes"`` for
+            more. Files are written by this process alone, whatever the backend.
+        workers: Blocks that run at a time. Left out, 1 without a backend, and with one
+            as many as there are processors: here, or in the cluster.
+        address: Of a Ray cluster to join, ``"HOST:PORT"`` or ``"auto"``. Without it,
+            the backend ``"ray"`` uses the Ray that this process is connected to, or
+            else starts one here and stops it at the end.
+        actors: Spread the agents of each block over so many actors of the backend
+            ``"ray"``, while blocks run one after the other: for many agents, or slow
+            environments. Left out, the blocks are what is spread.
         block: Trials that run together, and are kept together. Larger ones are faster,
             smaller ones are kept sooner; unless told, the study is cut so that every
             worker has at least two, of at most 50 trials. A worker alone has larger
@@ -114,7 +106,8 @@ def run(
             on from the last state that was kept; ``inf`` keeps none. A study with
             ``trace``, or with agents that are not resumable, goes on from the blocks
             that were finished.
-        trace: Keep every step and message under ``out`` too.
+        trace: Keep every step and message under ``out`` too; not on a Ray cluster,
+            whose machines do not share a disk.
         progress: Say on standard error how far the study has come.
 
     Returns:
@@ -124,7 +117,9 @@ def run(
         ValueError: An unknown name, or a value that is not allowed.
         ResultsError: ``out`` holds something else, another run is writing to it, or it
             cannot be written to.
-        MissingExtraError: The extra ``study`` is not installed.
+        MissingExtraError: The extra ``study`` is not installed, or ``ray`` is needed
+            and not installed.
+        ConnectionError: There is no Ray cluster at ``address``.
     """
     study = Study(
         cells=cells(environments, algorithms, schemes, settings, max_episode_steps),
@@ -143,8 +138,11 @@ def run(
     return execute(
         study,
         out=out,
+        backend=backend,
         workers=workers,
+        address=address,
         block=block,
+        actors=actors,
         schedule=Schedule(checkpoint_episodes, checkpoint_minutes),
         progress=progress,
     )
@@ -154,60 +152,137 @@ def execute(
     study: Study,
     *,
     out: str | Path | None = None,
-    workers: int = 1,
+    backend: str | None = None,
+    workers: int | None = None,
+    address: str | None = None,
+    actors: int | None = None,
     block: int | None = None,
     schedule: Schedule | None = None,
     progress: bool = True,
 ) -> Results:
     """Runs what is missing of a study; the arguments are those of :func:`run`."""
     check_extra("running a study")
-    for name, value in (("workers", workers), ("block", block)):
-        if value is None and name == "block":
-            continue
-        check_whole(name, value)
-        if value is not None and value < 1:
-            raise ValueError(f"{name} is {value}; at least 1 is needed")
-    size = _block_size(study, workers, out is not None) if block is None else block
-    if study.trace and out is None:
-        raise ValueError("a trace needs a folder to go to; give out=")
+    schedule = schedule or Schedule()
+    chosen = choose(backend, workers, address, actors)
+    if block is not None:
+        check_count("block", block)
+    _check_trace(study, out, chosen)
     optima = {cell.label: optimum_of(study, cell) for cell in study.cells}
     if out is None:
-        return _execute(study, None, optima, workers, size, progress, None)
+        return _execute(study, None, optima, chosen, block, schedule, progress)
     store = Store(out)
     with locked(store.directory):
         store.begin(study, optima)
         _announce_trace(study, store)
         with _tidied(store):
-            schedule = schedule or Schedule()
-            return _execute(study, store, optima, workers, size, progress, schedule)
+            return _execute(study, store, optima, chosen, block, schedule, progress)
+
+
+def _check_trace(study: Study, out: str | Path | None, backend: Backend) -> None:
+    if study.trace and out is None:
+        raise ValueError("a trace needs a folder to go to; give out=")
+    if study.trace and not backend.shares_disk:
+        raise ValueError(
+            "a trace is written where a block runs, and the machines of a Ray cluster "
+            "do not share this one's disk; leave trace out, or use another backend"
+        )
 
 
 def _execute(
     study: Study,
     store: Store | None,
     optima: dict[str, float | None],
-    workers: int,
-    size: int,
+    backend: Backend,
+    size: int | None,
+    schedule: Schedule,
     progress: bool,
-    schedule: Schedule | None,
 ) -> Results:
-    blocks = _missing(study, store, size)
+    left = missing(study, store)
     total = len(study.cells) * study.num_trials * study.num_episodes
-    left = sum(len(one.trials) for one in blocks) * study.num_episodes
-    with Progress(
-        total, unit="trial-episodes", enabled=progress, done=total - left
-    ) as bar:
-        jobs = [(study, store, block, schedule) for block in blocks]
-        measured = list(_tables(jobs, workers, bar.advance))
+    to_do = sum(len(one.trials) for one in left) * study.num_episodes
+    done = total - to_do
+    measured: list[Measured] = []
+    others: set[str] = set()
+    with Progress(total, unit="trial-episodes", enabled=progress, done=done) as bar:
+        writer = _Writer(study, store, schedule, bar)
+        if left:
+            with backend:
+                cut = blocks_of(study, left, size, backend.workers, store is not None)
+                jobs = {one.name(study): (writer.job(one, backend),) for one in cut}
+                running = backend.run(run_job, jobs, writer.hear)
+                with contextlib.closing(running) as results:
+                    for one in results:
+                        _note_other_machines(one.software, others)
+                        measured += writer.take(one)
     if store is not None:
         return Results(store.frame(), optima, store.sizes, [store.directory])
     import pyarrow as pa
 
-    tables, sizes = (
-        pa.concat_tables(part).to_pandas()
-        for part in zip(*filter(None, measured), strict=True)
-    )
+    measured.sort(key=lambda one: one.block)
+    tables = pa.concat_tables(one.table for one in measured).to_pandas()
+    sizes = pa.concat_tables(one.sizes for one in measured).to_pandas()
     return Results(tables, optima, lambda: sizes)
+
+
+class _Writer:
+    """Writes all that a study keeps, whoever computes it.
+
+    Args:
+        study: The settings.
+        store: Where to; None to keep nothing.
+        schedule: When the states of blocks are kept.
+        bar: Shows how far the study has come.
+    """
+
+    def __init__(
+        self, study: Study, store: Store | None, schedule: Schedule, bar: Progress
+    ) -> None:
+        self._study, self._store = study, store
+        self._schedule, self._bar = schedule, bar
+        self._blocks: dict[str, Block] = {}
+
+    def job(self, block: Block, backend: Backend) -> Job:
+        """What is to be done for a block."""
+        self._blocks[block.name(self._study)] = block
+        resumption = None
+        if self._store is not None:
+            where = self._where(block)
+            about = self._store.about_checkpoints(*where)
+            state = self._store.checkpoints.read(*where, about) if block.begun else None
+            resumption = Resumption(self._schedule, about, state)
+        elif backend.shards is not None:  # to go on where one is lost
+            resumption = Resumption(self._schedule, {}, None)
+        trace_to = self._store if self._study.trace else None
+        return Job(self._study, block, resumption, trace_to, backend.shards)
+
+    def hear(self, said: int | Kept) -> None:
+        """Takes what a job reports."""
+        if isinstance(said, int):
+            self._bar.advance(said)
+        elif self._store is not None:
+            where = self._where(self._blocks[said.name])
+            self._store.checkpoints.write(*where, said.data)
+
+    def take(self, measured: Measured) -> list[Measured]:
+        """Writes what a block measured; returns it where nothing is kept."""
+        if self._store is None:
+            return [measured._replace(learned=Memory())]
+        keep(self._store, self._study, measured)
+        return []
+
+    def _where(self, block: Block) -> tuple[int, str, list[int]]:
+        return block.cell, self._study.cells[block.cell].label, list(block.trials)
+
+
+def _note_other_machines(computed_by: Mapping[str, str], known: set[str]) -> None:
+    text = "; ".join(unlike(computed_by))
+    if text and text not in known:
+        known.add(text)
+        _logger.warning(
+            "a machine that runs blocks is of another type than this one (%s): the "
+            "last bits of what it computes may differ",
+            text,
+        )
 
 
 @contextlib.contextmanager
@@ -222,99 +297,7 @@ def _tidied(store: Store) -> Iterator[None]:
         raise
 
 
-def _block_size(study: Study, workers: int, kept: bool) -> int:
-    """Equal blocks, so that every worker has at least two of all cells' together.
-
-    A worker alone has one, where no results are kept: there is nothing to lose.
-    """
-    least, largest = 2 * workers, LARGEST_BLOCK
-    if workers == 1 and not kept:
-        least, largest = 1, _LARGEST_UNKEPT
-    share = math.ceil(len(study.cells) * study.num_trials / least)
-    parts = math.ceil(study.num_trials / min(share, largest))
-    return math.ceil(study.num_trials / parts)
-
-
 def _announce_trace(study: Study, store: Store) -> None:
     if study.trace:
         folder = store.directory / "trace"
         _logger.warning("the trace in %s: %s", folder, expected_size(study))
-
-
-def _missing(study: Study, store: Store | None, size: int) -> list[_Block]:
-    """The blocks that are still to be run: runs of consecutive missing trials.
-
-    Those that have a checkpoint come first, as they were.
-    """
-    blocks = []
-    for cell in range(len(study.cells)):
-        done = set() if store is None else store.finished(cell)
-        for trials in [] if store is None else store.checkpoints.begun(cell):
-            if done.isdisjoint(trials) and trials.stop <= study.num_trials:
-                blocks.append(_Block(cell, tuple(trials)))
-                done.update(trials)
-        pending: list[int] = []
-        for trial in range(study.num_trials + 1):
-            missing = trial < study.num_trials and trial not in done
-            if pending and (not missing or len(pending) == size):
-                blocks.append(_Block(cell, tuple(pending)))
-                pending = []
-            if missing:
-                pending.append(trial)
-    return blocks
-
-
-def _tables(
-    jobs: Sequence[_Job], workers: int, report: Callable[[int], None]
-) -> Iterator[_Measured | None]:
-    """What each block measured, or None where it went to the store."""
-    if workers == 1 or len(jobs) <= 1:
-        return (_run(*job, report) for job in jobs)
-    return in_workers(_run, jobs, min(workers, len(jobs)), report)
-
-
-def _run(
-    study: Study,
-    store: Store | None,
-    block: _Block,
-    schedule: Schedule | None,
-    report: Callable[[int], None],
-) -> _Measured | None:
-    cell = study.cells[block.cell]
-    trials = list(block.trials)
-    trace, learned = None, Memory()
-    resume, checkpoints = None, None
-    if store is not None and schedule is not None:
-        where = (block.cell, cell.label, trials)
-        about = store.about_checkpoints(*where)
-        resume = store.checkpoints.read(*where, about)
-        write = partial(store.checkpoints.write, *where)
-        checkpoints = Checkpoints(schedule, write, about)
-    sizes: list[pa.Table] = []
-    if study.trace and store is not None:
-        folder = store.trace_folder(block.cell, cell.label, block.trials)
-        trace = Trace(folder, trials, study.num_agents)
-    try:
-        table = run_block(
-            study,
-            cell,
-            trials,
-            report=report,
-            trace=trace,
-            keep=learned.update,
-            count=sizes.append,
-            resume=resume,
-            checkpoints=checkpoints,
-        )
-        if trace is not None:
-            trace.finish()
-    except BaseException:
-        if trace is not None:
-            trace.abandon()
-        raise
-    if store is None:
-        return _Measured(table, *sizes)
-    store.write_policies(block.cell, cell.label, trials, learned)
-    store.write_sizes(block.cell, cell.label, trials, *sizes)
-    store.write_block(block.cell, cell.label, table)  # last: it says that all is there
-    return None

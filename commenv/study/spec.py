@@ -38,7 +38,7 @@ __all__ = [
     "Cell",
     "Study",
     "cells",
-    "check_whole",
+    "check_count",
     "time_limit",
 ]
 
@@ -131,12 +131,10 @@ class Study:
     def __post_init__(self) -> None:
         if not self.cells:
             raise ValueError("a study of nothing; name an environment and an algorithm")
-        for name in (*_COUNTS, "seed"):
-            check_whole(name, getattr(self, name))
+        check_whole("seed", self.seed)
         for name in _COUNTS:
             value = getattr(self, name)
-            if value < 1:
-                raise ValueError(f"{name} is {value}; at least 1 is needed")
+            check_count(name, value)
             if value > _MOST:
                 raise ValueError(f"{name} is {value}; at most {_MOST:,} are handled")
         for name in ("uplink", "downlink"):
@@ -179,6 +177,13 @@ def check_whole(name: str, value: Any) -> None:
     """Raises ValueError for a setting that is no whole number."""
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise ValueError(f"{name} is {value!r}; give a whole number")
+
+
+def check_count(name: str, value: Any) -> None:
+    """Raises ValueError for a setting that is no whole number from 1 on."""
+    check_whole(name, value)
+    if value < 1:
+        raise ValueError(f"{name} is {value}; at least 1 is needed")
 
 
 def cells(

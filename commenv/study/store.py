@@ -20,7 +20,7 @@ import json
 import reprlib
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -165,8 +165,21 @@ class Store:
             trial for path in self.block_paths(cell) for trial in self.trials_of(path)
         }
 
-    def write_block(self, cell: int, label: str, table: pa.Table) -> Path:
+    def write_block(
+        self,
+        cell: int,
+        label: str,
+        table: pa.Table,
+        computed_by: Mapping[str, str] | None = None,
+    ) -> Path:
         """Keeps a block of consecutive trials, and checksums of all that is kept of it.
+
+        Args:
+            cell: The cell's place in the study.
+            label: Its label.
+            table: What was measured.
+            computed_by: What :func:`commenv.study.software.software` gave where that
+                was; what it gives here when left out.
 
         Raises:
             ResultsError: The folder cannot be written to.
@@ -180,8 +193,9 @@ class Store:
         except OSError as error:
             raise self._unusable(error) from error
         files |= self._digests.pop(name, {})
+        by = software() if computed_by is None else computed_by
         path = self.directory / "blocks" / f"{name}.parquet"
-        self._write(self.beside(path, "checksums"), packed_seal(files, software()))
+        self._write(self.beside(path, "checksums"), packed_seal(files, by))
         self._write(path, data)
         self.checkpoints.remove(cell, label, ends)
         return path

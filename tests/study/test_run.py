@@ -171,7 +171,7 @@ def test_a_second_run_does_nothing_and_returns_the_same(tmp_path, monkeypatch):
     def refuse(*args, **kwargs):
         raise AssertionError("nothing was missing")
 
-    monkeypatch.setattr(sys.modules["commenv.study.run"], "run_block", refuse)
+    monkeypatch.setattr(sys.modules["commenv.study.jobs"], "run_block", refuse)
     for how in ({}, {"block": 1}, {"workers": 2}, {"block": 100, "workers": 3}):
         again = study(out=tmp_path, **how)
         same_bits(again.frame, first.frame)
@@ -190,7 +190,7 @@ def test_only_what_is_missing_is_run(tmp_path, monkeypatch):
         ran.append(trials)
         return run_block(study, cell, trials, **how)
 
-    monkeypatch.setattr(sys.modules["commenv.study.run"], "run_block", note)
+    monkeypatch.setattr(sys.modules["commenv.study.jobs"], "run_block", note)
     same_bits(study(out=tmp_path, block=3).frame, first.frame)
     assert ran == [[2, 3, 4], [5], [8, 9]]
 

@@ -60,7 +60,9 @@ def reproduce(
     episodes: int | None = None,
     agents: float | None = None,
     seed: int = 4,
-    workers: int = 1,
+    backend: str | None = None,
+    workers: int | None = None,
+    address: str | None = None,
     progress: bool = True,
 ) -> list[Verdict]:
     """Runs a figure, or goes on with it; draws it, and judges the thesis' claims.
@@ -74,7 +76,10 @@ def reproduce(
         episodes: Another number of rounds.
         agents: Another share of the thesis' agents, in (0, 1].
         seed: Of all draws. Settings, margins and claims were chosen on seeds 0 to 3.
-        workers: Processes; no number depends on them.
+        backend: Where it runs; see :func:`commenv.run`. No number depends on it, nor on
+            the next two.
+        workers: See :func:`commenv.run`.
+        address: See :func:`commenv.run`.
         progress: Say on standard error how far it has come.
 
     Returns:
@@ -96,7 +101,8 @@ def reproduce(
     asked = {"trials": trials, "episodes": episodes, "agents": agents}
     given: dict[str, Any] = {k: v for k, v in asked.items() if v is not None}
     size: Scale = replace(getattr(figure, scale), **given)
-    results = _run(figure, size, folder, seed, workers, progress)
+    how = {"backend": backend, "workers": workers, "address": address}
+    results = _run(figure, size, folder, seed, {**how, "progress": progress})
     _draw(figure, results, folder)
     verdicts = _judge(figure, size, results)
     write_csv(verdicts, folder / "claims.csv")
@@ -118,8 +124,7 @@ def _run(
     size: Scale,
     folder: Path,
     seed: int,
-    workers: int,
-    progress: bool,
+    how: dict[str, Any],
 ) -> Results:
     """All curves, in one study for each number of agents."""
     groups: dict[int, list[Curve]] = {}
@@ -129,8 +134,7 @@ def _run(
         execute(
             _study(figure, size, agents, curves, seed),
             out=folder / f"n{agents}",
-            workers=workers,
-            progress=progress,
+            **how,
         )
         for agents, curves in groups.items()
     ]

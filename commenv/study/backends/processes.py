@@ -9,37 +9,60 @@ import queue
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures import wait as wait_for
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import Connection, wait
-from types import FrameType
 from typing import Any
 
 from commenv.errors import ResultsError
+from commenv.study.backends.backend import (
+    ONE_THREAD,
+    Backend,
+    Jobs,
+    Kept,
+    Report,
+    variables_set,
+)
+from commenv.study.backends.local import Local
+from commenv.study.backends.signals import SIGNALS, Deferred, signals_held
 
-__all__ = ["in_workers"]
+__all__ = ["Processes", "in_workers"]
 
-_THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _SECONDS_BETWEEN_LOOKS = 0.1
 _SECONDS_TO_END = 5.0
-_SIGNALS = {
-    getattr(signal, name)
-    for name in ("SIGINT", "SIGTERM", "SIGHUP")
-    if hasattr(signal, name)
-}
 
 _reports: Any = None
 _stop: Any = None
+
+
+class Processes(Backend):
+    """Runs jobs in processes of their own; a single job here, where none need start.
+
+    Args:
+        workers: How many processes.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+
+    def run(
+        self, job: Callable[..., Any], jobs: Jobs, report: Report
+    ) -> Generator[Any]:
+        """See :meth:`Backend.run`."""
+        if self.workers == 1 or len(jobs) <= 1:
+            return Local().run(job, jobs, report)
+        workers = min(self.workers, len(jobs))
+        return in_workers(job, list(jobs.values()), workers, report)
 
 
 def in_workers(
     job: Callable[..., Any],
     arguments: Sequence[tuple[Any, ...]],
     num_workers: int,
-    report: Callable[[int], None],
-) -> Iterator[Any]:
+    report: Report,
+) -> Generator[Any]:
     """Runs ``job(*arguments[i], report)`` for every i, in processes of their own.
 
     A job that fails, or an interrupt here, ends the others at their next report; those
@@ -54,17 +77,17 @@ def in_workers(
         report: Called here with what the jobs report.
 
     Yields:
-        The jobs' results, in order, once all are done.
+        The jobs' results, each as soon as it is there, in any order.
     """
     context = multiprocessing.get_context("spawn")
-    with _signals_held():  # the tracker of semaphores is started here
+    with signals_held():  # the tracker of semaphores is started here
         reports, stop = context.Queue(), context.Event()
     held, leash = context.Pipe(duplex=False)
     with (
-        _Deferred() as signals,
+        Deferred() as signals,
         held,
         leash,
-        _one_thread_each(),
+        variables_set(ONE_THREAD),
         ProcessPoolExecutor(
             num_workers,
             mp_context=context,
@@ -73,9 +96,9 @@ def in_workers(
         ) as pool,
     ):
         try:
-            with _signals_held():
-                futures = [pool.submit(_run, job, one) for one in arguments]
-            _watch(futures, reports, report, signals)
+            with signals_held():
+                futures = {pool.submit(_run, job, one) for one in arguments}
+            yield from _finished(futures, reports, report, signals)
         except BrokenProcessPool as error:
             leash.close()
             raise ResultsError(
@@ -87,48 +110,9 @@ def in_workers(
             stop.set()
             _dismiss(pool, leash, signals)
             raise
-    yield from [future.result() for future in futures]
 
 
-class _Deferred:
-    """Signals that ask the process to end, kept until there is time for them.
-
-    They are handled as they would have been, between steps instead of within one.
-    Outside the main thread, which alone hears signals, nothing is changed.
-    """
-
-    def __init__(self) -> None:
-        self._before: dict[int, Callable[[int, FrameType | None], Any]] = {}
-        self._noted: list[int] = []
-
-    @property
-    def waiting(self) -> bool:
-        """Whether a signal has come that was not handled yet."""
-        return bool(self._noted)
-
-    def handle(self) -> None:
-        """Handles the signals that have come; what a handler raises is raised here."""
-        while self._noted:
-            number = self._noted.pop(0)
-            self._before[number](number, None)
-
-    def __enter__(self) -> _Deferred:
-        if threading.current_thread() is threading.main_thread():
-            for number in _SIGNALS:
-                handler = signal.getsignal(number)
-                if callable(handler):
-                    self._before[number] = handler
-                    signal.signal(number, lambda one, frame: self._noted.append(one))
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-        if kind is None:
-            self.handle()
-
-
-def _dismiss(pool: ProcessPoolExecutor, leash: Connection, signals: _Deferred) -> None:
+def _dismiss(pool: ProcessPoolExecutor, leash: Connection, signals: Deferred) -> None:
     """Waits until the workers have ended, but not for long, nor after a signal."""
     limit = time.monotonic() + _SECONDS_TO_END
     end = threading.Thread(target=pool.shutdown, kwargs={"cancel_futures": True})
@@ -139,31 +123,34 @@ def _dismiss(pool: ProcessPoolExecutor, leash: Connection, signals: _Deferred) -
     end.join()
 
 
-def _watch(
-    futures: list[Future[Any]],
+def _finished(
+    pending: set[Future[Any]],
     reports: Any,
-    report: Callable[[int], None],
-    signals: _Deferred,
-) -> None:
-    """Hands reports on until every job is done; raises what a job has raised."""
-    pending = set(futures)
+    report: Report,
+    signals: Deferred,
+) -> Generator[Any]:
+    """The results of jobs as they come; hands on reports, raises what a job raises."""
     while pending:
         signals.handle()
         with contextlib.suppress(queue.Empty):
             report(reports.get(timeout=_SECONDS_BETWEEN_LOOKS))
         done, pending = wait_for(pending, timeout=0)
-        for future in done:
-            future.result()
+        for future in sorted(done, key=_has_failed):
+            yield future.result()
     with contextlib.suppress(queue.Empty):
         while True:
             report(reports.get(timeout=_SECONDS_BETWEEN_LOOKS))
+
+
+def _has_failed(done: Future[Any]) -> bool:
+    return done.exception() is not None
 
 
 def _start(reports: Any, stop: Any, held: Connection) -> None:
     global _reports, _stop
     _reports, _stop = reports, stop
     reports.cancel_join_thread()  # reports that nobody reads any more hold nobody up
-    for number in _SIGNALS:  # the parent decides what to do
+    for number in SIGNALS:  # the parent decides what to do
         signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, args=(held,), daemon=True).start()
 
@@ -180,39 +167,7 @@ def _run(job: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
     return job(*arguments, _report)
 
 
-def _report(count: int) -> None:
+def _report(said: int | Kept) -> None:
     if _stop.is_set():
         raise InterruptedError("the study was stopped")
-    _reports.put(count)
-
-
-@contextlib.contextmanager
-def _signals_held() -> Iterator[None]:
-    """Keeps Ctrl-C and the like for later, and from processes started meanwhile."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield  # on Windows
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextlib.contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Starts worker processes whose linear algebra keeps to one thread.
-
-    The number of threads must not change the order in which a sum is taken, and so
-    its bits.
-    """
-    before = {name: os.environ.get(name) for name in _THREAD_LIMITS}
-    os.environ.update(dict.fromkeys(_THREAD_LIMITS, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+    _reports.put(said)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from commenv.errors import ResultsError, UnknownNameError
-from commenv.study.workers import in_workers
+from commenv.study.backends.processes import in_workers
 
 
 def square(number, report):
@@ -48,11 +48,11 @@ def run(job, arguments, workers=2, report=lambda count: None):
     return list(in_workers(job, arguments, workers, report))
 
 
-def test_results_come_in_order_and_every_report_arrives():
+def test_every_result_and_every_report_arrives():
     reports = []
     arguments = [(number,) for number in range(7)]
     results = run(square, arguments, report=reports.append)
-    assert results == [number**2 for number in range(7)]
+    assert sorted(results) == [number**2 for number in range(7)]
     assert sorted(reports) == list(range(7))
 
 
@@ -144,5 +144,5 @@ def test_a_handler_that_lets_the_run_go_on_is_called(tmp_path: Path):
         )
     finally:
         signal.signal(signal.SIGTERM, before)
-    assert results == [1, 4]
+    assert sorted(results) == [1, 4]
     assert heard == [signal.SIGTERM] * 2

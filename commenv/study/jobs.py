@@ -1,0 +1,179 @@
+"""Running a block as a job, which may be anywhere: it reads and returns plain data."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from commenv.errors import ShardsLostError
+from commenv.snapshots import Snapshot
+from commenv.study.backends import Kept
+from commenv.study.block import run_block
+from commenv.study.checkpoint import unpacked
+from commenv.study.checkpoints import Checkpoints, Schedule
+from commenv.study.plan import Block
+from commenv.study.policies import Memory
+from commenv.study.sharding import Shards
+from commenv.study.software import software
+from commenv.study.spec import Study
+from commenv.study.store import Store
+from commenv.study.trace import Trace
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["Job", "Measured", "Resumption", "keep", "run_job"]
+
+_MOST_ATTEMPTS = 10
+_logger = logging.getLogger("commenv")
+
+
+class Resumption(NamedTuple):
+    """How a block that is kept goes on after its process has been killed.
+
+    Attributes:
+        schedule: When its state is kept.
+        about: What its checkpoints say about themselves.
+        state: What it goes on from; None to begin.
+    """
+
+    schedule: Schedule
+    about: dict[str, Any]
+    state: Snapshot | None
+
+
+@dataclass(frozen=True)
+class Job:
+    """A block and how to run it.
+
+    Attributes:
+        study: The settings.
+        block: The cell and its trials.
+        resumption: None where nothing is kept.
+        store: Where the trace goes, if there is one.
+        shards: How the agents are spread; None for one batch.
+    """
+
+    study: Study
+    block: Block
+    resumption: Resumption | None = None
+    store: Store | None = None
+    shards: Shards | None = None
+
+
+class Measured(NamedTuple):
+    """What a block measured: where it ran, perhaps no file was at hand.
+
+    Attributes:
+        block: The block.
+        table: Its results.
+        sizes: The histogram of its messages' sizes.
+        learned: What its learners learned.
+        software: What computed it.
+    """
+
+    block: Block
+    table: pa.Table
+    sizes: pa.Table
+    learned: Memory
+    software: dict[str, str]
+
+
+def run_job(job: Job, report: Callable[[int | Kept], None]) -> Measured:
+    """Runs a block; where shards are lost, again from its last state.
+
+    Args:
+        job: The block.
+        report: Called with the number of trials that have played another round, and
+            with the states that are to be kept.
+    """
+    states = _States(job, report)
+    for attempt in range(1, _MOST_ATTEMPTS + 1):
+        try:
+            return _run(job, states)
+        except ShardsLostError as error:
+            if attempt == _MOST_ATTEMPTS:
+                raise
+            _logger.warning(
+                "%s; block %s goes on from its last state", error, states.name
+            )
+    raise AssertionError("unreachable")
+
+
+def keep(store: Store, study: Study, measured: Measured) -> None:
+    """Writes what a block measured."""
+    cell, trials = measured.block.cell, measured.block.trials
+    label = study.cells[cell].label
+    store.write_policies(cell, label, trials, measured.learned)
+    store.write_sizes(cell, label, trials, measured.sizes)
+    # Last: it says that all is there.
+    store.write_block(cell, label, measured.table, measured.software)
+
+
+class _States:
+    """The states of a block in every attempt, and how far it has come in the best."""
+
+    def __init__(self, job: Job, report: Callable[[int | Kept], None]) -> None:
+        self.name = job.block.name(job.study)
+        self._report = report
+        self._reported = self._played = 0
+        self._newest: bytes | None = None
+        self._first = None if job.resumption is None else job.resumption.state
+
+    def begin(self) -> Snapshot | None:
+        """Begins an attempt; what it goes on from."""
+        self._played = 0
+        if self._newest is None:
+            return self._first
+        state: Snapshot = unpacked(self._newest)["state"]
+        return state
+
+    def advance(self, count: int) -> None:
+        """Hands on what no attempt before has played."""
+        self._played += count
+        if self._played > self._reported:
+            self._report(self._played - self._reported)
+            self._reported = self._played
+
+    def keep(self, data: bytes) -> None:
+        """Takes the newest state, and hands it on."""
+        self._newest = data
+        self._report(Kept(self.name, data))
+
+
+def _run(job: Job, states: _States) -> Measured:
+    study, block = job.study, job.block
+    cell, trials = study.cells[block.cell], list(block.trials)
+    learned, trace = Memory(), None
+    sizes: list[pa.Table] = []
+    if study.trace and job.store is not None:
+        folder = job.store.trace_folder(block.cell, cell.label, block.trials)
+        trace = Trace(folder, trials, study.num_agents)
+    try:
+        table = run_block(
+            study,
+            cell,
+            trials,
+            report=states.advance,
+            trace=trace,
+            keep=learned.update,
+            count=sizes.append,
+            resume=states.begin(),
+            checkpoints=_checkpoints(job, states),
+            shards=job.shards,
+        )
+        if trace is not None:
+            trace.finish()
+    except BaseException:
+        if trace is not None:
+            trace.abandon()
+        raise
+    return Measured(block, table, sizes[0], learned, software())
+
+
+def _checkpoints(job: Job, states: _States) -> Checkpoints | None:
+    if job.resumption is None:
+        return None
+    return Checkpoints(job.resumption.schedule, states.keep, job.resumption.about)

@@ -1,0 +1,89 @@
+"""Which blocks of trials are still to be run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from commenv.study.spec import Study
+from commenv.study.store import Store
+
+__all__ = ["Block", "blocks_of", "missing"]
+
+LARGEST_BLOCK = 50
+_LARGEST_UNKEPT = 100
+
+
+class Block(NamedTuple):
+    """Some consecutive trials of a cell, to be run together.
+
+    Attributes:
+        cell: The cell's place in the study.
+        trials: The trials' numbers.
+        begun: Whether it was begun, with these trials, and has a checkpoint.
+    """
+
+    cell: int
+    trials: tuple[int, ...]
+    begun: bool = False
+
+    def name(self, study: Study) -> str:
+        """As ``commenv verify`` names it, such as ``dql:0-24``."""
+        label = study.cells[self.cell].label
+        return f"{label}:{self.trials[0]}-{self.trials[-1]}"
+
+
+def missing(study: Study, store: Store | None) -> list[Block]:
+    """What is still to be run, in blocks as large as can be.
+
+    Those that were begun are as they were.
+    """
+    blocks = []
+    for cell in range(len(study.cells)):
+        done = set() if store is None else store.finished(cell)
+        for trials in [] if store is None else store.checkpoints.begun(cell):
+            if done.isdisjoint(trials) and trials.stop <= study.num_trials:
+                blocks.append(Block(cell, tuple(trials), begun=True))
+                done.update(trials)
+        pending: list[int] = []
+        for trial in range(study.num_trials + 1):
+            if trial < study.num_trials and trial not in done:
+                pending.append(trial)
+            elif pending:
+                blocks.append(Block(cell, tuple(pending)))
+                pending = []
+    return blocks
+
+
+def blocks_of(
+    study: Study, left: list[Block], size: int | None, workers: int, kept: bool
+) -> Iterator[Block]:
+    """Cuts what is left into blocks.
+
+    Args:
+        study: The settings.
+        left: What :func:`missing` gave.
+        size: Trials of each; None to choose.
+        workers: Blocks that run at a time.
+        kept: Whether results are kept.
+    """
+    if size is None:
+        size = _size(study, workers, kept)
+    for whole in left:
+        each = len(whole.trials) if whole.begun else size
+        for start in range(0, len(whole.trials), each):
+            yield whole._replace(trials=whole.trials[start : start + each])
+
+
+def _size(study: Study, workers: int, kept: bool) -> int:
+    """Equal blocks, so that every worker has at least two of all cells' together.
+
+    A worker alone has one, where no results are kept: there is nothing to lose.
+    """
+    least, largest = 2 * workers, LARGEST_BLOCK
+    if workers == 1 and not kept:
+        least, largest = 1, _LARGEST_UNKEPT
+    share = math.ceil(len(study.cells) * study.num_trials / least)
+    parts = math.ceil(study.num_trials / min(share, largest))
+    return math.ceil(study.num_trials / parts)

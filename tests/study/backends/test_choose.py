@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import socket
+import sys
+
+import pytest
+
+import commenv
+from commenv.errors import MissingExtraError, UnknownNameError
+from commenv.study.backends import choose
+from commenv.study.backends.local import Local
+from commenv.study.backends.processes import Processes
+
+pytest.importorskip("pandas")
+pytest.importorskip("pyarrow")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "workers"),
+    [
+        ((), Local, 1),
+        ((None, 1), Local, 1),
+        ((None, 3), Processes, 3),
+        (("local",), Local, 1),
+        (("local", 1), Local, 1),
+        (("processes", 2), Processes, 2),
+        (("processes", 1), Processes, 1),
+    ],
+)
+def test_one_worker_is_this_process_and_more_are_processes(arguments, kind, workers):
+    backend = choose(*arguments)
+    assert type(backend) is kind
+    assert backend.workers == workers
+    assert backend.shares_disk
+
+
+def test_a_backend_without_a_number_takes_every_processor(monkeypatch):
+    monkeypatch.setattr("commenv.study.backends.cpus_here", lambda: 3)
+    assert choose("processes").workers == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("local", 4), r"'local' runs in this process alone, and workers is 4; .*'pro"),
+        ((None, 2, "a:1"), r"address 'a:1' is that of a Ray cluster; add .* 'ray'"),
+        (("processes", 2, "auto"), r"address 'auto' is that of a Ray cluster"),
+        (("processes", 0), r"workers is 0; at least 1 is needed"),
+    ],
+)
+def test_contradictions_are_refused_with_a_cure(arguments, words):
+    with pytest.raises(ValueError, match=words):
+        choose(*arguments)
+
+
+def test_an_unknown_backend_names_the_known_ones():
+    with pytest.raises(UnknownNameError, match=r"'slurm'; known: local, processes, ra"):
+        commenv.run("SimpleGrid-v0", backend="slurm")
+    with pytest.raises(UnknownNameError, match="did you mean 'processes'"):
+        choose("process")
+
+
+def test_without_ray_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(MissingExtraError, match=r'pip install "commenv\[ray\]"'):
+        commenv.run("SimpleGrid-v0", backend="ray")
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("", "address '' is none of a Ray cluster; give HOST:PORT"),
+        ("local", "address 'local' is none"),
+        ("ray://a:10001", "is for Ray's clients"),
+    ],
+)
+def test_an_address_that_is_none_of_a_cluster_is_refused(address, words):
+    pytest.importorskip("ray")
+    with pytest.raises(ValueError, match=words):
+        choose("ray", None, address)
+
+
+def test_a_cluster_that_does_not_answer_is_no_long_wait(tmp_path):
+    pytest.importorskip("ray")
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{nobody.getsockname()[1]}"
+        for bad in (address, "nowhere"):
+            with pytest.raises(ConnectionError, match=rf"{bad}.*`ray start --head`"):
+                commenv.run(
+                    "SimpleGrid-v0",
+                    num_trials=1,
+                    num_episodes=1,
+                    backend="ray",
+                    address=bad,
+                    progress=False,
+                )
+
+
+def test_a_trace_is_refused_where_machines_share_no_disk(tmp_path):
+    pytest.importorskip("ray")
+    with pytest.raises(ValueError, match=r"do not share this one's disk; leave trace"):
+        commenv.run(
+            "SimpleGrid-v0",
+            out=tmp_path / "new",
+            trace=True,
+            backend="ray",
+            address="a:1",
+        )
+    assert not (tmp_path / "new").exists()
