@@ -324,6 +324,9 @@ def test_a_scheme_without_its_signals_is_refused(capsys, own):
         (("--trials", "0"), "num_trials is 0; at least 1"),
         (("--episodes", "-3"), "num_episodes is -3; at least 1"),
         (("--workers", "0"), "workers is 0; at least 1"),
+        (("--backend", "slurm"), "unknown backend 'slurm'; known: local, processes"),
+        (("--backend", "local", "--workers", "2"), "and workers is 2; leave workers"),
+        (("--address", "a:1"), "address 'a:1' is that of a Ray cluster; add the"),
         (("--block", "0"), "block is 0; at least 1"),
         (("--evaluate-every", "0"), "evaluate_every is 0"),
         (("--evaluation-episodes", "0"), "evaluation_episodes is 0"),
@@ -653,6 +656,8 @@ def test_a_wrong_figure_is_refused_before_the_first_is_run(capsys, tmp_path):
     how = ("--out", tmp_path / "figures")
     refused(call(capsys, "reproduce", "4.7", "4.51", *how), 2, "'4.5' or '4.1'")
     refused(call(capsys, "reproduce", "4.7", "--scale", "big", *how), 2, "paper, quick")
+    mistaken = ("--backend", "local", "--workers", "2")
+    refused(call(capsys, "reproduce", "4.7", *mistaken, *how), 2, "workers is 2; leave")
     assert not (tmp_path / "figures").exists()
 
 

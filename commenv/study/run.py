@@ -1,4 +1,4 @@
-"""Running a study: its blocks one after the other, or in worker processes."""
+"""Running a study: its blocks on a backend, and what they measure into its folder."""
 
 from __future__ import annotations
 
