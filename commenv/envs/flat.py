@@ -53,7 +53,7 @@ def check_actions(actions: NDArray[np.int64], num_actions: int) -> NDArray[np.in
         ValueError: One is not; the message names it.
     """
     # As unsigned numbers negative ones are huge: one pass finds both kinds.
-    if actions.view(np.uint64).max() >= num_actions:
+    if np.maximum.reduce(actions.view(np.uint64)) >= num_actions:
         wrong = (actions < 0) | (actions >= num_actions)
         row = int(wrong.argmax())
         raise ValueError(

@@ -38,27 +38,43 @@ class TabularVectorEnv(NativeVectorEnv):
         self.scene = self._world.scene
         self._random = not self.mdp.deterministic
         self._tables = FlatTables(self.mdp)
-        self._states = np.zeros(num_envs, dtype=np.int64)
+        # The pairs of the states with action 0: a step adds its actions to them, and
+        # the states themselves belong to the caller.
+        self._pairs = np.zeros(num_envs, dtype=np.int64)
+
+    @property
+    def _states(self) -> NDArray[np.int64]:
+        return self._pairs // self._tables.stride
 
     def _start(self, mask: NDArray[np.bool_]) -> NDArray[np.int64]:
-        uniforms = self._uniforms.next(mask) if self._uniforms else None
-        started = self._tables.start(uniforms, self.num_envs)
-        self._states = np.where(mask, started, self._states)
-        return self._states.copy()
+        return self._start_again(self._states, mask, mask.nonzero()[0])
+
+    def _start_again(
+        self,
+        observations: NDArray[np.int64],
+        mask: NDArray[np.bool_],
+        rows: NDArray[np.intp],
+    ) -> NDArray[np.int64]:
+        uniforms = self._uniforms.next(mask)[rows] if self._uniforms else None
+        started = self._tables.start(uniforms, len(rows))
+        observations[rows] = started
+        self._pairs[rows] = started * self._tables.stride
+        return observations
 
     def _move(
         self, actions: ArrayLike, waiting: NDArray[np.intp]
     ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.bool_]]:
         chosen = self._tables.check(integer_actions(actions, (self.num_envs,)))
         uniforms = self._uniforms.next() if self._uniforms else None
-        pairs = self._states * self._tables.stride
+        pairs = self._pairs
         pairs += chosen
-        pairs[waiting] = self._tables.restart
+        if len(waiting):
+            pairs[waiting] = self._tables.restart
         states, rewards, terminations = self._tables.move(pairs, uniforms)
         if self._tables.random_start and uniforms is not None:
             states[waiting] = self._tables.start(uniforms[waiting], len(waiting))
-        self._states = states
-        return states.copy(), rewards, terminations
+        self._pairs = np.multiply(states, self._tables.stride)
+        return states, rewards, terminations
 
     def _picture(self, row: int) -> Any:
         draw: Any = draw_text if self.render_mode == "ansi" else draw_pixels
