@@ -82,7 +82,7 @@ class FlatTables:
         states, actions, outcomes = mdp.probability.shape
         self.num_actions = self.idle = actions
         self.stride = actions + 1
-        first = int(np.flatnonzero(mdp.start)[0])
+        first = np.flatnonzero(mdp.start)[0]
         self.restart = first * self.stride + self.idle
         self.random_start = np.count_nonzero(mdp.start) > 1
         self._first = first
@@ -101,19 +101,18 @@ class FlatTables:
         self._thresholds = [cuts[..., k].ravel() for k in range(outcomes - 1)]
 
     def start(
-        self, uniforms: NDArray[np.float64] | None, count: int
-    ) -> NDArray[np.int64]:
-        """The first states of ``count`` instances, from one uniform number each.
+        self, uniforms: NDArray[np.float64] | None
+    ) -> NDArray[np.int64] | np.int64:
+        """The first states of some instances, from one uniform number each.
 
         Args:
-            uniforms: float64, shape (count,); not needed without a random start.
-            count: How many instances start.
+            uniforms: float64, shape (n,); not needed without a random start.
 
         Returns:
-            int64, shape (count,).
+            int64, shape (n,), or the one number that all have without a random start.
         """
         if not self.random_start or uniforms is None:
-            return np.full(count, self._first)
+            return self._first
         return self._start.searchsorted(uniforms, side="right")
 
     def move(

@@ -249,7 +249,7 @@ class NativeVectorEnv(VectorEnv[NDArray[Any], ArrayLike, NDArray[Any]]):
         """What Gymnasium reports of the episodes that end in a step."""
         final = np.empty(self.num_envs, dtype=object)  # None everywhere
         if observations.ndim == 1:
-            final[rows] = observations[rows]  # as Python numbers, like the scalar form
+            final[rows] = observations[rows].astype(object)  # Python numbers
         else:
             for row, end in zip(rows, observations[rows], strict=True):
                 final[row] = end

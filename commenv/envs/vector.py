@@ -56,7 +56,7 @@ class TabularVectorEnv(NativeVectorEnv):
         rows: NDArray[np.intp],
     ) -> NDArray[np.int64]:
         uniforms = self._uniforms.next(mask)[rows] if self._uniforms else None
-        started = self._tables.start(uniforms, len(rows))
+        started = self._tables.start(uniforms)
         observations[rows] = started
         self._pairs[rows] = started * self._tables.stride
         return observations
@@ -72,7 +72,7 @@ class TabularVectorEnv(NativeVectorEnv):
             pairs[waiting] = self._tables.restart
         states, rewards, terminations = self._tables.move(pairs, uniforms)
         if self._tables.random_start and uniforms is not None:
-            states[waiting] = self._tables.start(uniforms[waiting], len(waiting))
+            states[waiting] = self._tables.start(uniforms[waiting])
         self._pairs = np.multiply(states, self._tables.stride)
         return states, rewards, terminations
 

@@ -59,7 +59,7 @@ def test_idling_changes_nothing(mdp):
 def test_start_follows_the_start_distribution(mdp):
     tables = FlatTables(mdp)
     assert tables.random_start
-    assert tables.start(np.array([0.0, 0.49, 0.5, 0.99]), 4).tolist() == [0, 0, 1, 1]
+    assert tables.start(np.array([0.0, 0.49, 0.5, 0.99])).tolist() == [0, 0, 1, 1]
 
 
 def test_check_names_the_first_action_outside_the_space(mdp):
