@@ -71,6 +71,8 @@ class NativeVectorEnv(VectorEnv[NDArray[Any], ArrayLike, NDArray[Any]]):
         self._world = make(render_mode=render_mode, **env_kwargs)
         self.closed = False
         self.autoreset_mode = _mode(autoreset_mode)
+        self._same_step = self.autoreset_mode is AutoresetMode.SAME_STEP
+        self._manual = self.autoreset_mode is AutoresetMode.DISABLED
         self.metadata = {**self._world.metadata, "autoreset_mode": self.autoreset_mode}
         self.render_mode = render_mode
         self.num_envs = num_envs
@@ -82,7 +84,8 @@ class NativeVectorEnv(VectorEnv[NDArray[Any], ArrayLike, NDArray[Any]]):
         # Steps of the whole vector; a deadline is a time on it. The clock is just large
         # enough that it does not come round within one episode: few bytes compare fast.
         hand = np.min_scalar_type(self._limit + 1)
-        self._clock, self._largest = 0, np.iinfo(hand).max
+        self._clock, self._largest = 0, int(np.iinfo(hand).max)
+        self._now = np.zeros((), dtype=hand)  # the clock; compares faster than an int
         self._deadlines = np.zeros(num_envs, dtype=hand)
         self._finished = _NOBODY  # sub-environments that wait for their reset
         self._begun = False
@@ -163,18 +166,18 @@ class NativeVectorEnv(VectorEnv[NDArray[Any], ArrayLike, NDArray[Any]]):
         if not self._begun:
             raise NotResetError("step before the first reset; call reset() first")
         waiting = self._finished
-        if self.autoreset_mode is AutoresetMode.DISABLED and len(waiting):
+        if self._manual and len(waiting):
             raise NotResetError(
                 f"sub-environment {waiting[0]} has finished and autoreset is disabled; "
                 'reset it with reset(options={"reset_mask": ...})'
             )
         observations, rewards, terminations = self._move(actions, waiting)
-        self._clock = self._in_steps(1)
-        truncations = self._deadlines == self._clock
+        self._now[()] = self._clock = self._in_steps(1)
+        truncations = self._deadlines == self._now
         ended = terminations | truncations
         finished = ended.nonzero()[0]
         infos: dict[str, Any] = {}
-        if self.autoreset_mode is not AutoresetMode.SAME_STEP:
+        if not self._same_step:
             self._finished = finished
             self._deadlines[finished] = self._in_steps(1 + self._limit)
         elif len(finished):

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from commenv.envs.drawing import draw_pixels, draw_text
-from commenv.envs.flat import FlatTables, integer_actions
+from commenv.envs.flat import FlatTables, check_actions, integer_actions
 from commenv.envs.frozen_lake import FrozenLakeEnv
 from commenv.envs.grid import SimpleGridEnv, WindyGridEnv
 from commenv.envs.native import NativeVectorEnv
@@ -41,6 +41,7 @@ class TabularVectorEnv(NativeVectorEnv):
         # The pairs of the states with action 0: a step adds its actions to them, and
         # the states themselves belong to the caller.
         self._pairs = np.zeros(num_envs, dtype=np.int64)
+        self._stride = np.array(self._tables.stride)  # multiplies faster than an int
 
     @property
     def _states(self) -> NDArray[np.int64]:
@@ -64,7 +65,8 @@ class TabularVectorEnv(NativeVectorEnv):
     def _move(
         self, actions: ArrayLike, waiting: NDArray[np.intp]
     ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.bool_]]:
-        chosen = self._tables.check(integer_actions(actions, (self.num_envs,)))
+        chosen = integer_actions(actions, (self.num_envs,))
+        check_actions(chosen, self._tables.num_actions)
         uniforms = self._uniforms.next() if self._uniforms else None
         pairs = self._pairs
         pairs += chosen
@@ -73,7 +75,7 @@ class TabularVectorEnv(NativeVectorEnv):
         states, rewards, terminations = self._tables.move(pairs, uniforms)
         if self._tables.random_start and uniforms is not None:
             states[waiting] = self._tables.start(uniforms[waiting])
-        self._pairs = np.multiply(states, self._tables.stride)
+        self._pairs = states * self._stride
         return states, rewards, terminations
 
     def _picture(self, row: int) -> Any:
