@@ -195,6 +195,22 @@ class UniformStream(ABC):
         self._position += 1 if active is None else active
         return numbers
 
+    def next_of(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+        """The next number of a few instances, for less than what a mask costs.
+
+        Args:
+            rows: The instances, each at most once. The others' positions stay.
+
+        Returns:
+            float64 in [0, 1), shape (len(rows),).
+        """
+        if self._calls_until_empty == 0:
+            self._refill()
+        self._calls_until_empty -= 1
+        positions = self._position[rows]
+        self._position[rows] = positions + 1
+        return self._block.take(positions)
+
     def part(self, rows: Sequence[int]) -> UniformStream:
         """A stream of the numbers of some instances, from their first one on.
 
@@ -282,6 +298,23 @@ class GeneratorUniforms(UniformStream):
         self._generators[row] = generator
         self._position[row] = self._end[row]
         self._calls_until_empty = 0
+
+    def _refill(self) -> None:
+        """Fills up the rows that have used half of their numbers or more.
+
+        Instances that restart use more numbers than others. Were each row filled only
+        when it is empty, some row would be empty in almost every call.
+        """
+        ahead = self._block.shape[1]
+        left = self._end - self._position
+        rows = np.flatnonzero(left <= ahead // 2)
+        for row, kept in zip(rows.tolist(), left[rows].tolist(), strict=True):
+            numbers = self._block[row]
+            numbers[:kept] = numbers[ahead - kept :]
+            self._generators[row].random(out=numbers[kept:])
+        left[rows] = ahead
+        self._position = self._end - left
+        self._calls_until_empty = int(left.min())
 
     def _draw(
         self, rows: NDArray[np.intp], drawn: NDArray[np.int64]

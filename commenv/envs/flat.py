@@ -89,18 +89,31 @@ class FlatTables:
         self.random_start = np.count_nonzero(mdp.start) > 1
         self._first = first
         self._start = thresholds(mdp.start)
-        self._outcomes = outcomes
 
         def laid_out(table: NDArray[Any], idle: ArrayLike) -> NDArray[Any]:
             column = np.broadcast_to(idle, (states, 1, table.shape[-1]))
             return np.concatenate([table, column], axis=1, dtype=table.dtype)
 
         own = np.arange(states)[:, None, None]
-        self._next_state = laid_out(mdp.next_state, own).ravel()
-        self._reward = laid_out(mdp.reward, 0.0).ravel()
-        self._terminated = laid_out(mdp.terminated, False).ravel()
+        fields = [
+            laid_out(mdp.next_state, own),
+            laid_out(mdp.reward, 0.0),
+            laid_out(mdp.terminated, False),
+        ]
         cuts = laid_out(thresholds(mdp.probability), np.inf)
-        self._thresholds = [cuts[..., k].ravel() for k in range(outcomes - 1)]
+        common = np.unique(cuts[np.isfinite(cuts)])
+        # To compare with a number costs half as much as to look it up and compare.
+        self._common = len(common) <= 2 * (outcomes - 1)
+        if self._common:
+            lowest = np.concatenate([[-np.inf], common])
+            which = (cuts[..., None, :] <= lowest[:, None]).sum(axis=-1)
+            fields = [np.take_along_axis(field, which, axis=-1) for field in fields]
+            self._cuts = [np.array(cut) for cut in common]
+        else:
+            self._cuts = [cuts[..., k].ravel() for k in range(outcomes - 1)]
+        self._outcomes = len(self._cuts) + 1
+        self._passed = np.min_scalar_type(self._outcomes)
+        self._next_state, self._reward, self._terminated = map(np.ravel, fields)
 
     def start(
         self, uniforms: NDArray[np.float64] | None
@@ -130,17 +143,24 @@ class FlatTables:
             (next states, rewards, terminated), each a new array of shape (n,).
         """
         index = pairs
-        if uniforms is not None and self._thresholds:
-            passed = np.zeros(len(pairs), dtype=np.int8)
-            for cut in self._thresholds:
-                passed += (uniforms >= cut.take(pairs)).view(np.int8)
+        if uniforms is not None and self._cuts:
             index = pairs * self._outcomes
-            index += passed
+            index += self._outcome(pairs, uniforms)
         return (
             self._next_state.take(index),
             self._reward.take(index),
             self._terminated.take(index),
         )
+
+    def _outcome(
+        self, pairs: NDArray[np.int64], uniforms: NDArray[np.float64]
+    ) -> NDArray[Any]:
+        """How many cuts each number has passed."""
+        passed = np.zeros(len(pairs), dtype=self._passed)
+        for cut in self._cuts:
+            edge = cut if self._common else cut.take(pairs)
+            passed += (uniforms >= edge).view(np.uint8)
+        return passed
 
     def check(self, actions: NDArray[np.int64]) -> NDArray[np.int64]:
         """The actions, if all lie in the action space.

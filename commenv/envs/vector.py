@@ -56,7 +56,7 @@ class TabularVectorEnv(NativeVectorEnv):
         mask: NDArray[np.bool_],
         rows: NDArray[np.intp],
     ) -> NDArray[np.int64]:
-        uniforms = self._uniforms.next(mask)[rows] if self._uniforms else None
+        uniforms = self._uniforms.next_of(rows) if self._uniforms else None
         started = self._tables.start(uniforms)
         observations[rows] = started
         self._pairs[rows] = started * self._tables.stride
