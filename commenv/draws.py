@@ -204,11 +204,15 @@ class UniformStream(ABC):
         Returns:
             float64 in [0, 1), shape (len(rows),).
         """
+        if not len(rows):
+            return np.zeros(0)
         if self._calls_until_empty == 0:
             self._refill()
-        self._calls_until_empty -= 1
         positions = self._position[rows]
         self._position[rows] = positions + 1
+        left = self._end[rows] - positions
+        fewest = int(left[left.argmin()]) - 1
+        self._calls_until_empty = min(self._calls_until_empty, fewest)
         return self._block.take(positions)
 
     def part(self, rows: Sequence[int]) -> UniformStream:
@@ -310,8 +314,10 @@ class GeneratorUniforms(UniformStream):
         rows = np.flatnonzero(left <= ahead // 2)
         for row, kept in zip(rows.tolist(), left[rows].tolist(), strict=True):
             numbers = self._block[row]
-            numbers[:kept] = numbers[ahead - kept :]
-            self._generators[row].random(out=numbers[kept:])
+            if kept:
+                numbers[:kept] = numbers[-kept:]
+                numbers = numbers[kept:]
+            self._generators[row].random(out=numbers)
         left[rows] = ahead
         self._position = self._end - left
         self._calls_until_empty = int(left.min())

@@ -72,7 +72,9 @@ class TabularVectorEnv(NativeVectorEnv):
         pairs += chosen
         if len(waiting):
             pairs[waiting] = self._tables.restart
-        states, rewards, terminations = self._tables.move(pairs, uniforms)
+        states, rewards, terminations = self._tables.move(
+            pairs, uniforms, resting=False
+        )
         if self._tables.random_start and uniforms is not None:
             states[waiting] = self._tables.start(uniforms[waiting])
         self._pairs = states * self._stride
