@@ -214,6 +214,26 @@ class UniformStream(ABC):
         """How many numbers each instance was given: shape (num_instances,)."""
         return self._drawn - (self._end - self._position)
 
+    def next_of(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+        """The next number of a few instances, for less than what a mask costs.
+
+        Args:
+            rows: The instances, each at most once. The others' positions stay.
+
+        Returns:
+            float64 in [0, 1), shape (len(rows),).
+        """
+        if not len(rows):
+            return np.zeros(0)
+        if self._calls_until_empty == 0:
+            self._refill()
+        positions = self._position[rows]
+        self._position[rows] = positions + 1
+        left = self._end[rows] - positions
+        fewest = int(left[left.argmin()]) - 1
+        self._calls_until_empty = min(self._calls_until_empty, fewest)
+        return self._block.take(positions)
+
     def part(self, rows: Sequence[int]) -> UniformStream:
         """A stream of the numbers of some instances, from their first one on.
 
@@ -314,6 +334,25 @@ class GeneratorUniforms(UniformStream):
         self._generators[row] = generator
         self._position[row] = self._end[row]
         self._calls_until_empty = 0
+
+    def _refill(self) -> None:
+        """Fills up the rows that have used half of their numbers or more.
+
+        Instances that restart use more numbers than others. Were each row filled only
+        when it is empty, some row would be empty in almost every call.
+        """
+        ahead = self._block.shape[1]
+        left = self._end - self._position
+        rows = np.flatnonzero(left <= ahead // 2)
+        for row, kept in zip(rows.tolist(), left[rows].tolist(), strict=True):
+            numbers = self._block[row]
+            if kept:
+                numbers[:kept] = numbers[-kept:]
+                numbers = numbers[kept:]
+            self._generators[row].random(out=numbers)
+        left[rows] = ahead
+        self._position = self._end - left
+        self._calls_until_empty = int(left.min())
 
     def _draw(
         self, rows: NDArray[np.intp], drawn: NDArray[np.int64]

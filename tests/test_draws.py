@@ -148,6 +148,34 @@ def test_in_a_stream_everybody_has_a_position_of_ones_own(draws, kind):
     assert position[5] == 0
 
 
+@pytest.mark.parametrize("kind", ["addressed", "generators"])
+def test_the_next_numbers_of_a_few_are_those_that_a_mask_gives(draws, kind):
+    def stream():
+        if kind == "addressed":
+            return draws.stream("environment", episode=2)
+        return GeneratorUniforms([np.random.default_rng(row) for row in range(6)])
+
+    ours, theirs = stream(), stream()
+    rng = np.random.default_rng(0)
+    for share in np.repeat([0.0, 0.1, 1.0, 0.3], 300):
+        assert (ours.next() == theirs.next()).all()
+        mask = rng.random(6) < share
+        rows = np.flatnonzero(mask)
+        assert ours.next_of(rows).tolist() == theirs.next(mask)[rows].tolist()
+
+
+def test_generators_are_read_in_order_however_unevenly():
+    stream = GeneratorUniforms([np.random.default_rng(row) for row in range(4)])
+    rng, drawn = np.random.default_rng(9), [[] for _ in range(4)]
+    for _ in range(3000):
+        mask = rng.random(4) < [1.0, 0.9, 0.4, 0.01]
+        numbers = stream.next(mask)
+        for row in np.flatnonzero(mask):
+            drawn[row].append(numbers[row])
+    for row, numbers in enumerate(drawn):
+        assert numbers == np.random.default_rng(row).random(len(numbers)).tolist()
+
+
 def test_a_replaced_generator_starts_at_once_and_alone():
     def make(seed):
         return np.random.default_rng(seed)

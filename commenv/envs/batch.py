@@ -83,7 +83,7 @@ class TabularBatch(BatchedEnv):
                 "a reset with a mask before the first reset; reset all instances first"
             )
         uniforms = self._uniforms.next(mask) if self._uniforms else None
-        started = self._tables.start(uniforms, self.num_envs)
+        started = self._tables.start(uniforms)
         self._states = np.where(mask, started, self._states)
         self._elapsed[mask] = 0
         return self._states.copy()

@@ -71,6 +71,8 @@ class NativeVectorEnv(VectorEnv[NDArray[Any], ArrayLike, NDArray[Any]]):
         self._world = make(render_mode=render_mode, **env_kwargs)
         self.closed = False
         self.autoreset_mode = _mode(autoreset_mode)
+        self._same_step = self.autoreset_mode is AutoresetMode.SAME_STEP
+        self._manual = self.autoreset_mode is AutoresetMode.DISABLED
         self.metadata = {**self._world.metadata, "autoreset_mode": self.autoreset_mode}
         self.render_mode = render_mode
         self.num_envs = num_envs
@@ -79,8 +81,12 @@ class NativeVectorEnv(VectorEnv[NDArray[Any], ArrayLike, NDArray[Any]]):
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._limit = max_episode_steps or _NEVER
-        self._clock = 0  # steps of the whole vector; a deadline is a time on it
-        self._deadlines = np.zeros(num_envs, dtype=np.int64)
+        # Steps of the whole vector; a deadline is a time on it. The clock is just large
+        # enough that it does not come round within one episode: few bytes compare fast.
+        hand = np.min_scalar_type(self._limit + 1)
+        self._clock, self._largest = 0, int(np.iinfo(hand).max)
+        self._now = np.zeros((), dtype=hand)  # the clock; compares faster than an int
+        self._deadlines = np.zeros(num_envs, dtype=hand)
         self._finished = _NOBODY  # sub-environments that wait for their reset
         self._begun = False
         self._random = True  # whether the sub-environments draw numbers at all
@@ -128,7 +134,7 @@ class NativeVectorEnv(VectorEnv[NDArray[Any], ArrayLike, NDArray[Any]]):
         self._seed(seeds, mask)
         observations = self._start(mask)
         self._begun = True
-        self._deadlines[mask] = self._clock + self._limit
+        self._deadlines[mask] = self._in_steps(self._limit)
         self._finished = self._finished[~mask[self._finished]]
         return observations, {}
 
@@ -160,21 +166,24 @@ class NativeVectorEnv(VectorEnv[NDArray[Any], ArrayLike, NDArray[Any]]):
         if not self._begun:
             raise NotResetError("step before the first reset; call reset() first")
         waiting = self._finished
-        if self.autoreset_mode is AutoresetMode.DISABLED and len(waiting):
+        if self._manual and len(waiting):
             raise NotResetError(
                 f"sub-environment {waiting[0]} has finished and autoreset is disabled; "
                 'reset it with reset(options={"reset_mask": ...})'
             )
         observations, rewards, terminations = self._move(actions, waiting)
-        self._clock += 1
-        truncations = self._deadlines == self._clock
-        finished = (terminations | truncations).nonzero()[0]
+        self._now[()] = self._clock = self._in_steps(1)
+        truncations = self._deadlines == self._now
+        ended = terminations | truncations
+        finished = ended.nonzero()[0]
         infos: dict[str, Any] = {}
-        if self.autoreset_mode is not AutoresetMode.SAME_STEP:
+        if not self._same_step:
             self._finished = finished
-            self._deadlines[finished] = self._clock + 1 + self._limit
+            self._deadlines[finished] = self._in_steps(1 + self._limit)
         elif len(finished):
-            observations, infos = self._restart(observations, finished)
+            infos = self._ends(observations, ended, finished)
+            self._deadlines[finished] = self._in_steps(self._limit)
+            observations = self._start_again(observations, ended, finished)
         return observations, rewards, terminations, truncations, infos
 
     def render(self) -> tuple[Any, ...] | None:
@@ -214,25 +223,49 @@ class NativeVectorEnv(VectorEnv[NDArray[Any], ArrayLike, NDArray[Any]]):
     def _picture(self, row: int) -> Any:
         """A picture of one sub-environment."""
 
-    def _restart(
-        self, observations: NDArray[Any], finished: NDArray[np.intp]
-    ) -> tuple[NDArray[Any], dict[str, Any]]:
-        """Starts the finished rows within their last step; reports their ends."""
-        mask = np.zeros(self.num_envs, dtype=bool)
-        mask[finished] = True
-        ends: Any = observations[finished]
-        if ends.ndim == 1:
-            ends = ends.tolist()  # Python numbers, as the scalar form returns them
-        final = np.full(self.num_envs, None, dtype=object)
-        for row, end in zip(finished, ends, strict=True):
-            final[row] = end
-        self._deadlines[finished] = self._clock + self._limit
-        return self._start(mask), {
+    def _start_again(
+        self,
+        observations: NDArray[Any],
+        mask: NDArray[np.bool_],
+        rows: NDArray[np.intp],
+    ) -> NDArray[Any]:
+        """Starts the rows of ``mask``, whose numbers are ``rows``, within a step.
+
+        A subclass that can start a few rows for less than all of them does so here.
+
+        Args:
+            observations: Those of the step, which may be overwritten and returned.
+            mask: bool, shape (num_envs,); not to be kept or changed.
+            rows: Where ``mask`` is True, at least one.
+
+        Returns:
+            The observations of all rows.
+        """
+        return self._start(mask)
+
+    def _ends(
+        self,
+        observations: NDArray[Any],
+        mask: NDArray[np.bool_],
+        rows: NDArray[np.intp],
+    ) -> dict[str, Any]:
+        """What Gymnasium reports of the episodes that end in a step."""
+        final = np.empty(self.num_envs, dtype=object)  # None everywhere
+        if observations.ndim == 1:
+            final[rows] = observations[rows].astype(object)  # Python numbers
+        else:
+            for row, end in zip(rows, observations[rows], strict=True):
+                final[row] = end
+        return {
             "final_obs": final,
             "_final_obs": mask,
             "final_info": {},
             "_final_info": mask.copy(),
         }
+
+    def _in_steps(self, steps: int) -> int:
+        """What the clock shows after some more steps."""
+        return (self._clock + steps) & self._largest
 
     def _seed_list(self, seed: int | Sequence[int | None] | None) -> list[int | None]:
         if seed is None:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from commenv.envs.drawing import draw_pixels, draw_text
-from commenv.envs.flat import FlatTables, integer_actions
+from commenv.envs.flat import FlatTables, check_actions, integer_actions
 from commenv.envs.frozen_lake import FrozenLakeEnv
 from commenv.envs.grid import SimpleGridEnv, WindyGridEnv
 from commenv.envs.native import NativeVectorEnv
@@ -38,27 +38,47 @@ class TabularVectorEnv(NativeVectorEnv):
         self.scene = self._world.scene
         self._random = not self.mdp.deterministic
         self._tables = FlatTables(self.mdp)
-        self._states = np.zeros(num_envs, dtype=np.int64)
+        # The pairs of the states with action 0: a step adds its actions to them, and
+        # the states themselves belong to the caller.
+        self._pairs = np.zeros(num_envs, dtype=np.int64)
+        self._stride = np.array(self._tables.stride)  # multiplies faster than an int
+
+    @property
+    def _states(self) -> NDArray[np.int64]:
+        return self._pairs // self._tables.stride
 
     def _start(self, mask: NDArray[np.bool_]) -> NDArray[np.int64]:
-        uniforms = self._uniforms.next(mask) if self._uniforms else None
-        started = self._tables.start(uniforms, self.num_envs)
-        self._states = np.where(mask, started, self._states)
-        return self._states.copy()
+        return self._start_again(self._states, mask, mask.nonzero()[0])
+
+    def _start_again(
+        self,
+        observations: NDArray[np.int64],
+        mask: NDArray[np.bool_],
+        rows: NDArray[np.intp],
+    ) -> NDArray[np.int64]:
+        uniforms = self._uniforms.next_of(rows) if self._uniforms else None
+        started = self._tables.start(uniforms)
+        observations[rows] = started
+        self._pairs[rows] = started * self._tables.stride
+        return observations
 
     def _move(
         self, actions: ArrayLike, waiting: NDArray[np.intp]
     ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.bool_]]:
-        chosen = self._tables.check(integer_actions(actions, (self.num_envs,)))
+        chosen = integer_actions(actions, (self.num_envs,))
+        check_actions(chosen, self._tables.num_actions)
         uniforms = self._uniforms.next() if self._uniforms else None
-        pairs = self._states * self._tables.stride
+        pairs = self._pairs
         pairs += chosen
-        pairs[waiting] = self._tables.restart
-        states, rewards, terminations = self._tables.move(pairs, uniforms)
+        if len(waiting):
+            pairs[waiting] = self._tables.restart
+        states, rewards, terminations = self._tables.move(
+            pairs, uniforms, resting=False
+        )
         if self._tables.random_start and uniforms is not None:
-            states[waiting] = self._tables.start(uniforms[waiting], len(waiting))
-        self._states = states
-        return states.copy(), rewards, terminations
+            states[waiting] = self._tables.start(uniforms[waiting])
+        self._pairs = states * self._stride
+        return states, rewards, terminations
 
     def _picture(self, row: int) -> Any:
         draw: Any = draw_text if self.render_mode == "ansi" else draw_pixels

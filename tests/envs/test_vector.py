@@ -200,6 +200,17 @@ def test_the_time_limit_starts_anew_with_the_episode(mode, ends):
     assert not any(step[2].any() for step in steps)
 
 
+@pytest.mark.parametrize("limit", [1, 253, 254, 255, 256, 300])
+@pytest.mark.parametrize("mode", [NEXT, SAME])
+def test_time_limits_hold_however_long_the_clock_runs(mode, limit):
+    env = walk(3, mode, limit=limit)
+    ends = [env.step([STAY, STAY])[3].tolist() for _ in range(1300)]
+    period = limit + (mode is NEXT)  # the reset takes a step of its own
+    expected = [(step - limit) % period == 0 for step in range(1, 1301)]
+    expected[: limit - 1] = [False] * (limit - 1)
+    assert ends == [[end] * 2 for end in expected]
+
+
 def test_an_end_at_the_time_limit_is_both_as_in_gymnasium():
     env = walk(3, NEXT, limit=2)
     env.step([RIGHT, STAY])
