@@ -182,7 +182,7 @@ class Identity(Codec):
     ) -> tuple[Encoded, Memory]:
         """The records' own bytes; there is no memory."""
         counts: NDArray[np.int64] = messages.counts.ravel()
-        data = np.frombuffer(messages.records.tobytes(), np.uint8)
+        data = messages.records.copy().view(np.uint8)
         return Encoded(data, counts * messages.records.dtype.itemsize, counts > 0), {}
 
     def decode(

@@ -251,4 +251,6 @@ def _expanded(read: Letters) -> NDArray[np.void]:
 
 
 def _joined(parts: list[Any], dtype: Any) -> NDArray[Any]:
+    if len(parts) == 1:
+        return np.asarray(parts[0])  # which may be most of what a study holds
     return np.concatenate(parts) if parts else np.empty(0, dtype)

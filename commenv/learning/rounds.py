@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from commenv.channel import Received
 from commenv.errors import CommenvError
@@ -71,14 +72,18 @@ class Rounds:
 
     def _communicate(self, planned: int) -> None:
         """The agents send what the scheme selects, and the learner updates."""
+        self.agents.told(self._send(planned))
+        received = self.env.receive()
+        assert isinstance(received, Received)
+        self.learner.update(received)
+
+    def _send(self, planned: int) -> NDArray[np.bool_]:
+        """Sends what the scheme selects; who was accepted, (trials, agents)."""
         env = self.env
         messages, signals = self.agents.candidates()
         draws = SchemeDraws(env.draws, env.episode, planned)
         mask, self._state = self._decide(signals, draws)
-        self.agents.told(env.send(messages.select(mask)).accepted)
-        received = env.receive()
-        assert isinstance(received, Received)
-        self.learner.update(received)
+        return env.send(messages.select(mask)).accepted
 
     def _decide(self, signals: Signals, draws: SchemeDraws) -> Decision:
         """The scheme's decision; a scheme that fails is named."""
