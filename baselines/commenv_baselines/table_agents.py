@@ -194,5 +194,5 @@ def _load_compiled() -> ModuleType | None:
             '"baselines" makes them some times quicker, with the same numbers'
         )
         return None
-    _logger.info("tabular agents play compiled; compiling once takes some seconds")
+    _logger.debug("tabular agents play compiled")
     return compiled

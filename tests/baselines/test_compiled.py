@@ -153,9 +153,10 @@ def test_the_log_says_how_agents_act(installed, monkeypatch, caplog):
     if not installed:
         monkeypatch.setitem(sys.modules, "commenv_baselines.compiled", None)
         monkeypatch.delattr("commenv_baselines.compiled")
-    with caplog.at_level(logging.INFO, logger="commenv"):
+    with caplog.at_level(logging.DEBUG, logger="commenv"):
         commenv.run("SimpleGrid-v0", num_trials=2, num_episodes=3, progress=False)
-    (line,) = [record.message for record in caplog.records]
+    ((level, line),) = [(one.levelname, one.message) for one in caplog.records]
+    assert level == ("DEBUG" if installed else "INFO")
     assert ("act step by step" in line) is not installed
     assert ("play compiled" in line) is installed
 
