@@ -208,6 +208,7 @@ def draw(costs: dict[str, list[float]], path: Path) -> None:
         axis.set(xlabel=label, title=title, xticks=sizes, ylim=(None, 3))
         axis.set_xticklabels([f"{size:,}" for size in sizes])
         axis.minorticks_off()
+        axis.set_xlim(sizes[0] / 1.6, sizes[-1] * 5)
     axes[0].set_ylabel("relative to the smallest")
     figure.savefig(path, dpi=110)
 
