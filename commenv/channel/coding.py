@@ -23,17 +23,25 @@ class Letters(NamedTuple):
 
     Attributes:
         frames: The messages.
-        records: Of all of them, message by message; None for free-form payloads, which
-            are unpacked when somebody asks for them.
+        distinct: Records, one copy where messages of one record each are copies of one
+            another; None for free-form payloads, which are unpacked when somebody asks
+            for them.
         lengths: int64, shape (m,): records of each.
-        which: intp, shape (m,): where messages of one record each are copies, the
-            position in ``records`` of what each holds; None elsewhere.
+        which: intp, shape (m,): which of the distinct records each message holds; None
+            where there are no copies.
     """
 
     frames: Frames
-    records: NDArray[np.void] | None
+    distinct: NDArray[np.void] | None
     lengths: NDArray[np.int64]
     which: NDArray[np.intp] | None = None
+
+    @property
+    def records(self) -> NDArray[np.void] | None:
+        """Of all of them, message by message."""
+        if self.distinct is None or self.which is None:
+            return self.distinct
+        return self.distinct[self.which]
 
 
 class _Awaited(NamedTuple):
@@ -231,7 +239,7 @@ def received(
     links = _joined([read.frames.links for read in inbox], np.intp)
     headers = _joined([read.frames.headers for read in inbox], HEADER)
     lengths = _joined([read.lengths for read in inbox], np.int64)
-    records = _joined([_expanded(read) for read in inbox], dtype)
+    records = _joined([read.records for read in inbox], dtype)
     if len(inbox) > 1:
         order = np.argsort(links, kind="stable")
         first = (np.cumsum(lengths) - lengths)[order]
@@ -242,12 +250,6 @@ def received(
     counts = np.zeros(shape, dtype=np.int64)
     np.add.at(counts.reshape(-1), links, lengths)
     return Received(records, counts, headers, lengths)
-
-
-def _expanded(read: Letters) -> NDArray[np.void]:
-    """The records of messages, of copies as well."""
-    assert read.records is not None
-    return read.records if read.which is None else read.records[read.which]
 
 
 def _joined(parts: list[Any], dtype: Any) -> NDArray[Any]:

@@ -202,9 +202,10 @@ class Mesh(Running):
         """What arrived since the last call, in order of arrival."""
         arrivals = []
         for letters in self._carriage.collect():
-            assert letters.records is not None
+            records = letters.records
+            assert records is not None
             sent = letters.frames.headers["sequence"].astype(np.int64)
-            arrivals.append(Arrivals(letters.frames.links, letters.records, sent))
+            arrivals.append(Arrivals(letters.frames.links, records, sent))
         self._carriage.verdicts()  # codecs are not told
         return arrivals
 
