@@ -163,7 +163,7 @@ class TableAgents(Agents):
                 break
             whole = 1.1 * end * count / max(row, 1)  # if the others last as long
             more = np.empty(max(int(whole), 2 * len(out.records)), STEP)
-            more[:end] = out.records[:end]
+            more[:end].view(np.uint8)[:] = out.records[:end].view(np.uint8)
             out = out._replace(records=more)
         self._room = min(end + end // 8, _MOST_TO_BEGIN_WITH)
         self._trajectories.take(out.records[:end], out.lengths)

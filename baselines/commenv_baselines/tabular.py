@@ -166,15 +166,13 @@ def possible_steps(
 
     A link may have damaged the others, bit by bit.
     """
-    following, _ = next_state_of(records)
-    return (
-        (records["state"] >= 0)
-        & (records["state"] < states)
-        & (records["action"] >= 0)
-        & (records["action"] < actions)
-        & (following < states)
-        & np.isfinite(records["reward"])
-    )
+    following = records["next_state"]
+    # As unsigned numbers negative ones are huge: one comparison finds both kinds.
+    possible: NDArray[np.bool_] = records["state"].view(np.uint32) < states
+    possible &= records["action"].view(np.uint32) < actions
+    possible &= (following < states) & (following >= -states)
+    possible &= np.isfinite(records["reward"])
+    return possible
 
 
 def in_parts(
@@ -248,7 +246,9 @@ def td_errors(
     Returns:
         float64, shape (records,).
     """
+    _, states, actions = q.shape
     following, terminated = next_state_of(records)
-    ahead = np.where(terminated, 0.0, best_values(q)[table, following])
-    now = q[table, records["state"], records["action"]]
+    first = table * states
+    ahead = np.where(terminated, 0.0, best_values(q).take(first + following))
+    now = q.take((first + records["state"]) * actions + records["action"])
     return records["reward"] + gamma * ahead - now
