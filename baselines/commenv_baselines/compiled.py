@@ -86,8 +86,7 @@ _UNUSED_BITS = np.uint64(11)
 _TO_UNIT = 2.0**-53
 
 
-@intrinsic
-def _high(typing_context, one, other):  # type: ignore[no-untyped-def]
+def _upper_half(typing_context, one, other):  # type: ignore[no-untyped-def]
     """The upper half of a product of two 64-bit words, one instruction of most CPUs."""
 
     def build(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
@@ -97,6 +96,9 @@ def _high(typing_context, one, other):  # type: ignore[no-untyped-def]
         return builder.trunc(upper, ir.IntType(64))
 
     return types.uint64(types.uint64, types.uint64), build
+
+
+_high: Any = intrinsic(_upper_half)
 
 
 @_compiled

@@ -38,7 +38,9 @@ from commenv.learning import (
 )
 from commenv_baselines.table_agents import TableAgents
 from commenv_baselines.tabular import (
+    PairSums,
     epsilon_greedy,
+    in_parts,
     possible_steps,
     senders_of,
     table_shape,
@@ -151,18 +153,16 @@ class QLearner(Learner):
         Steps that cannot have been, since a link has damaged them, are left out.
         """
         q = self.memory["q"]
-        records, trials = messages.records, messages.trials
-        usable = possible_steps(records, *q.shape[1:])
-        self._invalid = senders_of(~usable, messages)
-        if not usable.all():
-            records, trials = records[usable], trials[usable]
-        delta = td_errors(q, trials, records, self._problem.gamma)
-        pair = np.ravel_multi_index(
-            (trials, records["state"], records["action"]), q.shape
-        )
-        total = np.bincount(pair, weights=delta, minlength=q.size).reshape(q.shape)
-        count = np.bincount(pair, minlength=q.size).reshape(q.shape)
-        self.memory["q"] = q + self.alpha * total / np.maximum(count, 1)
+        sums, bad = PairSums(q.shape), [np.zeros(0, dtype=np.bool_)]
+        for records, trials in in_parts(messages):
+            usable = possible_steps(records, *q.shape[1:])
+            bad.append(~usable)
+            if not usable.all():
+                records, trials = records[usable], trials[usable]
+            delta = td_errors(q, trials, records, self._problem.gamma)
+            sums.add((trials, records["state"], records["action"]), delta)
+        self._invalid = senders_of(np.concatenate(bad), messages)
+        self.memory["q"] = q + self.alpha * sums.total / np.maximum(sums.count, 1)
 
     def policy(self) -> NDArray[np.float64]:
         """The greedy policy, ties at random."""

@@ -26,6 +26,7 @@ _logger = logging.getLogger("commenv")
 # Loading compiled code takes as long as some hundred rounds of 500 agents without it.
 WORTH_COMPILING = 200_000
 _AS_MANY_AS_A_ROUND = 500
+_MOST_TO_BEGIN_WITH = 2**18
 
 
 class TableAgents(Agents):
@@ -47,7 +48,7 @@ class TableAgents(Agents):
         self._field = parameters.names[0]
         self._num_rows = problem.shape[0] * problem.shape[1]
         self._trajectories = Trajectories(self._num_rows)
-        self._room = 0
+        self._room = 1
         self._episode = 0
         self._uniforms: UniformStream | None = None
         self._world: tuple[TabularBatch, Any] | None = None
@@ -96,6 +97,10 @@ class TableAgents(Agents):
         else:
             self._play_compiled(compiled, env, observations)
 
+    def told(self, accepted: NDArray[np.bool_]) -> None:
+        """Forgets the trajectory: what was to be sent of it has been."""
+        self._trajectories.clear()
+
     @abstractmethod
     def _follow(self, versions: Versions) -> None:
         """Takes parameters; calls :meth:`_act_on`."""
@@ -136,7 +141,7 @@ class TableAgents(Agents):
         world_keys = env.draws.keys(ENVIRONMENT)[: 0 if mdp.deterministic else count]
         dynamics = self._dynamics_of(compiled, world)
         out = compiled.Episodes(
-            np.empty(max(self._room, 4 * count), STEP),
+            np.empty(self._room, STEP),
             np.empty(count, dtype=np.int64),
             np.empty(count),
             np.empty(count),
@@ -156,10 +161,11 @@ class TableAgents(Agents):
             )
             if row == count:
                 break
-            more = np.empty(2 * len(out.records), STEP)
-            more[:end] = out.records[:end]
+            whole = 1.1 * end * count / max(row, 1)  # if the others last as long
+            more = np.empty(max(int(whole), 2 * len(out.records)), STEP)
+            more[:end].view(np.uint8)[:] = out.records[:end].view(np.uint8)
             out = out._replace(records=more)
-        self._room = end + end // 8
+        self._room = min(end + end // 8, _MOST_TO_BEGIN_WITH)
         self._trajectories.take(out.records[:end], out.lengths)
         shape = env.shape
         env.measure(
@@ -188,5 +194,5 @@ def _load_compiled() -> ModuleType | None:
             '"baselines" makes them some times quicker, with the same numbers'
         )
         return None
-    _logger.info("tabular agents play compiled; compiling once takes some seconds")
+    _logger.debug("tabular agents play compiled")
     return compiled

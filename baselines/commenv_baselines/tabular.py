@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import gymnasium as gym
@@ -16,9 +17,11 @@ from commenv.learning import Transition
 
 __all__ = [
     "STEP",
+    "PairSums",
     "PolicyTable",
     "Trajectories",
     "epsilon_greedy",
+    "in_parts",
     "next_state_of",
     "table_shape",
     "td_errors",
@@ -28,6 +31,8 @@ STEP = np.dtype(
     [("state", "<i4"), ("action", "<i4"), ("reward", "<f8"), ("next_state", "<i4")]
 )
 """One step (s, a, r, s') on the wire, 20 bytes; one that terminates stores ``~s'``."""
+
+_RECORDS_AT_A_TIME = 2**18
 
 
 def table_shape(
@@ -161,20 +166,65 @@ def possible_steps(
 
     A link may have damaged the others, bit by bit.
     """
-    following, _ = next_state_of(records)
-    return (
-        (records["state"] >= 0)
-        & (records["state"] < states)
-        & (records["action"] >= 0)
-        & (records["action"] < actions)
-        & (following < states)
-        & np.isfinite(records["reward"])
-    )
+    following = records["next_state"]
+    # As unsigned numbers negative ones are huge: one comparison finds both kinds.
+    possible: NDArray[np.bool_] = records["state"].view(np.uint32) < states
+    possible &= records["action"].view(np.uint32) < actions
+    possible &= (following < states) & (following >= -states)
+    possible &= np.isfinite(records["reward"])
+    return possible
+
+
+def in_parts(
+    messages: Received,
+) -> Iterator[tuple[NDArray[np.void], NDArray[np.intp]]]:
+    """All records in their order, a bounded number at a time.
+
+    Yields:
+        Records and the positions of their trials, both of shape (n,).
+    """
+    ends = np.cumsum(messages.counts.sum(axis=1))
+    for begin in range(0, len(messages.records), _RECORDS_AT_A_TIME):
+        records = messages.records[begin : begin + _RECORDS_AT_A_TIME]
+        inside = np.clip(ends, begin, begin + len(records))
+        counts = np.diff(inside, prepend=begin)
+        yield records, np.repeat(np.arange(len(counts)), counts)
+
+
+class PairSums:
+    """Sums of numbers by trial, state and action, added one after the other.
+
+    Args:
+        shape: (trials, states, actions).
+
+    Attributes:
+        total: float64, of that shape.
+        count: int64, of that shape: how many.
+    """
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.total = np.zeros(shape)
+        self.count = np.zeros(shape, dtype=np.int64)
+
+    def add(
+        self, pairs: tuple[NDArray[np.integer], ...], numbers: NDArray[np.float64]
+    ) -> None:
+        """Adds numbers of shape (n,), each to its (trial, state, action)."""
+        shape, size = self.total.shape, self.total.size
+        place = np.ravel_multi_index(pairs, shape)
+        self.count += np.bincount(place, minlength=size).reshape(shape)
+        if self.total.any():  # goes on from the sums, so that no bit tells of parts
+            place = np.concatenate([np.arange(size), place])
+            numbers = np.concatenate([self.total.ravel(), numbers])
+        total = np.bincount(place, weights=numbers, minlength=size)
+        self.total = np.asarray(total.reshape(shape), dtype=np.float64)
 
 
 def senders_of(bad: NDArray[np.bool_], messages: Received) -> NDArray[np.float64]:
     """How many agents of each trial sent a bad record: float64, shape (trials,)."""
     trials, agents = messages.shape
+    if not bad.any():
+        return np.zeros(trials)
     senders = np.unique(messages.senders[bad])
     return np.bincount(senders // agents, minlength=trials).astype(np.float64)
 
@@ -196,7 +246,9 @@ def td_errors(
     Returns:
         float64, shape (records,).
     """
+    _, states, actions = q.shape
     following, terminated = next_state_of(records)
-    ahead = np.where(terminated, 0.0, best_values(q)[table, following])
-    now = q[table, records["state"], records["action"]]
+    first = table * states
+    ahead = np.where(terminated, 0.0, best_values(q).take(first + following))
+    now = q.take((first + records["state"]) * actions + records["action"])
     return records["reward"] + gamma * ahead - now

@@ -182,7 +182,8 @@ class Identity(Codec):
     ) -> tuple[Encoded, Memory]:
         """The records' own bytes; there is no memory."""
         counts: NDArray[np.int64] = messages.counts.ravel()
-        data = np.frombuffer(messages.records.tobytes(), np.uint8)
+        # Bytes are copied many times quicker than records.
+        data = np.ascontiguousarray(messages.records).view(np.uint8).copy()
         return Encoded(data, counts * messages.records.dtype.itemsize, counts > 0), {}
 
     def decode(

@@ -24,24 +24,25 @@ class Letters(NamedTuple):
 
     Attributes:
         frames: The messages.
-        records: Of all of them, message by message; None for free-form payloads, which
-            are unpacked when somebody asks for them.
+        distinct: Records, one copy where messages of one record each are copies of one
+            another; None for free-form payloads, which are unpacked when somebody asks
+            for them.
         lengths: int64, shape (m,): records of each.
-        which: intp, shape (m,): where messages of one record each are copies, the
-            position in ``records`` of what each holds; None elsewhere.
+        which: intp, shape (m,): which of the distinct records each message holds; None
+            where there are no copies.
     """
 
     frames: Frames
-    records: NDArray[np.void] | None
+    distinct: NDArray[np.void] | None
     lengths: NDArray[np.int64]
     which: NDArray[np.intp] | None = None
 
     @property
-    def everything(self) -> NDArray[np.void] | None:
-        """The records of all messages, copies included."""
-        if self.records is None or self.which is None:
-            return self.records
-        return self.records.take(self.which)
+    def records(self) -> NDArray[np.void] | None:
+        """Of all of them, message by message."""
+        if self.distinct is None or self.which is None:
+            return self.distinct
+        return self.distinct[self.which]
 
 
 class _Awaited(NamedTuple):
@@ -253,7 +254,7 @@ def received(
     links = _joined([read.frames.links for read in inbox], np.intp)
     headers = _joined([read.frames.headers for read in inbox], HEADER)
     lengths = _joined([read.lengths for read in inbox], np.int64)
-    records = _joined([_expanded(read) for read in inbox], dtype)
+    records = _joined([read.records for read in inbox], dtype)
     if len(inbox) > 1:
         order = np.argsort(links, kind="stable")
         first = (np.cumsum(lengths) - lengths)[order]
@@ -266,11 +267,7 @@ def received(
     return Received(records, counts, headers, lengths)
 
 
-def _expanded(read: Letters) -> NDArray[np.void]:
-    """The records of messages, of copies as well."""
-    assert read.records is not None
-    return read.records if read.which is None else read.records[read.which]
-
-
 def _joined(parts: list[Any], dtype: Any) -> NDArray[Any]:
+    if len(parts) == 1:
+        return np.asarray(parts[0])  # which may be most of what a study holds
     return np.concatenate(parts) if parts else np.empty(0, dtype)

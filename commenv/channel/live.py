@@ -294,14 +294,14 @@ class LiveChannel(Running, Resumable):
         """
         agents = self.shape[1]
         for letters in self._carriage.collect():
-            assert letters.records is not None
+            assert letters.distinct is not None
             links, which = letters.frames.links, letters.which
             if which is None:
                 which = np.arange(len(links))
             if self.channel.medium == "broadcast":
                 links = (links[:, None] + np.arange(agents)).ravel()
                 which = np.repeat(which, agents)
-            yield links, letters.records, which
+            yield links, letters.distinct, which
 
     def snapshot(self) -> Snapshot:
         """What the channel remembers.

@@ -200,7 +200,7 @@ class Mesh(Running):
         """What arrived since the last call, in order of arrival."""
         arrivals = []
         for letters in self._carriage.collect():
-            records = letters.everything
+            records = letters.records
             assert records is not None
             sent = letters.frames.headers["sequence"].astype(np.int64)
             arrivals.append(Arrivals(letters.frames.links, records, sent))

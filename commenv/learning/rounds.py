@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from commenv.channel import Received, Versions
@@ -112,14 +113,18 @@ class Rounds(Resumable):
 
     def _communicate(self, planned: int) -> None:
         """The agents send what the scheme selects, and the learner updates."""
+        self.agents.told(self._send(planned))
+        self._learn()
+
+    def _send(self, planned: int) -> NDArray[np.bool_]:
+        """Sends what the scheme selects; who was accepted, (trials, agents)."""
         env = self.env
         messages, signals = self.agents.candidates()
         draws = SchemeDraws(env.draws, env.episode, planned)
         mask, self._state = decided(
             self.scheme, signals, self._state, draws, env.uplink.left
         )
-        self.agents.told(env.send(messages.select(mask)).accepted)
-        self._learn()
+        return env.send(messages.select(mask)).accepted
 
     def _learn(self) -> None:
         received = self.env.receive()

@@ -287,11 +287,16 @@ class Store:
             blocks = [self.read_block(path) for path in self.block_paths(cell)]
             if blocks:
                 key = ["trial", "episode"]
-                joined = pd.concat(blocks, ignore_index=True).drop_duplicates(key)
-                parts.append(joined.sort_values(key, kind="stable"))
+                joined = pd.concat(blocks, ignore_index=True)
+                blocks.clear()  # a table is as large as a study's other memory
+                if joined.duplicated(key).any():
+                    joined = joined.drop_duplicates(key, ignore_index=True)
+                if not pd.MultiIndex.from_frame(joined[key]).is_monotonic_increasing:
+                    joined = joined.sort_values(key, kind="stable", ignore_index=True)
+                parts.append(joined)
         if not parts:
             raise self._empty()
-        frame = pd.concat(parts, ignore_index=True)
+        frame = pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
         validate(frame)
         return frame
 
@@ -403,7 +408,8 @@ class Store:
 
         self.trials_of(path)
         try:
-            return pq.read_table(path, columns=list(NAMES)).to_pandas()
+            table = pq.read_table(path, columns=list(NAMES))
+            return table.to_pandas(split_blocks=True, self_destruct=True)
         except (pa.ArrowException, OSError, UnicodeError) as error:
             raise _damaged(path, error) from None
 

@@ -3,6 +3,7 @@
 import logging
 import sys
 
+import gymnasium as gym
 import numpy as np
 import pandas as pd
 import pytest
@@ -60,20 +61,25 @@ def random_mdp(seed):
     )
 
 
-def rounds_on(mdp, algorithm, limit, versions_of):
-    """What agents offer and the environment measures in some rounds."""
-    world = TabularBatch(mdp, len(TRIALS) * AGENTS, limit)
-    env = ChannelEnv(world, TRIALS, AGENTS, gamma=0.83)
-    problem = Problem(
+def problem_on(mdp):
+    world = TabularBatch(mdp, 1)
+    return Problem(
         draws=Draws(11, TRIALS, AGENTS),
-        observation_space=env.single_observation_space,
-        action_space=env.single_action_space,
+        observation_space=world.single_observation_space,
+        action_space=world.single_action_space,
         gamma=0.9,
         num_episodes=1000,
         evaluator=None,
         signals=frozenset({"td_error"}),
         mdp=mdp,
     )
+
+
+def rounds_on(mdp, algorithm, limit, versions_of):
+    """What agents offer and the environment measures in some rounds."""
+    world = TabularBatch(mdp, len(TRIALS) * AGENTS, limit)
+    env = ChannelEnv(world, TRIALS, AGENTS, gamma=0.83)
+    problem = problem_on(mdp)
     agents = algorithm.agents(problem)
     dtype = algorithm.learner(problem).parameters().dtype
     seen = []
@@ -153,9 +159,10 @@ def test_the_log_says_how_agents_act(installed, monkeypatch, caplog):
     if not installed:
         monkeypatch.setitem(sys.modules, "commenv_baselines.compiled", None)
         monkeypatch.delattr("commenv_baselines.compiled")
-    with caplog.at_level(logging.INFO, logger="commenv"):
+    with caplog.at_level(logging.DEBUG, logger="commenv"):
         commenv.run("SimpleGrid-v0", num_trials=2, num_episodes=3, progress=False)
-    (line,) = [record.message for record in caplog.records]
+    ((level, line),) = [(one.levelname, one.message) for one in caplog.records]
+    assert level == ("DEBUG" if installed else "INFO")
     assert ("act step by step" in line) is not installed
     assert ("play compiled" in line) is installed
 
@@ -190,36 +197,20 @@ def test_agents_that_act_otherwise_are_asked_for_every_action():
 
 
 def test_who_watches_sees_every_step():
-    steps = []
+    seen = []
 
     class Watcher:
         def on_step(self, episode, index, active, *details):
-            steps.append(int(active.sum()))
+            seen.append(int(active.sum()))
 
-    mdp = commenv.TabularMDP.from_env(commenv_world())
-    world = TabularBatch(mdp, 2, 5)
-    env = ChannelEnv(world, [0], 2)
+    mdp = TabularMDP.from_env(gym.make("SimpleGrid-v0"))
+    env = ChannelEnv(TabularBatch(mdp, 15, 5), TRIALS, AGENTS)
     env.observer = Watcher()
     observations, _ = env.reset(seed=0)
-    agents = DQL().agents(
-        Problem(
-            draws=Draws(0, [0], 2),
-            observation_space=env.single_observation_space,
-            action_space=env.single_action_space,
-            gamma=0.9,
-            num_episodes=10,
-            evaluator=None,
-        )
-    )
+    agents = DQL().agents(problem_on(mdp))
     agents.begin(0)
     agents.play(env, observations)
-    assert steps == [2] * 5
-
-
-def commenv_world():
-    import gymnasium as gym
-
-    return gym.make("SimpleGrid-v0")
+    assert seen == [15] * 5
 
 
 class Doubting(QAgents):
@@ -233,17 +224,7 @@ class Doubting(QAgents):
 
 def test_a_class_that_overrides_receive_alone_is_asked_through_it():
     mdp = random_mdp(2)
-    agents = Doubting(
-        Problem(
-            draws=Draws(0, TRIALS, AGENTS),
-            observation_space=TabularBatch(mdp, 1).single_observation_space,
-            action_space=TabularBatch(mdp, 1).single_action_space,
-            gamma=0.9,
-            num_episodes=10,
-            evaluator=None,
-        ),
-        DQL(),
-    )
+    agents = Doubting(problem_on(mdp), DQL())
     records = np.zeros(3, [("q", "<f8", (mdp.num_states, mdp.num_actions))])
     records["q"] = 8.0
     agents.receive_versions(Versions.of_trials(records, AGENTS))
@@ -253,14 +234,7 @@ def test_a_class_that_overrides_receive_alone_is_asked_through_it():
 
 def test_agents_can_be_given_their_memory_back():
     mdp = random_mdp(3)
-    problem = Problem(
-        draws=Draws(0, TRIALS, AGENTS),
-        observation_space=TabularBatch(mdp, 1).single_observation_space,
-        action_space=TabularBatch(mdp, 1).single_action_space,
-        gamma=0.9,
-        num_episodes=10,
-        evaluator=None,
-    )
+    problem = problem_on(mdp)
     one, other = DQL().agents(problem), DQL().agents(problem)
     dtype = DQL().learner(problem).parameters().dtype
     one.receive_versions(random_versions(0, dtype))

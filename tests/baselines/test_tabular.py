@@ -1,14 +1,19 @@
 import gymnasium as gym
 import numpy as np
 import pytest
+from commenv_baselines import tabular
 from commenv_baselines.tabular import (
+    STEP,
+    PairSums,
     PolicyTable,
     Trajectories,
     epsilon_greedy,
+    in_parts,
     next_state_of,
     table_shape,
 )
 
+from commenv.channel import HEADER, Received
 from commenv.draws import Draws
 from commenv.learning import Transition
 
@@ -82,3 +87,50 @@ def test_a_trajectory_may_be_long():
 def test_a_table_needs_discrete_spaces(observation, action, message):
     with pytest.raises(ValueError, match=message):
         table_shape(observation, action, "dql")
+
+
+def random_messages(counts):
+    rng = np.random.default_rng(0)
+    records = np.zeros(counts.sum(), STEP)
+    records["state"] = rng.integers(3, size=len(records))
+    records["action"] = rng.integers(2, size=len(records))
+    records["reward"] = rng.normal(size=len(records))
+    return Received(records, counts, np.empty(0, HEADER), np.empty(0, dtype=int))
+
+
+@pytest.mark.parametrize("size", [1, 4, 7, 1000])
+def test_no_bit_of_a_sum_tells_of_the_parts(size, monkeypatch):
+    monkeypatch.setattr(tabular, "_RECORDS_AT_A_TIME", size)
+    messages = random_messages(np.array([[0, 9], [0, 0], [14, 3], [0, 2]]))
+    sums, seen = PairSums((4, 3, 2)), []
+    for records, trials in in_parts(messages):
+        assert len(records) == len(trials) <= size
+        sums.add((trials, records["state"], records["action"]), records["reward"])
+        seen += trials.tolist()
+    assert seen == messages.trials.tolist()
+    total, count = np.zeros((4, 3, 2)), np.zeros((4, 3, 2), dtype=int)
+    for trial, record in zip(seen, messages.records, strict=True):
+        total[trial, record["state"], record["action"]] += record["reward"]
+        count[trial, record["state"], record["action"]] += 1
+    assert sums.total.tolist() == total.tolist()
+    assert sums.count.tolist() == count.tolist()
+
+
+def test_a_whole_episode_can_be_taken_at_once():
+    records = random_messages(np.array([[2, 0, 3]])).records
+    kept = Trajectories(3)
+    kept.take(records, np.array([2, 0, 3]))
+    messages = kept.messages((1, 3))
+    assert messages.counts.tolist() == [[2, 0, 3]]
+    np.testing.assert_array_equal(messages.records, records)
+    kept.clear()
+    assert kept.messages((1, 3)).counts.tolist() == [[0, 0, 0]]
+
+
+def test_rows_may_share_a_table():
+    tables = np.array([[[1.0, 0.0]], [[0.0, 1.0]]])
+    policy = PolicyTable(tables, np.array([1, 0, 1, 1]))
+    uniforms = Draws(0, [0], 4).stream("policy", 0)
+    everybody = np.ones(4, dtype=bool)
+    drawn = policy.draw(np.zeros(4, dtype=int), everybody, uniforms)
+    assert drawn.tolist() == [1, 0, 1, 1]

@@ -89,3 +89,29 @@ def test_play_tells_returns_totals_and_lengths_of_every_episode():
     assert played.totals.tolist() == [[-7.0] * 3, [-20.0] * 3]
     np.testing.assert_allclose(played.returns[0], -(1 - 0.9**7) / 0.1, rtol=1e-12)
     np.testing.assert_array_equal(evaluator.values(act, 0), played.returns.mean(axis=1))
+
+
+def test_policies_that_stay_are_not_valued_again(monkeypatch):
+    mdp = make_windy(1).mdp
+    evaluator = ExactEvaluator(mdp, 0.9, 200, 4)
+    valued = []
+    induce = evaluator._induced
+    monkeypatch.setattr(
+        evaluator, "_induced", lambda some: valued.append(len(some)) or induce(some)
+    )
+    rng = np.random.default_rng(0)
+    policies = random_policies(4)
+    for episode in range(12):
+        changes = rng.random(4) < 0.4
+        policies = policies.copy()
+        policies[changes] = policies[changes][:, rng.permutation(25)]
+        values = evaluator.table_values(policies, episode)
+        afresh = ExactEvaluator(mdp, 0.9, 200, 4).table_values(policies, episode)
+        assert values.tolist() == afresh.tolist()
+        values[:] = 7  # the caller's to keep
+    assert valued[0] == 4
+    assert sum(valued) < 12 * 4
+    evaluator.table_values(policies, 12)
+    policies[2] = policies[2][rng.permutation(25)]  # in place
+    values = evaluator.table_values(policies, 13)
+    assert values.tolist() == induce(policies).tolist()

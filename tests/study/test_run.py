@@ -114,6 +114,22 @@ def test_unless_told_every_worker_has_two_blocks(sizes, blocks, tmp_path):
     assert [len(pd.read_parquet(file)) for file in files] == blocks
 
 
+@pytest.mark.parametrize(("num_trials", "expected"), [(10, [10]), (102, [51, 51])])
+def test_a_worker_alone_has_larger_blocks_where_nothing_is_kept(
+    num_trials, expected, monkeypatch
+):
+    blocks = []
+
+    def note(study, cell, trials, **how):
+        blocks.append(len(trials))
+        return run_block(study, cell, trials, **how)
+
+    monkeypatch.setattr(sys.modules["commenv.study.run"], "run_block", note)
+    how = {"num_agents": 1, "num_episodes": 1, "progress": False}
+    commenv.run("SimpleGrid-v0", "dql", num_trials=num_trials, **how)
+    assert blocks == expected
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CHANNELS)
 def test_no_number_depends_on_blocks_workers_or_the_folder(name, tmp_path):
