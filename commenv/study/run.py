@@ -19,6 +19,7 @@ from commenv.study.plan import Block, blocks_of, missing
 from commenv.study.policies import Memory
 from commenv.study.progress import Progress
 from commenv.study.results import Results
+from commenv.study.sharding import shares_of
 from commenv.study.software import unlike
 from commenv.study.spec import Study, cells, check_count
 from commenv.study.store import Store, check_extra
@@ -167,6 +168,8 @@ def execute(
     if block is not None:
         check_count("block", block)
     _check_trace(study, out, chosen)
+    if chosen.shards is not None:
+        shares_of(study.num_agents, chosen.shards.number)
     optima = {cell.label: optimum_of(study, cell) for cell in study.cells}
     if out is None:
         return _execute(study, None, optima, chosen, block, schedule, progress)
