@@ -250,7 +250,8 @@ class _Writer:
         resumption = None
         if self._store is not None:
             where = self._where(block)
-            about = self._store.about_checkpoints(*where)
+            actors = 0 if backend.shards is None else backend.shards.number
+            about = self._store.about_checkpoints(*where, actors)
             state = self._store.checkpoints.read(*where, about) if block.begun else None
             resumption = Resumption(self._schedule, about, state)
         elif backend.shards is not None:  # to go on where one is lost

@@ -7,7 +7,7 @@ import copy
 import logging
 import sys
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -58,12 +58,7 @@ class RayActors(Backend):
             )
             # They wait for each other in every round, so that processors of their own
             # would hardly be used; and none may be left where a machine is lost.
-            self._options = {
-                **options,
-                "num_cpus": 0,
-                "max_restarts": 0,
-                "scheduling_strategy": "SPREAD",
-            }
+            self._options = {**options, "num_cpus": 0, "max_restarts": 0}
             self._exit = stack.pop_all()
         return self
 
@@ -96,12 +91,15 @@ class _Crew:
     ) -> None:
         import ray
 
-        actor = ray.remote(_Actor).options(**options)
+        actor = ray.remote(_Actor)
         self._signals = signals
         self._nodes = Nodes()
         self._late: set[int] = set()
         self._up = self._said_pending = False
-        self._actors = [actor.remote(sys.path) for _ in makers]
+        self._actors = [
+            actor.options(**options, scheduling_strategy=place).remote(sys.path)
+            for place in _places(len(makers))
+        ]
         try:
             # Not by their constructors: what fails there is a lost actor to Ray.
             self._answers(
@@ -201,6 +199,29 @@ class _Crew:
                 seconds,
                 _TIMES_AS_LONG,
             )
+
+
+def _places(count: int) -> Iterator[Any]:
+    """Where each of some actors is to run: spread over machines by their processors.
+
+    Ray's own strategy does not spread what takes no processor.
+    """
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    cpus = {
+        node["NodeID"]: node["Resources"].get("CPU", 0.0)
+        for node in ray.nodes()
+        if node["Alive"]
+    }
+    # A machine that offers none is not to be worked on, unless there is no other.
+    able = {node: number for node, number in cpus.items() if number > 0}
+    able = able or dict.fromkeys(cpus, 1.0)
+    placed = dict.fromkeys(able, 0)
+    for _ in range(count):
+        node = min(placed, key=lambda one: (placed[one] + 1) / able[one])
+        placed[node] += 1
+        yield NodeAffinitySchedulingStrategy(node, soft=True)
 
 
 class _Actor:

@@ -112,6 +112,17 @@ def raylets(process):
     return [pid for pid, line in found if b"/raylet/raylet" in line.split(b"\0")[0]]
 
 
+def wait_for_nodes(address, count):
+    """Waits until so many nodes have joined a cluster."""
+    import ray
+
+    ray.init(address=address, log_to_driver=False, configure_logging=False)
+    try:
+        wait_until(lambda: sum(one["Alive"] for one in ray.nodes()) == count)
+    finally:
+        ray.shutdown()
+
+
 @contextlib.contextmanager
 def cluster(path):
     """A cluster of two nodes: its address, and the processes that started them."""
@@ -123,4 +134,5 @@ def cluster(path):
         wait_until(lambda: heard(port) and raylets(first))
         with node(path, f"--address={address}") as second:
             wait_until(lambda: raylets(second))
+            wait_for_nodes(address, 2)
             yield address, first, second

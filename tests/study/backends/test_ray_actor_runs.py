@@ -130,7 +130,10 @@ def test_a_signal_and_another_end_actors_and_their_ray_in_good_order(
     assert len(folder.states()) == 2
     assert not hidden(folder.out)
     folder.go()
-    code, _, stderr = end(folder.start())  # in one batch, from the state of shards
+    again = end(folder.start())
+    assert failed(again, "was kept with 2 actors, and this run has no actors; use as")
+    assert len(folder.states()) == 2
+    code, _, stderr = end(folder.start(*ON_TWO))
     assert code == 0, stderr
     assert not folder.states()
     assert commenv.load(folder.out).frame.equals(undisturbed)
