@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -149,7 +150,8 @@ class _States:
         """Begins an attempt; what it goes on from."""
         self._played = 0
         if self._newest is None:
-            return self._first
+            # A block goes on with the arrays of the state that it is given.
+            return copy.deepcopy(self._first)
         state: Snapshot = unpacked(self._newest)["state"]
         return state
 
