@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from commenv.channel import Channel
 from commenv.learning import Algorithm, Scheme
-from commenv.study.backends import Backend, Kept, choose
+from commenv.study.backends import Backend, choose
 from commenv.study.block import optimum_of
 from commenv.study.checkpoints import Schedule
-from commenv.study.jobs import Job, Measured, Resumption, keep, run_job
+from commenv.study.jobs import Measured, run_job
 from commenv.study.lock import locked
-from commenv.study.plan import Block, blocks_of, missing
-from commenv.study.policies import Memory
+from commenv.study.plan import blocks_of, missing
 from commenv.study.progress import Progress
 from commenv.study.results import Results
 from commenv.study.sharding import shares_of
@@ -24,6 +23,7 @@ from commenv.study.software import unlike
 from commenv.study.spec import Study, cells, check_count
 from commenv.study.store import Store, check_extra
 from commenv.study.trace import expected_size
+from commenv.study.writing import JobsToDo, Writer
 
 __all__ = ["execute", "run"]
 
@@ -207,11 +207,13 @@ def _execute(
     measured: list[Measured] = []
     others: set[str] = set()
     with Progress(total, unit="trial-episodes", enabled=progress, done=done) as bar:
-        writer = _Writer(study, store, schedule, bar)
+        writer = Writer(study, store, schedule, bar)
         if left:
             with backend:
                 cut = blocks_of(study, left, size, backend.workers, store is not None)
-                running = backend.run(run_job, _Jobs(cut, backend, writer), writer.hear)
+                running = backend.run(
+                    run_job, JobsToDo(cut, backend, writer), writer.hear
+                )
                 with contextlib.closing(running) as results:
                     for one in results:
                         _note_other_machines(one.software, others)
@@ -224,84 +226,6 @@ def _execute(
     tables = pa.concat_tables(one.table for one in measured).to_pandas()
     sizes = pa.concat_tables(one.sizes for one in measured).to_pandas()
     return Results(tables, optima, lambda: sizes)
-
-
-class _Jobs(Mapping[str, tuple[Job]]):
-    """The arguments of each job by its name, made when they are asked for.
-
-    So a job that is run again goes on from its newest state.
-    """
-
-    def __init__(
-        self, blocks: Iterable[Block], backend: Backend, writer: _Writer
-    ) -> None:
-        self._blocks = {writer.know(block): block for block in blocks}
-        self._backend, self._writer = backend, writer
-
-    def __getitem__(self, name: str) -> tuple[Job]:
-        return (self._writer.job(self._blocks[name], self._backend),)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._blocks)
-
-    def __len__(self) -> int:
-        return len(self._blocks)
-
-
-class _Writer:
-    """Writes all that a study keeps, whoever computes it.
-
-    Args:
-        study: The settings.
-        store: Where to; None to keep nothing.
-        schedule: When the states of blocks are kept.
-        bar: Shows how far the study has come.
-    """
-
-    def __init__(
-        self, study: Study, store: Store | None, schedule: Schedule, bar: Progress
-    ) -> None:
-        self._study, self._store = study, store
-        self._schedule, self._bar = schedule, bar
-        self._blocks: dict[str, Block] = {}
-
-    def know(self, block: Block) -> str:
-        """Remembers a block, whose states may come; its name."""
-        name = block.name(self._study)
-        self._blocks[name] = block
-        return name
-
-    def job(self, block: Block, backend: Backend) -> Job:
-        """What is left to be done for a block."""
-        resumption = None
-        if self._store is not None:
-            where = self._where(block)
-            actors = 0 if backend.shards is None else backend.shards.number
-            about = self._store.about_checkpoints(*where, actors)
-            state = self._store.checkpoints.read(*where, about)
-            resumption = Resumption(self._schedule, about, state)
-        elif backend.shards is not None:  # to go on where one is lost
-            resumption = Resumption(self._schedule, {}, None)
-        trace_to = self._store if self._study.trace else None
-        return Job(self._study, block, resumption, trace_to, backend.shards)
-
-    def hear(self, said: int | Kept) -> None:
-        """Takes what a job reports."""
-        if isinstance(said, int):
-            self._bar.advance(said)
-        elif self._store is not None:
-            where = self._where(self._blocks[said.name])
-            self._store.checkpoints.write(*where, said.data)
-
-    def take(self, measured: Measured) -> list[Measured]:
-        """Writes what a block measured; returns it where nothing is kept."""
-        if self._store is None:
-            return [measured._replace(learned=Memory())]
-        keep(self._store, self._study, measured)
-        return []
-
-    def _where(self, block: Block) -> tuple[int, str, list[int]]:
-        return block.cell, self._study.cells[block.cell].label, list(block.trials)
 
 
 def _note_other_machines(computed_by: Mapping[str, str], known: set[str]) -> None:
