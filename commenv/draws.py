@@ -50,7 +50,7 @@ class Draws:
 
     Raises:
         ValueError: A negative seed, no trial or agent at all, or a number of one that
-            does not fit 32 bits.
+            does not fit 63 bits.
 
     Example:
         >>> draws = Draws(seed=0, trials=[3, 7], agents=2)
@@ -76,10 +76,10 @@ class Draws:
                 "nobody to draw for; give at least 1 of each"
             )
         for number in (*self.trials, *self.agents):
-            if not 0 <= number < 2**32:
+            if not 0 <= number < 2**63:
                 raise ValueError(
                     f"{number} as the number of a trial or an agent; give one from 0 "
-                    "to 2**32 - 1"
+                    "to 2**63 - 1"
                 )
         self.shape = (len(self.trials), len(self.agents))
         self._keys: dict[str, NDArray[np.uint64]] = {}

@@ -231,9 +231,7 @@ def test_a_part_of_a_stream_has_the_numbers_of_its_rows(source):
         assert drawn[mask[[4, 1]]].tolist() == expected[[4, 1]][mask[[4, 1]]].tolist()
 
 
-@pytest.mark.parametrize(
-    ("trials", "agents"), [([-1], 2), ([2**32], 2), ([0], [2**32])]
-)
-def test_numbers_that_do_not_fit_32_bits_are_refused(trials, agents):
-    with pytest.raises(ValueError, match=r"give one from 0 to 2\*\*32 - 1"):
+@pytest.mark.parametrize(("trials", "agents"), [([-1], 2), ([2**63], 2), ([0], [-3])])
+def test_numbers_that_do_not_fit_63_bits_are_refused(trials, agents):
+    with pytest.raises(ValueError, match=r"give one from 0 to 2\*\*63 - 1"):
         Draws(0, trials, agents)
