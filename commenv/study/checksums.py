@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from commenv.errors import ResultsError
+from commenv.errors import ResultsError, shown
 
 __all__ = ["MANIFEST", "Seal", "digest", "digest_of", "packed_seal", "read_seal"]
 
@@ -72,7 +72,7 @@ def read_seal(path: Path) -> Seal:
     except FileNotFoundError:
         raise
     except (msgspec.MsgspecError, UnicodeError, RecursionError, OSError) as error:
-        raise ResultsError(f"{path} is damaged ({error})") from None
+        raise ResultsError(f"{path} is damaged ({shown(error)})") from None
     return seal
 
 

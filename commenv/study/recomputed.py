@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from commenv.errors import ResultsError
+from commenv.errors import ResultsError, shown
 from commenv.study.block import optimum_of, problem_of, run_block, world_of
 from commenv.study.frame import NAMES
 from commenv.study.policies import Memory
@@ -119,7 +119,7 @@ def _policies(path: Path, now: Mapping[str, Any]) -> Iterator[Difference | None]
     try:
         stored = load(path.read_bytes())
     except (SafetensorError, OSError, ValueError, KeyError) as error:
-        raise ResultsError(f"{path} is damaged ({error})") from None
+        raise ResultsError(f"{path} is damaged ({shown(error)})") from None
     for name in sorted(stored.keys() | now.keys()):
         if name in stored and name in now:
             yield _difference(f"policies: {name}", stored[name], now[name])
