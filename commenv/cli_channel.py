@@ -146,7 +146,7 @@ def _codec(text: str) -> Codec:
         raise UnknownNameError("codec around another", around, AROUND)
     wrapper: Any = AROUND.get(around)
     outer = [field.name for field in fields(wrapper)[1:]] if wrapper else []
-    mine = [part for part in settings if part.partition("=")[0] in outer]
+    mine = [part for part in settings if part.rpartition("=")[0] in outer]
     rest = [part for part in settings if part not in mine]
     codec: Codec = made(_codec_class(inner), ",".join(rest), f"codec {inner}")
     if wrapper is None:

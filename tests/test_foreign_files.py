@@ -444,8 +444,16 @@ def test_numbers_far_too_large_are_a_mistake_in_the_usage(copy, capsys, words, s
     assert said in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("codec", ["delta+sparse,codec=1", "feedback+top_k,codec=x"])
-def test_the_codec_within_another_has_one_name(capsys, codec):
+@pytest.mark.parametrize(
+    ("codec", "said"),
+    [
+        ("delta+sparse,codec=1", "unknown setting of codec"),
+        ("feedback+top_k,codec=x", "unknown setting of codec"),
+        ("delta+top_k,key_every", "Expected `int`, got `str`"),
+        ("delta+sparse,key_every", "has no name"),
+    ],
+)
+def test_the_codec_within_another_has_one_name(capsys, codec, said):
     words = ["run", "--env", "SimpleGrid-v0", "--algorithm", "es", "--codec", codec]
     assert main(words) == 2
-    assert "unknown setting of codec" in capsys.readouterr().err
+    assert said in capsys.readouterr().err
