@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import io
 import json
 import os
 import random
@@ -15,8 +14,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import commenv
 from commenv.channel import Budget, Channel, Float16
 from commenv.errors import CommenvError, ResultsError
@@ -25,25 +22,23 @@ from commenv.study import verify
 from commenv.study.block import problem_of, world_of
 from commenv.study.checksums import read_seal
 from commenv.study.conservation import unbalanced
-from commenv.study.cost.measured import read_measured
 from commenv.study.described import study_of
 from commenv.study.evaluation import evaluate, render
 from commenv.study.policies import read_memory
 from commenv.study.recomputed import _policies
 from commenv.study.software import software
 from commenv.study.store import Store
-from commenv.study.thesis.report import report
 from commenv.study.trained import trained
 from tests.fuzz.guard import nothing_else
 from tests.fuzz.mutation import (
     changed,
     changed_json,
     changed_safetensors,
-    odd_value,
 )
+from tests.fuzz.tables import changed_parquet
 from tests.fuzz.target import MEBIBYTE, Excluded, Target
 
-__all__ = ["TARGETS", "pristine", "restored", "study_folder"]
+__all__ = ["TARGETS", "here", "pristine", "restored", "study_folder"]
 
 _STUDY = {"num_agents": 2, "num_trials": 2, "num_episodes": 3, "progress": False}
 _SETTINGS_KEPT = ("num_agents", "num_trials", "num_episodes", "evaluation_episodes")
@@ -54,7 +49,7 @@ _here: list[Path] = []
 
 @cache
 def pristine() -> Path:
-    """A results folder, made once, of two labels, with a trace; never changed."""
+    """A results folder, made once, of two labels; never changed."""
     root = Path(tempfile.mkdtemp(prefix="commenv-fuzz-", dir=_IN_MEMORY))
     atexit.register(shutil.rmtree, root, ignore_errors=True)
     out = root / "study"
@@ -109,8 +104,13 @@ def restored(folder: Path) -> None:
     shutil.copytree(source, folder, dirs_exist_ok=True)
 
 
+def here() -> Path:
+    """The folder in which readers work."""
+    return _here[-1]
+
+
 def _study() -> Path:
-    return _here[-1] / "study"
+    return here() / "study"
 
 
 def _first(kind: str, label: str = "dql") -> Path:
@@ -162,7 +162,10 @@ def _is_small(data: bytes) -> bool:
             asked.append(int(cell["time_limit"]) // 10)
             asked += _numbers(cell["env_kwargs"])
             asked += _numbers(cell["algorithm"])
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (
+        *(ValueError, LookupError, TypeError, AttributeError),
+        *(RecursionError, OverflowError),
+    ):
         return True  # it will be refused
     return all(not isinstance(one, (int, float)) or one <= _MOST_WORK for one in asked)
 
@@ -310,133 +313,6 @@ def changed_folder(rng: random.Random, known: Sequence[bytes]) -> bytes:
     return head.replace(b"\n", b"") + b"\n" + content
 
 
-def changed_parquet(rng: random.Random, known: Sequence[bytes]) -> bytes:
-    """A file with changed bytes, or a table with other values, types or columns."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    data = known[int(rng.random() * len(known))]
-    if rng.random() < 0.5:
-        return changed(rng, [data], (b"PAR1", b"label", b"\xff\xff\xff\x7f", b"\x15"))
-    try:
-        table = pq.read_table(io.BytesIO(data))
-        for _ in range(1 + int(rng.random() * 2)):
-            table = _changed_table(rng, table)
-        buffer = io.BytesIO()
-        pq.write_table(table, buffer, compression=rng.choice(["zstd", "none"]))
-    except (
-        pa.ArrowException,
-        OSError,
-        ValueError,
-        TypeError,
-        LookupError,
-        OverflowError,
-    ):
-        return changed(rng, [data])
-    return buffer.getvalue()
-
-
-def _changed_table(rng: random.Random, table: Any) -> Any:
-    import pyarrow as pa
-
-    position = int(rng.random() * table.num_columns)
-    name = table.column_names[position]
-    chance = rng.random()
-    if chance < 0.1:
-        return table.drop_columns([name])
-    if chance < 0.15:
-        return table.append_column(name, table.column(position))
-    if chance < 0.2:
-        return table.slice(int(rng.random() * table.num_rows), int(rng.random() * 3))
-    if chance < 0.25:
-        return pa.concat_tables([table, table])
-    values = table.column(position).to_pylist()
-    if chance < 0.45:
-        kinds = (pa.float16(), pa.uint64(), pa.int8(), pa.string(), pa.bool_())
-        kinds += (pa.large_string(), pa.decimal128(30, 3), pa.timestamp("ns"))
-        kinds += (pa.binary(), pa.dictionary(pa.int8(), pa.string()), pa.null())
-        kinds += (pa.list_(pa.float64()), pa.struct([("x", pa.int64())]))
-        kind = kinds[int(rng.random() * len(kinds))]
-        empty = pa.nulls(len(values), kind)
-        with contextlib.suppress(pa.ArrowException):
-            empty = table.column(position).cast(kind)
-        return table.set_column(position, name, empty)
-    if not values:
-        return table
-    odd = odd_value(rng)
-    numbers = (None, -1, 2**53, 2**62, 2**63 - 1, -(2**63), np.nan, np.inf, 1e308, 0.5)
-    if rng.random() < 0.7:
-        odd = numbers[int(rng.random() * len(numbers))]
-    rows = (
-        range(len(values)) if rng.random() < 0.3 else [int(rng.random() * len(values))]
-    )
-    for row in rows:
-        values[row] = odd
-    kind = table.schema.field(position).type
-    return table.set_column(
-        position, name, pa.array(values, kind if rng.random() < 0.6 else None)
-    )
-
-
-def read_link(data: bytes) -> None:
-    """A table of a link, and costs by it."""
-    path = _here[-1] / "link.csv"
-    path.write_bytes(data)
-    link = read_measured(path)
-    first, last = link.rows[0][0], link.rows[-1][0]
-    link.cost(np.array([first, last], dtype=np.float64).astype(np.int64), "uplink")
-    assert link.described.isprintable()
-
-
-_LINKS = (
-    b"# our bench, 3 May\nbytes,seconds,joules\n16,0.010,0.002\n1016,0.150,0.031\n",
-    b"bytes,seconds,joules,receiver_joules\n\n0,0,0,0\n1e3,1e-3,.5,0.25\n2048,2,1,1",
-    b'\xef\xbb\xbf"bytes" , joules,seconds\r\n1,2,3\r\n',
-)
-
-
-def read_report(data: bytes) -> None:
-    """What ``reproduce`` has stored, as a page."""
-    folder = _here[-1] / "figures" / "4.5"
-    folder.mkdir(parents=True, exist_ok=True)
-    run, _, rest = data.partition(b"\n\n")
-    claims, _, picture = rest.partition(b"\n\n")
-    (folder / "figure.png").write_bytes(picture)
-    (folder / "run.json").write_bytes(run)
-    (folder / "claims.csv").write_bytes(claims)
-    page = folder.parent / "page.md"
-    report(folder.parent, page, folder.parent / "images")
-
-
-_REPORTS = (
-    b'{"scale": {"samples": 1000}, "seconds": 1.5, "named": "quick"}\n\nclaim',
-    b'{"scale": {"trials": 3, "episodes": 5, "agents": 0.5}, "seconds": 1, '
-    b'"named": null}\n\nclaim,estimand,margin,estimate,low,high,p,verdict\n'
-    b"a,b,0,1,0.5,1.5,0.01,supported",
-)
-
-
-def _picture() -> bytes:
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.new("RGB", (8, 5), (200, 30, 0)).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def changed_report(rng: random.Random, known: Sequence[bytes]) -> bytes:
-    """Either part by its own rules."""
-    run, _, rest = known[int(rng.random() * len(known))].partition(b"\n\n")
-    claims, _, picture = rest.partition(b"\n\n")
-    if (chance := rng.random()) < 0.4:
-        run = changed_json(rng, [run])
-    elif chance < 0.7:
-        claims = changed(rng, [claims], (b",", b"nan", b'"', b"verdict", b"\0"))
-    else:
-        picture = changed(rng, [picture], (b"IHDR", b"IDAT", b"IEND", b"zTXt"))
-    return run + b"\n\n" + claims.strip() + b"\n\n" + picture
-
-
 _JSON: dict[str, Any] = {
     "changes": changed_json,
     "surroundings": study_folder,
@@ -506,25 +382,6 @@ TARGETS = (
         changes=changed_folder,
         share=1,
         longest_message=20_000,
-        **_STORED,
-    ),
-    Target(
-        "link",
-        read_link,
-        lambda: list(_LINKS),
-        (ValueError,),
-        words=(b"nan", b"inf", b"1e309", b"\n#", b'"', b",", b"\0", b"bytes", b"-0"),
-        surroundings=study_folder,
-        room=2048 * MEBIBYTE,
-        share=20,
-    ),
-    Target(
-        "report",
-        read_report,
-        lambda: [one + b"\n\n" + _picture() for one in _REPORTS],
-        _DAMAGED,
-        changes=changed_report,
-        share=2,
         **_STORED,
     ),
 )

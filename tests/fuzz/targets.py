@@ -1,14 +1,15 @@
 """The table of all targets.
 
-A new reader of outside data gets a :class:`~tests.fuzz.target.Target` in the module of
-its kind (messages, files, words, commands), in that module's ``TARGETS``: a function
-from bytes that raises nothing but the errors which the reader documents, and a few
-valid inputs. The driver and the ordinary tests take every target from here.
+A new reader of outside data (of checkpoints, say) gets a
+:class:`~tests.fuzz.target.Target` in the module of its kind, in that module's
+``TARGETS``: a function from bytes that raises nothing but the errors which the reader
+documents, and a few valid inputs. The driver and the ordinary tests take every target
+from here.
 """
 
 from __future__ import annotations
 
-from tests.fuzz import commands, files, messages, words
+from tests.fuzz import commands, files, messages, pages, words
 from tests.fuzz.target import Target
 
 __all__ = ["TARGETS"]
@@ -18,6 +19,7 @@ TARGETS: dict[str, Target] = {
     for target in (
         *messages.TARGETS,
         *files.TARGETS,
+        *pages.TARGETS,
         *words.TARGETS,
         *commands.TARGETS,
     )
