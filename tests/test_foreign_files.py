@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -345,6 +346,29 @@ def test_one_long_text_in_many_rows_is_refused(copy, monkeypatch):
     pq.write_table(long.take(pa.array(np.zeros(400, np.int64))), path)
     with pytest.raises(ResultsError, match=r"would take 400,000,000 bytes of memory"):
         Store(copy).read_block(path)
+
+
+ENDLESS = ("manifest.json", "blocks", "sizes", "policies", "checksums")
+
+
+@pytest.mark.parametrize("name", ENDLESS)
+@pytest.mark.parametrize("kind", ["device", "pipe"])
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_what_never_ends_is_not_read(copy, name, kind, capsys):
+    path = copy / name
+    if path.is_dir():
+        path = next(path.glob("00-*/trials-*"))
+    path.unlink()
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero")
+    assert main(["verify", str(copy), "--all", "--quiet"]) == 1
+    outcome = main(["evaluate", str(copy), "--episodes", "1"])
+    assert outcome == (name not in ("sizes", "checksums"))
+    said = "".join(capsys.readouterr())
+    assert f"{path.name}" in said
+    assert "is no regular file" in said
 
 
 def changed(path, name, values):

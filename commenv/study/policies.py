@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from commenv.errors import ResultsError, shown
+from commenv.study.files import check_regular
 
 __all__ = ["Memory", "check_memory", "packed", "read_memory"]
 
@@ -64,6 +65,7 @@ def read_memory(path: Path, trials: range, trial: int, like: Memory) -> Memory:
     from safetensors import SafetensorError, safe_open
 
     try:
+        check_regular(path)
         with safe_open(path, framework="numpy") as file:
             _check(path, file, len(trials), like)
             row = trial - trials.start

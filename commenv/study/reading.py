@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from commenv.errors import ResultsError
+from commenv.study.files import check_regular
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,10 +37,11 @@ def read_table(path: Path, dtypes: Mapping[str, str]) -> pd.DataFrame:
         ResultsError: A column is missing, twice there or of another type, or the table
             is far larger than its file.
         pyarrow.ArrowException: It is no Parquet file.
-        OSError: It cannot be read.
+        OSError: It is no regular file, or cannot be read.
     """
     import pyarrow.parquet as pq
 
+    check_regular(path)
     metadata = pq.read_metadata(path)
     schema = metadata.schema.to_arrow_schema()
     for name, dtype in dtypes.items():

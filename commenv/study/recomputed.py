@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from commenv.errors import ResultsError, shown
 from commenv.study.block import optimum_of, problem_of, run_block, world_of
+from commenv.study.files import check_regular
 from commenv.study.frame import NAMES
 from commenv.study.policies import Memory
 from commenv.study.sizes import SIZE_COLUMNS
@@ -117,6 +118,7 @@ def _policies(path: Path, now: Mapping[str, Any]) -> Iterator[Difference | None]
     from safetensors.numpy import load
 
     try:
+        check_regular(path)
         stored = load(path.read_bytes())
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise ResultsError(f"{path} is damaged ({shown(error)})") from None

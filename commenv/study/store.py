@@ -28,7 +28,7 @@ import msgspec
 
 from commenv.errors import MissingExtraError, ResultsError, shown
 from commenv.study.checksums import MANIFEST, digest, digest_of, packed_seal
-from commenv.study.files import make_folder, unusable, write_atomically
+from commenv.study.files import check_regular, make_folder, unusable, write_atomically
 from commenv.study.frame import COLUMNS, NAMES, validate
 from commenv.study.lock import LOCK
 from commenv.study.policies import Memory, packed
@@ -144,6 +144,11 @@ class Store:
         """
         path = self.manifest_path
         try:
+            if path.exists() and not (path.is_file() or path.is_dir()):
+                raise ResultsError(
+                    f"{path} is no regular file; restore it, or run the study into a "
+                    "new folder"
+                )
             if path.stat().st_size > _MOST_MANIFEST_BYTES:
                 raise ResultsError(f"{path} is too large for a manifest of ours")
             manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
@@ -358,6 +363,7 @@ class Store:
 
         match = _BLOCK.fullmatch(path.name)
         try:
+            check_regular(path)
             metadata = pq.read_metadata(path)
             names = metadata.schema.to_arrow_schema().names
         except (pa.ArrowException, OSError, UnicodeError) as error:

@@ -13,7 +13,7 @@ import msgspec
 
 from commenv.errors import ResultsError, shown
 from commenv.study.claims import LEAST_TRIALS
-from commenv.study.files import write_atomically
+from commenv.study.files import check_regular, write_atomically
 from commenv.study.progress import duration
 from commenv.study.store import Store
 from commenv.study.thesis.reproduce import EXACT, FIGURES, NUMBERS
@@ -183,6 +183,7 @@ def _copy_small(source: Path, target: Path) -> None:
 
     buffer = io.BytesIO()
     try:
+        check_regular(source)
         with Image.open(source, formats=["PNG"]) as picture:
             few = picture.convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE)
             few.save(buffer, "PNG", optimize=True)
@@ -246,19 +247,21 @@ def _claims(folder: Path) -> list[_Claim]:
     if folder.name in EXACT or not path.exists():
         return []
     try:
+        check_regular(path)
         rows = list(csv.DictReader(io.StringIO(path.read_text("utf-8"))))
         for row in rows:
             row.pop(None, None)  # cells beyond the header
         return [msgspec.convert(row, _Claim, strict=False) for row in rows]
-    except (csv.Error, ValueError) as error:
+    except (csv.Error, ValueError, OSError) as error:
         raise _damaged(path, error) from None
 
 
 def _run(folder: Path) -> _Run:
     path = folder / "run.json"
     try:
+        check_regular(path)
         return msgspec.json.decode(path.read_bytes(), type=_Run)
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError, OSError) as error:
         raise _damaged(path, error) from None
 
 
