@@ -285,6 +285,7 @@ def copy(study, tmp_path):
         (lambda study: study.pop("num_trials"), "missing required field `num_trials`"),
         (lambda study: study.update(num_trials="two"), "Expected `int`, got `str`"),
         (lambda study: study.update(num_episodes=10**9), "`int` <= 10000000"),
+        (lambda study: study["cells"][0].update(label="\x1b"), "and optima differ"),
         (lambda study: study["cells"][0].pop("scheme"), "required field `scheme`"),
     ],
 )
@@ -381,6 +382,7 @@ def changed(path, name, values):
     ("name", "values", "words"),
     [
         ("label", lambda t: ["other"] * len(t), "its label is not 'dql' throughout"),
+        ("scheme", lambda t: ["\x1b[31m"] * len(t), "'scheme' holds control charact"),
         ("label", lambda t: [None] * len(t), "holds null, not str"),
         ("reward", lambda t: [[1.0]] * len(t), "holds list.*not float64"),
         ("episode", lambda t: [0.5] * len(t), "holds double, not int64"),

@@ -35,7 +35,7 @@ def read_table(path: Path, dtypes: Mapping[str, str]) -> pd.DataFrame:
 
     Raises:
         ResultsError: A column is missing, twice there or of another type, or the table
-            is far larger than its file.
+            is far larger than its file, or a text would steer a terminal.
         pyarrow.ArrowException: It is no Parquet file.
         OSError: It is no regular file, or cannot be read.
     """
@@ -91,6 +91,8 @@ def _with_texts(path: Path, table: pa.Table, name: str) -> pa.Table:
     column: Any = table.column(name)
     for chunk in column.chunks:
         texts = chunk.dictionary if pa.types.is_dictionary(chunk.type) else chunk
+        if not all(one is None or one.isprintable() for one in texts.to_pylist()):
+            raise ResultsError(f"its column {name!r} holds control characters")
         longest = pc.max(pc.binary_length(texts)).as_py() or 0
         _check_memory(path, longest * len(chunk))
     position = table.schema.get_field_index(name)

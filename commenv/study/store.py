@@ -155,6 +155,8 @@ class Store:
             cells = msgspec.convert(manifest.study, _Settings).cells
             if {cell.label for cell in cells} != manifest.optima.keys():
                 raise msgspec.ValidationError("its labels and optima differ")
+            if not all(cell.label.isprintable() for cell in cells):
+                raise msgspec.ValidationError("a label holds control characters")
         except FileNotFoundError:
             raise ResultsError(
                 f"{self.directory} is no results folder: it has no manifest.json"

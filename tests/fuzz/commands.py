@@ -94,6 +94,8 @@ def _check_small(words: Sequence[str]) -> None:
             raise Excluded("a trace that is asked for")
     if words[:1] == ["reproduce"]:
         raise Excluded("figures take minutes; those that are refused have tests")
+    if {"--env", "--algorithm"} <= set(words) and "--episodes" not in words:
+        raise Excluded("1000 episodes, which are the default")
     for word in words:
         for part in word.replace("=", ",").split(","):
             _check_number(part)
