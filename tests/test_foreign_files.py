@@ -394,6 +394,17 @@ def test_a_block_of_other_types_or_labels_is_refused(copy, name, values, words):
         commenv.load(copy)
 
 
+def test_a_label_is_no_formula(copy, tmp_path):
+    label = r"$\frac{$"
+    manifest = json.loads((copy / "manifest.json").read_text())
+    manifest["study"]["cells"][0]["label"] = label
+    manifest["optima"][label] = manifest["optima"].pop("dql")
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    for path in copy.glob("blocks/00-*/trials-*.parquet"):
+        changed(path, "label", lambda t: [label] * len(t))
+    assert main(["plot", str(copy), "--out", str(tmp_path / "curves.svg")]) == 0
+
+
 def test_numbers_beyond_any_sum_are_no_warning(copy, capsys):
     changed(block_of(copy), "reward", lambda t: [1.7e308] * len(t))
     changed(block_of(copy), "episode_length", lambda t: [1.7e308] * len(t))
