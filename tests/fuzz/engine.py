@@ -225,13 +225,14 @@ def watched(arguments: list[str], folder: Path, limit: float) -> int:
     Returns:
         The child's exit code; negative where a signal ended it.
     """
-    child = subprocess.Popen([sys.executable, "-m", "tests.fuzz", *arguments])
     slot, seen, since = folder / "current", b"", time.monotonic()
+    slot.unlink(missing_ok=True)
+    child = subprocess.Popen([sys.executable, "-m", "tests.fuzz", *arguments])
     while child.poll() is None:
         time.sleep(0.5)
         with contextlib.suppress(OSError):
             now = _head(slot)
-            if now != seen:
+            if now != seen or not any(now[:8]):  # or no input has come yet
                 seen, since = now, time.monotonic()
             elif slot.exists() and time.monotonic() - since > limit + _FATAL_GRACE:
                 child.kill()
