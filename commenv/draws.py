@@ -195,6 +195,25 @@ class UniformStream(ABC):
         self._position += 1 if active is None else active
         return numbers
 
+    def next_of(self, rows: NDArray[np.intp], count: int) -> NDArray[np.float64]:
+        """The next ``count`` numbers of some instances; the others' positions stay.
+
+        Args:
+            rows: The instances, each at most once.
+            count: How many numbers for each.
+
+        Returns:
+            float64 in [0, 1), shape (len(rows), count).
+        """
+        first = self._position[rows]
+        if (first + count > self._end[rows]).any():
+            active = np.zeros(len(self._position), dtype=np.bool_)
+            active[rows] = True
+            return np.stack([self.next(active)[rows] for _ in range(count)], axis=1)
+        self._position[rows] = first + count
+        self._calls_until_empty = max(0, self._calls_until_empty - count)
+        return self._block.take(first[:, None] + np.arange(count))
+
     def part(self, rows: Sequence[int]) -> UniformStream:
         """A stream of the numbers of some instances, from their first one on.
 

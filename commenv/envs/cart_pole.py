@@ -20,6 +20,7 @@ __all__ = ["CartPoleBatch", "CartPoleVectorEnv"]
 
 _LOW, _HIGH = -0.05, 0.05  # of every number of a start state
 _STATE_SIZE = 4
+_WORTH_PICKING = 0.6  # active rows are moved alone if they are less than this share
 
 
 class CartPoleBatch(BatchedEnv):
@@ -89,6 +90,7 @@ class CartPoleBatch(BatchedEnv):
         )
         self._states = np.zeros((_STATE_SIZE, num_envs))
         self._elapsed = np.zeros(num_envs, dtype=np.int64)
+        self._longest = 0  # no instance's episode is longer so far
         self._uniforms: UniformStream | None = None
 
     @property
@@ -101,44 +103,75 @@ class CartPoleBatch(BatchedEnv):
     ) -> NDArray[np.float32]:
         """Starts an episode; see :meth:`BatchedEnv.reset`."""
         if mask is None:
-            mask = np.ones(self.num_envs, dtype=bool)
             self._uniforms = draws.uniforms()
+            self._longest = 0
+            self.begin(np.arange(self.num_envs))
         elif self._uniforms is None:
             raise NotResetError(
                 "a reset with a mask before the first reset; reset all instances first"
             )
-        assert self._uniforms is not None
-        for numbers in self._states:
-            # The sum and product are those of Generator.uniform.
-            started = _LOW + (_HIGH - _LOW) * self._uniforms.next(mask)
-            np.copyto(numbers, started, where=mask)
-        self._elapsed[mask] = 0
+        else:
+            self.begin(mask.nonzero()[0])
         return self._observations()
+
+    def begin(self, rows: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Starts an episode in some instances, drawing from the last reset's source.
+
+        Args:
+            rows: Which, each at most once.
+
+        Returns:
+            Their observations, float32, shape (len(rows), 4).
+
+        Raises:
+            NotResetError: Before the first reset.
+        """
+        if self._uniforms is None:
+            raise NotResetError("begin before the first reset; call reset() first")
+        # The sum and product are those of Generator.uniform.
+        started = _LOW + (_HIGH - _LOW) * self._uniforms.next_of(rows, _STATE_SIZE)
+        for numbers, start in zip(self._states, started.T, strict=True):
+            numbers[rows] = start
+        self._elapsed[rows] = 0
+        return started.astype(np.float32)
 
     def step(self, actions: NDArray[Any], active: NDArray[np.bool_]) -> BatchedStep:
         """Moves the active instances by one step; see :meth:`BatchedEnv.step`."""
         if self._uniforms is None:
             raise NotResetError("step before the first reset; call reset() first")
         chosen = integer_actions(actions, (self.num_envs,))
-        if np.count_nonzero(active) == self.num_envs:
-            check_actions(chosen, self._forces.size)
-            self._states = self._moved(self._states, chosen)
-        else:
-            check_actions(np.where(active, chosen, 0), self._forces.size)
+        moving = np.count_nonzero(active)
+        if moving < self.num_envs:
+            chosen = chosen * active  # what the others are told is ignored
+        check_actions(chosen, self._forces.size)
+        if moving < _WORTH_PICKING * self.num_envs:
             self._move_rows(active.nonzero()[0], chosen)
+        elif moving < self.num_envs:
+            np.copyto(self._states, self._moved(self._states, chosen), where=active)
+        else:
+            self._states = self._moved(self._states, chosen)
         beyond = np.abs(self._states[::2]) > self._edges
-        terminated = (beyond[0] | beyond[1]) & active
-        self._elapsed += active
-        truncated = np.zeros(self.num_envs, dtype=bool)
-        if self.max_episode_steps is not None:
-            truncated = (self._elapsed >= self.max_episode_steps) & active & ~terminated
+        terminated = beyond[0]
+        terminated |= beyond[1]
+        terminated &= active
         rewards = (
             0.0 - terminated if self._sutton_barto_reward else active.astype(float)
         )
+        truncated = self._truncated(active, terminated)
         return BatchedStep(self._observations(), rewards, terminated, truncated)
 
+    def _truncated(
+        self, active: NDArray[np.bool_], terminated: NDArray[np.bool_]
+    ) -> NDArray[np.bool_]:
+        """Counts the step; who has reached the time limit by it."""
+        self._elapsed += active
+        self._longest += 1
+        if self.max_episode_steps is None or self._longest < self.max_episode_steps:
+            return np.zeros(self.num_envs, dtype=bool)
+        return (self._elapsed >= self.max_episode_steps) & active & ~terminated
+
     def _move_rows(self, rows: NDArray[np.intp], actions: NDArray[np.int64]) -> None:
-        """Moves some rows; to pick them out costs less than to move all."""
+        """Moves some rows; to pick few out costs less than to move all."""
         moved = self._moved(self._states.take(rows, axis=1), actions.take(rows))
         for numbers, new in zip(self._states, moved, strict=True):
             numbers[rows] = new
@@ -149,24 +182,33 @@ class CartPoleBatch(BatchedEnv):
         """The states after one step of Euler's method: (4, n), a new array.
 
         Gymnasium's formulas; the order of their operations decides about the last bits.
+        Every operation writes over an operand that is no longer needed, since a new
+        array costs as much as the operation.
         """
         world = self._world
         angle, angular_velocity = states[2:]
-        force = self._forces.take(actions)
         cosine, sine = np.cos(angle), np.sin(angle)
-        push = (
-            force + world.polemass_length * np.square(angular_velocity) * sine
-        ) / world.total_mass
+        push = np.square(angular_velocity)
+        push *= world.polemass_length
+        push *= sine
+        push += self._forces.take(actions)
+        push /= world.total_mass
+        inertia = np.square(cosine)
+        inertia *= world.masspole
+        inertia /= world.total_mass
+        np.subtract(4.0 / 3.0, inertia, out=inertia)
+        inertia *= world.length
         changes = np.empty_like(states)
         changes[::2] = states[1::2]
-        angular_acceleration = changes[3] = (world.gravity * sine - cosine * push) / (
-            world.length
-            * (4.0 / 3.0 - world.masspole * np.square(cosine) / world.total_mass)
-        )
-        changes[1] = (
-            push
-            - world.polemass_length * angular_acceleration * cosine / world.total_mass
-        )
+        acceleration, angular_acceleration = changes[1], changes[3]
+        sine *= world.gravity
+        np.multiply(cosine, push, out=angular_acceleration)
+        np.subtract(sine, angular_acceleration, out=angular_acceleration)
+        angular_acceleration /= inertia
+        np.multiply(world.polemass_length, angular_acceleration, out=acceleration)
+        acceleration *= cosine
+        acceleration /= world.total_mass
+        np.subtract(push, acceleration, out=acceleration)
         changes *= world.tau
         changes += states
         return changes
@@ -217,8 +259,9 @@ class CartPoleVectorEnv(NativeVectorEnv):
         active = np.ones(self.num_envs, dtype=bool)
         active[waiting] = False
         step = self._batch.step(np.asarray(actions), active)
-        observations = self._start(~active) if len(waiting) else step.observations
-        return observations, step.rewards, step.terminated
+        if len(waiting):
+            step.observations[waiting] = self._batch.begin(waiting)
+        return step.observations, step.rewards, step.terminated
 
     def _picture(self, row: int) -> Any:
         self._world.state = self._batch.states[row]
