@@ -201,8 +201,11 @@ class Noise:
         """
         episodes = np.repeat(messages.headers["episode"], messages.lengths)
         senders = messages.senders
+        present = np.unique(episodes)
+        if len(present) == 1:
+            return self.of(int(present[0])).reshape(-1, self._size)[senders]
         out = np.empty((len(senders), self._size))
-        for episode in np.unique(episodes):
+        for episode in present:
             mine = episodes == episode
             everybody = self.of(int(episode)).reshape(-1, self._size)
             out[mine] = everybody[senders[mine]]
@@ -249,8 +252,8 @@ class ESAgents(Agents):
 
     def observe(self, transition: Transition) -> None:
         """Adds up the discounted rewards."""
-        rewards = np.where(transition.active, transition.rewards, 0.0)
-        self._returns += self._discount * rewards
+        earned = self._discount * transition.rewards
+        np.add(self._returns, earned, out=self._returns, where=transition.active)
         self._discount *= self._problem.gamma
 
     def candidates(self) -> tuple[Messages, Mapping[str, Signal]]:

@@ -30,7 +30,10 @@ def rows(work: Work, results: dict[str, dict[str, float] | str]) -> list[str]:
         else:
             met = "" if goal is None else "yes" if found["processor"] >= goal else "no"
             cells = [digits(found["processor"]), digits(found["clock"]), wanted, met]
-        lines.append(f"| {' | '.join([work.title, rival.name, *cells])} |")
+        peer = rival.name
+        if "score" in found and not isinstance(found, str):
+            peer += f" (return {found['its score']:.0f}, ours {found['score']:.0f})"
+        lines.append(f"| {' | '.join([work.title, peer, *cells])} |")
     return lines
 
 

@@ -85,6 +85,19 @@ def cart_pole() -> Work:
             Contestant("torch.func.vmap", "torch_peer", "vmap", 300, "torch", size),
             Contestant("torch.baddbmm", "torch_peer", "baddbmm", 300, "torch", size),
         ],
+        {"gymnax": 1.5},
+    )
+
+
+def es() -> Work:
+    """Whole trainings by an evolution strategy, all trials together."""
+    settings = {"num_agents": 50, "num_trials": 20, "num_generations": 200}
+    return Work(
+        "ES on Cart Pole, 50 agents, 20 trials, 200 generations",
+        Contestant("ours", "commenv_own", "es", 1, settings=settings),
+        [Contestant("evosax", "evosax_peer", "train", 1, "evosax", settings)],
+        {"evosax": 1},
+        rounds=5,
     )
 
 
@@ -126,6 +139,7 @@ def all_works() -> dict[str, Work]:
         "windy-same": windy_grid("SameStep"),
         "windy-next": windy_grid("NextStep"),
         "cart-pole": cart_pole(),
+        "es": es(),
         "dql": dql(),
         "import": importing(),
     }

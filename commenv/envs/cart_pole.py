@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from gymnasium.envs.classic_control.cartpole import CartPoleEnv
@@ -21,6 +21,26 @@ __all__ = ["CartPoleBatch", "CartPoleVectorEnv"]
 _LOW, _HIGH = -0.05, 0.05  # of every number of a start state
 _STATE_SIZE = 4
 _WORTH_PICKING = 0.6  # active rows are moved alone if they are less than this share
+
+
+class _Constants(NamedTuple):
+    """Gymnasium's constants, as arrays: NumPy takes longer over Python's floats."""
+
+    gravity: NDArray[np.float64]
+    masspole: NDArray[np.float64]
+    total_mass: NDArray[np.float64]
+    length: NDArray[np.float64]
+    polemass_length: NDArray[np.float64]
+    tau: NDArray[np.float64]
+    far: NDArray[np.float64]
+    steep: NDArray[np.float64]
+    four_thirds: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, world: CartPoleEnv) -> _Constants:
+        own = [getattr(world, name) for name in cls._fields[:6]]
+        edges = [world.x_threshold, world.theta_threshold_radians]
+        return cls(*map(np.array, (*own, *edges, 4.0 / 3.0)))
 
 
 class CartPoleBatch(BatchedEnv):
@@ -85,9 +105,7 @@ class CartPoleBatch(BatchedEnv):
         self.single_observation_space = self._world.observation_space
         self.single_action_space = self._world.action_space
         self._forces = np.array([-self._world.force_mag, self._world.force_mag])
-        self._edges = np.array(
-            [[self._world.x_threshold], [self._world.theta_threshold_radians]]
-        )
+        self._constants = _Constants.of(self._world)
         self._states = np.zeros((_STATE_SIZE, num_envs))
         self._elapsed = np.zeros(num_envs, dtype=np.int64)
         self._longest = 0  # no instance's episode is longer so far
@@ -130,8 +148,7 @@ class CartPoleBatch(BatchedEnv):
             raise NotResetError("begin before the first reset; call reset() first")
         # The sum and product are those of Generator.uniform.
         started = _LOW + (_HIGH - _LOW) * self._uniforms.next_of(rows, _STATE_SIZE)
-        for numbers, start in zip(self._states, started.T, strict=True):
-            numbers[rows] = start
+        self._states[:, rows] = started.T
         self._elapsed[rows] = 0
         return started.astype(np.float32)
 
@@ -150,15 +167,54 @@ class CartPoleBatch(BatchedEnv):
             np.copyto(self._states, self._moved(self._states, chosen), where=active)
         else:
             self._states = self._moved(self._states, chosen)
-        beyond = np.abs(self._states[::2]) > self._edges
-        terminated = beyond[0]
-        terminated |= beyond[1]
+        terminated = self._fallen()
         terminated &= active
         rewards = (
             0.0 - terminated if self._sutton_barto_reward else active.astype(float)
         )
         truncated = self._truncated(active, terminated)
         return BatchedStep(self._observations(), rewards, terminated, truncated)
+
+    def advance(
+        self, actions: NDArray[Any], waiting: NDArray[np.intp]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.bool_]]:
+        """A step of a vector environment: all move, but for those that start anew.
+
+        It does not look at the time limit.
+
+        Args:
+            actions: One per row; those of waiting rows are ignored.
+            waiting: The rows that begin an episode instead, at reward 0.
+
+        Returns:
+            (observations, rewards, terminated), new arrays.
+
+        Raises:
+            ValueError: As for :meth:`step`.
+        """
+        chosen = integer_actions(actions, (self.num_envs,))
+        if len(waiting):
+            chosen = chosen.copy()
+            chosen[waiting] = 0
+        check_actions(chosen, self._forces.size)
+        self._states = self._moved(self._states, chosen)
+        terminated = self._fallen()
+        observations = self._observations()
+        if len(waiting):
+            terminated[waiting] = False
+            observations[waiting] = self.begin(waiting)
+        if self._sutton_barto_reward:
+            return observations, 0.0 - terminated, terminated
+        rewards = np.ones(self.num_envs)
+        rewards[waiting] = 0.0
+        return observations, rewards, terminated
+
+    def _fallen(self) -> NDArray[np.bool_]:
+        """Who is beyond the limits of position or angle."""
+        position, _, angle, _ = np.abs(self._states)
+        fallen = position > self._constants.far
+        fallen |= angle > self._constants.steep
+        return fallen
 
     def _truncated(
         self, active: NDArray[np.bool_], terminated: NDArray[np.bool_]
@@ -172,9 +228,9 @@ class CartPoleBatch(BatchedEnv):
 
     def _move_rows(self, rows: NDArray[np.intp], actions: NDArray[np.int64]) -> None:
         """Moves some rows; to pick few out costs less than to move all."""
-        moved = self._moved(self._states.take(rows, axis=1), actions.take(rows))
-        for numbers, new in zip(self._states, moved, strict=True):
-            numbers[rows] = new
+        self._states[:, rows] = self._moved(
+            self._states.take(rows, axis=1), actions.take(rows)
+        )
 
     def _moved(
         self, states: NDArray[np.float64], actions: NDArray[np.int64]
@@ -182,10 +238,10 @@ class CartPoleBatch(BatchedEnv):
         """The states after one step of Euler's method: (4, n), a new array.
 
         Gymnasium's formulas; the order of their operations decides about the last bits.
-        Every operation writes over an operand that is no longer needed, since a new
-        array costs as much as the operation.
+        Operations write over operands that are no longer needed: a new array costs as
+        much as an operation.
         """
-        world = self._world
+        world = self._constants
         angle, angular_velocity = states[2:]
         cosine, sine = np.cos(angle), np.sin(angle)
         push = np.square(angular_velocity)
@@ -196,7 +252,7 @@ class CartPoleBatch(BatchedEnv):
         inertia = np.square(cosine)
         inertia *= world.masspole
         inertia /= world.total_mass
-        np.subtract(4.0 / 3.0, inertia, out=inertia)
+        np.subtract(world.four_thirds, inertia, out=inertia)
         inertia *= world.length
         changes = np.empty_like(states)
         changes[::2] = states[1::2]
@@ -205,7 +261,7 @@ class CartPoleBatch(BatchedEnv):
         np.multiply(cosine, push, out=angular_acceleration)
         np.subtract(sine, angular_acceleration, out=angular_acceleration)
         angular_acceleration /= inertia
-        np.multiply(world.polemass_length, angular_acceleration, out=acceleration)
+        np.multiply(angular_acceleration, world.polemass_length, out=acceleration)
         acceleration *= cosine
         acceleration /= world.total_mass
         np.subtract(push, acceleration, out=acceleration)
@@ -256,12 +312,7 @@ class CartPoleVectorEnv(NativeVectorEnv):
     def _move(
         self, actions: ArrayLike, waiting: NDArray[np.intp]
     ) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.bool_]]:
-        active = np.ones(self.num_envs, dtype=bool)
-        active[waiting] = False
-        step = self._batch.step(np.asarray(actions), active)
-        if len(waiting):
-            step.observations[waiting] = self._batch.begin(waiting)
-        return step.observations, step.rewards, step.terminated
+        return self._batch.advance(np.asarray(actions), waiting)
 
     def _picture(self, row: int) -> Any:
         self._world.state = self._batch.states[row]
