@@ -6,7 +6,7 @@ OUT ?= results-demo
 CONSTRAINTS := .ci/constraints.txt
 TORCHRL := .venv-torchrl
 RLLIB := .venv-rllib
-PEERS := envpool gymnasium gymnax torch
+PEERS := envpool evosax evotorch gymnasium gymnax sb3 torch
 # Our own tests that also run at the oldest Gymnasium that is allowed, which RLlib pins;
 # MuJoCo is not there, and its robots are skipped.
 FLOOR_TESTS := tests/wrappers tests/multiagent --ignore tests/multiagent/test_wrapped.py \
@@ -52,7 +52,7 @@ bench: $(VENV)/.stamp  ## measure speed, as ratios within one run
 	$(VENV)/bin/python benchmarks/mujoco_speed.py
 	$(VENV)/bin/python benchmarks/wrapper_speed.py
 
-bench-peers: $(VENV)/.stamp $(PEERS:%=.venv-peer-%/.stamp)  ## measure speed beside other libraries (3 GB)
+bench-peers: $(VENV)/.stamp $(PEERS:%=.venv-peer-%/.stamp)  ## measure speed beside other libraries (6 GB)
 	$(VENV)/bin/python benchmarks/peers/compare.py
 
 wheel: $(VENV)/.stamp  ## build the wheel and try it in a clean environment

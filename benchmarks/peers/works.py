@@ -101,6 +101,24 @@ def es() -> Work:
     )
 
 
+def es_alone() -> Work:
+    """The first generations, beside libraries that train one trial at a time."""
+    agents = {"num_agents": 50, "num_generations": 60}
+    one = ("train", 1)
+    return Work(
+        "ES on Cart Pole, 50 agents, 20 trials, 60 generations",
+        Contestant(
+            "ours", "commenv_own", "es", 1, settings={**agents, "num_trials": 20}
+        ),
+        [
+            Contestant("EvoTorch", "evotorch_peer", *one, "evotorch", agents),
+            Contestant("SB3-contrib's ARS", "sb3_contrib_peer", *one, "sb3", agents),
+        ],
+        {"EvoTorch": 50, "SB3-contrib's ARS": 50},
+        rounds=3,
+    )
+
+
 def dql() -> Work:
     """Distributed Q-learning; the plain loop takes one trial where we take 100."""
     agents = {"num_agents": 5, "num_episodes": 1000}
@@ -140,6 +158,7 @@ def all_works() -> dict[str, Work]:
         "windy-next": windy_grid("NextStep"),
         "cart-pole": cart_pole(),
         "es": es(),
+        "es-alone": es_alone(),
         "dql": dql(),
         "import": importing(),
     }
