@@ -31,7 +31,7 @@ __all__ = ["LANES", "choose", "perceptrons", "perceptrons_of_places", "tanh"]
 
 Array = NDArray[np.float32]
 
-LANES = 64
+LANES = 256
 """Rows of a block."""
 
 _TOGETHER = 4  # inputs that are added up before their sum is stored

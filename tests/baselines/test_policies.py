@@ -205,6 +205,22 @@ def test_without_numba_the_extra_is_named(monkeypatch):
         MLP(LINE, spaces.Discrete(2), ())
 
 
+def test_a_second_process_does_not_compile_again():
+    code = """
+import numpy as np, gymnasium as gym
+from commenv_baselines import kernels, policies
+box = gym.spaces.Box(-1, 1, (4,))
+mlp = policies.MLP(box, gym.spaces.Discrete(2), (8, 8))
+mlp.act(np.zeros((1, 130)), np.zeros((1, 4)))
+for kernel in (kernels.perceptrons, kernels.choose):
+    assert not kernel.stats.cache_misses, kernel.stats
+    assert kernel.stats.cache_hits
+"""
+    mlp = MLP(spaces.Box(-1, 1, (4,)), spaces.Discrete(2), (8, 8))
+    mlp.act(np.zeros((1, 130)), np.zeros((1, 4)))
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_importing_the_algorithms_does_not_import_numba():
     code = "import sys, commenv_baselines.es; sys.exit('numba' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
