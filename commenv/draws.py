@@ -220,7 +220,8 @@ class UniformStream(ABC):
         short = first + count > self._end.take(rows)
         if np.count_nonzero(short):
             used = rows[short]
-            if (self._position[used] < self._end[used]).any():  # within these numbers
+            within = (self._position[used] < self._end[used]).any()
+            if within or count > self._block.shape[1]:  # blocks end amid the numbers
                 active = np.zeros(len(self._position), dtype=np.bool_)
                 active[rows] = True
                 return np.stack([self.next(active)[rows] for _ in range(count)], axis=1)

@@ -28,6 +28,8 @@ Deviations, and readings of what the sources leave open:
 9. The seed that both sides draw from is agreed on beforehand: 8 bytes for each agent,
    which the downlink is charged once.
 10. A return that is not finite is sent as -inf and counts as the worst of its round.
+11. Policies compute in float32, with a rational tanh (``policies.py``); theta, noise
+    and gradients are float64.
 
 Figure 4.5's curve of ES with 50 agents::
 

@@ -169,9 +169,9 @@ class CartPoleBatch(BatchedEnv):
             self._states = self._moved(self._states, chosen)
         terminated = self._fallen()
         terminated &= active
-        rewards = (
-            0.0 - terminated if self._sutton_barto_reward else active.astype(float)
-        )
+        rewards = active.astype(np.float64)
+        if self._sutton_barto_reward:
+            np.subtract(0.0, terminated, out=rewards)
         truncated = self._truncated(active, terminated)
         return BatchedStep(self._observations(), rewards, terminated, truncated)
 
@@ -203,10 +203,10 @@ class CartPoleBatch(BatchedEnv):
         if len(waiting):
             terminated[waiting] = False
             observations[waiting] = self.begin(waiting)
-        if self._sutton_barto_reward:
-            return observations, 0.0 - terminated, terminated
         rewards = np.ones(self.num_envs)
         rewards[waiting] = 0.0
+        if self._sutton_barto_reward:
+            np.subtract(0.0, terminated, out=rewards)
         return observations, rewards, terminated
 
     def _fallen(self) -> NDArray[np.bool_]:
