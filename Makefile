@@ -6,7 +6,7 @@ OUT ?= results-demo
 CONSTRAINTS := .ci/constraints.txt
 TORCHRL := .venv-torchrl
 RLLIB := .venv-rllib
-PEERS := envpool failure_api gymnasium gymnax mujoco torch
+PEERS := envpool evosax evotorch failure_api gymnasium gymnax mujoco sb3 torch
 # Our own tests that also run at the oldest Gymnasium that is allowed, which RLlib pins;
 # MuJoCo is not there, and its robots are skipped.
 FLOOR_TESTS := tests/wrappers tests/multiagent --ignore tests/multiagent/test_wrapped.py \
@@ -54,7 +54,7 @@ bench: $(VENV)/.stamp  ## measure speed, as ratios within one run
 	$(VENV)/bin/python benchmarks/wrapper_speed.py
 	$(VENV)/bin/python benchmarks/scale.py
 
-bench-peers: $(VENV)/.stamp $(PEERS:%=.venv-peer-%/.stamp)  ## measure speed beside other libraries (3 GB)
+bench-peers: $(VENV)/.stamp $(PEERS:%=.venv-peer-%/.stamp)  ## measure speed beside other libraries (6 GB)
 	$(VENV)/bin/python benchmarks/peers/compare.py
 
 fuzz: $(VENV)/.stamp  ## try a million random and changed inputs (about 5 minutes)
