@@ -409,7 +409,10 @@ class Store:
         self.trials_of(path)
         try:
             table = pq.read_table(path, columns=list(NAMES))
-            return table.to_pandas(split_blocks=True, self_destruct=True)
+            frame = table.to_pandas(split_blocks=True, self_destruct=True)
+            del table
+            pa.default_memory_pool().release_unused()  # else it grows
+            return frame
         except (pa.ArrowException, OSError, UnicodeError) as error:
             raise _damaged(path, error) from None
 
