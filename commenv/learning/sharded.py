@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from commenv.channel import Left, Verdict
 from commenv.channel.message import check_mask
 from commenv.learning.algorithm import Learner
+from commenv.learning.joining import joined_encoded, joined_signals
 from commenv.learning.rounds import Rounds
 from commenv.learning.scheme import Scheme, SchemeDraws, State, decided
 from commenv.learning.shard import (
@@ -18,8 +19,6 @@ from commenv.learning.shard import (
     Offer,
     Order,
     Uttered,
-    joined_encoded,
-    joined_signals,
 )
 from commenv.snapshots import Snapshot, arrays_of
 from commenv.wrappers import ChannelEnv

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from commenv.wrappers import ChannelEnv
 
-__all__ = ["DIRECTIONS", "SIZE_COLUMNS", "SentSizes", "check_sizes"]
+__all__ = ["DIRECTIONS", "SIZE_COLUMNS", "SIZE_DTYPES", "SentSizes", "check_sizes"]
 
 DIRECTIONS = ("uplink", "downlink", "acknowledgement")
 """An acknowledgement is a header that the learner returns to an agent."""
@@ -38,6 +38,9 @@ SIZE_COLUMNS: dict[str, str] = {
 """The columns of the histogram: two of text, the others whole numbers."""
 
 _TEXTS = ("label", "direction")
+
+SIZE_DTYPES = {name: "str" if name in _TEXTS else "int64" for name in SIZE_COLUMNS}
+"""The type of each column."""
 
 
 class SentSizes(Resumable):
