@@ -181,7 +181,7 @@ def _table(study: Study, cell: Cell, trials: Sequence[int], series: Series) -> p
     }
     varying = {"trial": np.asarray(trials)[position], "episode": episode}
     columns = {
-        column.name: np.full(len(episode), constant[column.name])
+        column.name: pa.repeat(constant[column.name], len(episode))
         if column.name in constant
         else varying[column.name]
         if column.name in varying

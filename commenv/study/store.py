@@ -439,11 +439,13 @@ class Store:
 
         self.trials_of(path)
         try:
-            return read_table(path, {one.name: one.dtype for one in COLUMNS})
+            frame = read_table(path, {one.name: one.dtype for one in COLUMNS})
         except ResultsError as error:
             raise _damaged(path, error) from None
         except (pa.ArrowException, OSError, UnicodeError) as error:
             raise _damaged(path, error) from None
+        pa.default_memory_pool().release_unused()  # else it keeps half as much again
+        return frame
 
     def _read_labelled(self, path: Path, label: str) -> pd.DataFrame:
         """A block whose rows all have the label that the manifest gives its cell."""
