@@ -131,7 +131,7 @@ def dql() -> Work:
             Contestant("Gymnasium, agent by agent", "gymnasium_peer", *plain),
             Contestant("plain Python on lists", "python_peer", *plain),
         ],
-        {"Gymnasium, agent by agent": 40, "plain Python on lists": 40},
+        {"Gymnasium, agent by agent": 40},
         rounds=5,
     )
 
