@@ -86,10 +86,10 @@ def run_block(
         env, rounds, evaluator = rounds_of(study, cell, trials, trace)
     else:
         env, rounds, evaluator = sharded_rounds(study, cell, trials, shards)
-    state = _State(study, cell, trials, rounds)
-    if trace is not None or not rounds.resumable:
-        checkpoints = None
     try:
+        state = _State(study, cell, trials, rounds)
+        if trace is not None or not rounds.resumable:
+            checkpoints = None
         if resume is not None:
             state.restore(resume)
             report(state.num_played)

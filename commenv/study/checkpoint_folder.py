@@ -21,7 +21,10 @@ from commenv.study.checkpoint import unpacked
 from commenv.study.files import make_folder, usable, write_atomically
 from commenv.study.names import block_name, cell_folder, trials_in
 
-__all__ = ["CheckpointFolder"]
+__all__ = ["ACTORS", "CheckpointFolder"]
+
+ACTORS = "actors"
+"""Under which name a checkpoint says over how many actors its agents were spread."""
 
 _NEWEST, _BEFORE = ".newest", ".before"
 _logger = logging.getLogger("commenv")
@@ -71,12 +74,17 @@ class CheckpointFolder:
             label: Its label.
             trials: The block's trials.
             about: What must have been said about the state when it was kept.
+
+        Raises:
+            ResultsError: The newest one was kept with another number of actors.
         """
         for path in self._paths(cell, label, trials):
             try:
                 return _state(path, about)
             except FileNotFoundError:
                 continue
+            except _OtherActorsError:
+                raise
             except (ResultsError, OSError) as error:
                 _logger.warning(
                     "the checkpoint %s is of no use (%s); trials %d to %d go on from "
@@ -100,11 +108,26 @@ class CheckpointFolder:
         return stem.with_suffix(_NEWEST), stem.with_suffix(_BEFORE)
 
 
+class _OtherActorsError(ResultsError):
+    """A state that is of use, but not to this run."""
+
+
 def _state(path: Path, about: dict[str, Any]) -> Snapshot:
     tree = unpacked(path.read_bytes())
-    if tree.get("about") != about:
+    said = tree.get("about")
+    if said != about:
+        if isinstance(said, dict) and {**said, ACTORS: about[ACTORS]} == about:
+            raise _OtherActorsError(
+                f"{path} was kept with {_actors(said.get(ACTORS))}, and this run has "
+                f"{_actors(about[ACTORS])}; use as many to go on from it, or delete "
+                "it and the one beside it to begin these trials again"
+            )
         raise ResultsError("it is of another version of commenv, or of another study")
     state = tree.get("state")
     if not isinstance(state, dict):
         raise ResultsError("it has no state")
     return state
+
+
+def _actors(count: object) -> str:
+    return f"{count} actors" if count else "no actors"

@@ -88,18 +88,30 @@ def run_job(job: Job, report: Callable[[int | Kept], None]) -> Measured:
         job: The block.
         report: Called with the number of trials that have played another round, and
             with the states that are to be kept.
+
+    Raises:
+        ShardsLostError: Again and again, without a new state in between.
     """
     states = _States(job, report)
-    for attempt in range(1, _MOST_ATTEMPTS + 1):
+    attempts = 0
+    while True:
+        known = states.count
         try:
             return _run(job, states)
         except ShardsLostError as error:
-            if attempt == _MOST_ATTEMPTS:
-                raise
+            attempts = 1 if states.count > known else attempts + 1
+            if attempts == _MOST_ATTEMPTS:
+                raise ShardsLostError(
+                    f"{error}; block {states.name} came no further in {attempts} "
+                    "attempts, perhaps for lack of memory; finished blocks are kept: "
+                    "run the study again, with smaller blocks or more machines"
+                ) from error
             _logger.warning(
-                "%s; block %s goes on from its last state", error, states.name
+                "%s; block %s %s",
+                error,
+                states.name,
+                "goes on from its last state" if states.any else "begins again",
             )
-    raise AssertionError("unreachable")
 
 
 def keep(store: Store, study: Study, measured: Measured) -> None:
@@ -113,14 +125,25 @@ def keep(store: Store, study: Study, measured: Measured) -> None:
 
 
 class _States:
-    """The states of a block in every attempt, and how far it has come in the best."""
+    """The states of a block in every attempt, and how far it has come in the best.
+
+    Attributes:
+        name: The block's.
+        count: How many states were kept.
+    """
 
     def __init__(self, job: Job, report: Callable[[int | Kept], None]) -> None:
         self.name = job.block.name(job.study)
         self._report = report
         self._reported = self._played = 0
+        self.count = 0
         self._newest: bytes | None = None
         self._first = None if job.resumption is None else job.resumption.state
+
+    @property
+    def any(self) -> bool:
+        """Whether there is one to go on from."""
+        return self._newest is not None or self._first is not None
 
     def begin(self) -> Snapshot | None:
         """Begins an attempt; what it goes on from."""
@@ -139,7 +162,7 @@ class _States:
 
     def keep(self, data: bytes) -> None:
         """Takes the newest state, and hands it on."""
-        self._newest = data
+        self._newest, self.count = data, self.count + 1
         self._report(Kept(self.name, data))
 
 

@@ -19,6 +19,7 @@ from commenv.study.plan import Block, blocks_of, missing
 from commenv.study.policies import Memory
 from commenv.study.progress import Progress
 from commenv.study.results import Results
+from commenv.study.sharding import shares_of
 from commenv.study.software import unlike
 from commenv.study.spec import Study, cells, check_count
 from commenv.study.store import Store, check_extra
@@ -167,6 +168,8 @@ def execute(
     if block is not None:
         check_count("block", block)
     _check_trace(study, out, chosen)
+    if chosen.shards is not None:
+        shares_of(study.num_agents, chosen.shards.number)
     optima = {cell.label: optimum_of(study, cell) for cell in study.cells}
     if out is None:
         return _execute(study, None, optima, chosen, block, schedule, progress)
@@ -248,7 +251,8 @@ class _Writer:
         resumption = None
         if self._store is not None:
             where = self._where(block)
-            about = self._store.about_checkpoints(*where)
+            actors = 0 if backend.shards is None else backend.shards.number
+            about = self._store.about_checkpoints(*where, actors)
             state = self._store.checkpoints.read(*where, about) if block.begun else None
             resumption = Resumption(self._schedule, about, state)
         elif backend.shards is not None:  # to go on where one is lost

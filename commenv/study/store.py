@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from commenv.errors import MissingExtraError, ResultsError, shown
-from commenv.study.checkpoint_folder import CheckpointFolder
+from commenv.study.checkpoint_folder import ACTORS, CheckpointFolder
 from commenv.study.checksums import MANIFEST, digest, digest_of, packed_seal
 from commenv.study.files import (
     check_regular,
@@ -255,9 +255,15 @@ class Store:
         return self._write_beside("policies", cell, label, trials, packed(memory))
 
     def about_checkpoints(
-        self, cell: int, label: str, trials: Sequence[int]
+        self, cell: int, label: str, trials: Sequence[int], actors: int = 0
     ) -> dict[str, Any]:
         """What a block's checkpoint must say about itself to be of use here.
+
+        Args:
+            cell: The cell's place in the study.
+            label: Its label.
+            trials: The block's trials.
+            actors: Over how many its agents are spread; 0 for one batch.
 
         Raises:
             ResultsError: The folder was removed.
@@ -268,6 +274,7 @@ class Store:
             "commenv": software()["commenv"],
             "manifest": manifest,
             "block": [cell, label, trials[0], trials[-1]],
+            ACTORS: actors,
         }
 
     def block_paths(self, cell: int) -> list[Path]:

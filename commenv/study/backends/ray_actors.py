@@ -7,15 +7,15 @@ import copy
 import logging
 import sys
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self
 
 from commenv.errors import ShardsLostError
 from commenv.learning.shard import Shard
-from commenv.study.backends.backend import ONE_THREAD, Backend, Jobs, Report
+from commenv.study.backends.backend import Backend, Jobs, Report
 from commenv.study.backends.local import Local
-from commenv.study.backends.ray_session import check_address, connected
+from commenv.study.backends.ray_session import check_address, session
 from commenv.study.backends.ray_watch import Nodes
 from commenv.study.backends.signals import Deferred
 from commenv.study.sharding import MakeShard, Shards
@@ -24,6 +24,7 @@ __all__ = ["RayActors"]
 
 _SECONDS_BETWEEN_LOOKS = 0.2
 _SECONDS_OF_PATIENCE = 10.0
+_SECONDS_TO_START = 60.0
 _TIMES_AS_LONG = 3.0
 _logger = logging.getLogger("commenv")
 
@@ -52,17 +53,12 @@ class RayActors(Backend):
     def __enter__(self) -> Self:
         assert self.shards is not None
         with contextlib.ExitStack() as stack:
-            self._signals = stack.enter_context(Deferred())
-            own = stack.enter_context(connected(self._address, self.shards.number))
+            self._signals, options = stack.enter_context(
+                session(self._address, self.shards.number)
+            )
             # They wait for each other in every round, so that processors of their own
             # would hardly be used; and none may be left where a machine is lost.
-            self._options: dict[str, Any] = {
-                "num_cpus": 0,
-                "max_restarts": 0,
-                "scheduling_strategy": "SPREAD",
-            }
-            if not own:
-                self._options["runtime_env"] = {"env_vars": ONE_THREAD}
+            self._options = {**options, "num_cpus": 0, "max_restarts": 0}
             self._exit = stack.pop_all()
         return self
 
@@ -95,11 +91,27 @@ class _Crew:
     ) -> None:
         import ray
 
-        actor = ray.remote(_Actor).options(**options)
+        actor = ray.remote(_Actor)
         self._signals = signals
         self._nodes = Nodes()
         self._late: set[int] = set()
-        self._actors = [actor.remote(make, sys.path) for make in makers]
+        self._up = self._said_pending = False
+        self._actors = [
+            actor.options(**options, scheduling_strategy=place).remote(sys.path)
+            for place in _places(len(makers))
+        ]
+        try:
+            # Not by their constructors: what fails there is a lost actor to Ray.
+            self._answers(
+                [
+                    actor.make.remote(make)
+                    for actor, make in zip(self._actors, makers, strict=True)
+                ]
+            )
+        except BaseException:
+            self.close()
+            raise
+        self._up = True
 
     def share(self, value: Any) -> Any:
         """A reference, which every machine resolves once."""
@@ -113,13 +125,17 @@ class _Crew:
         Raises:
             ShardsLostError: An actor has died, or its machine.
         """
+        return self._answers(
+            [
+                actor.do.remote(method, *own)
+                for actor, own in zip(self._actors, arguments, strict=True)
+            ]
+        )
+
+    def _answers(self, calls: list[Any]) -> list[Any]:
         import ray
         from ray import exceptions
 
-        calls = [
-            actor.do.remote(method, *own)
-            for actor, own in zip(self._actors, arguments, strict=True)
-        ]
         self._wait(calls)
         try:
             return list(ray.get(calls))
@@ -134,8 +150,8 @@ class _Crew:
         """Ends the actors."""
         import ray
 
-        with contextlib.suppress(Exception):  # Ray itself may have ended
-            for actor in self._actors:
+        for actor in self._actors:
+            with contextlib.suppress(Exception):  # Ray itself may have ended
                 ray.kill(actor)
 
     def _wait(self, calls: list[Any]) -> None:
@@ -152,12 +168,25 @@ class _Crew:
             now = time.monotonic()
             if half is None and 2 * len(open_calls) <= len(calls):
                 half = now - began
-            if open_calls and half is not None:
+            if open_calls and not self._up:
+                self._say_pending(len(open_calls), now - began)
+            elif open_calls and half is not None:
                 limit = max(_TIMES_AS_LONG * half, _SECONDS_OF_PATIENCE)
                 if now - began > limit:
                     self._name_late(
                         [calls.index(one) for one in open_calls], now - began
                     )
+
+    def _say_pending(self, count: int, seconds: float) -> None:
+        if seconds > _SECONDS_TO_START and not self._said_pending:
+            self._said_pending = True
+            _logger.warning(
+                "%d of %d actors are not up after %.0f s; `ray status` shows what the "
+                "cluster waits for",
+                count,
+                len(self._actors),
+                seconds,
+            )
 
     def _name_late(self, positions: list[int], seconds: float) -> None:
         for position in sorted(set(positions) - self._late):
@@ -172,11 +201,37 @@ class _Crew:
             )
 
 
+def _places(count: int) -> Iterator[Any]:
+    """Where each of some actors is to run: spread over machines by their processors.
+
+    Ray's own strategy does not spread what takes no processor.
+    """
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    cpus = {
+        node["NodeID"]: node["Resources"].get("CPU", 0.0)
+        for node in ray.nodes()
+        if node["Alive"]
+    }
+    # A machine that offers none is not to be worked on, unless there is no other.
+    able = {node: number for node, number in cpus.items() if number > 0}
+    able = able or dict.fromkeys(cpus, 1.0)
+    placed = dict.fromkeys(able, 0)
+    for _ in range(count):
+        node = min(placed, key=lambda one: (placed[one] + 1) / able[one])
+        placed[node] += 1
+        yield NodeAffinitySchedulingStrategy(node, soft=True)
+
+
 class _Actor:
     """What runs in an actor's process: one shard."""
 
-    def __init__(self, make: MakeShard, path: list[str]) -> None:
+    def __init__(self, path: list[str]) -> None:
         sys.path.extend(one for one in path if one not in sys.path)
+
+    def make(self, make: MakeShard) -> None:
+        """Makes the shard."""
         self._shard: Shard = make()
 
     def do(self, method: str, *arguments: Any) -> Any:

@@ -12,9 +12,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from commenv.study.backends.backend import ONE_THREAD, variables_set
-from commenv.study.backends.signals import SIGNALS
+from commenv.study.backends.signals import SIGNALS, Deferred
 
-__all__ = ["check_address", "connected", "is_alone"]
+__all__ = ["SECONDS_TO_END", "check_address", "connected", "is_alone", "session"]
+
+SECONDS_TO_END = 5.0
+"""For how long what runs is waited for; a second interrupt after that is heard at
+once."""
 
 _LOCAL = "local"
 _SECONDS_TO_ANSWER = 10.0
@@ -46,6 +50,28 @@ def is_alone() -> bool:
     if (ray := _running()) is None:
         return True
     return len({node["NodeManagerAddress"] for node in ray.nodes()}) == 1
+
+
+@contextlib.contextmanager
+def session(
+    address: str | None, workers: int
+) -> Iterator[tuple[Deferred, dict[str, Any]]]:
+    """Connects this process to Ray, and defers signals while it is.
+
+    The arguments are those of :func:`connected`.
+
+    Yields:
+        The signals, to be handled between two looks, and options for every task and
+        actor.
+    """
+    signals = Deferred(SECONDS_TO_END)
+    with contextlib.ExitStack() as stack:
+        if address is None:
+            stack.enter_context(signals)  # Ray must start as a whole
+        own = stack.enter_context(connected(address, workers))
+        if address is not None:
+            stack.enter_context(signals)
+        yield signals, {} if own else {"runtime_env": {"env_vars": ONE_THREAD}}
 
 
 @contextlib.contextmanager

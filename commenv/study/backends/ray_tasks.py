@@ -18,23 +18,19 @@ from types import TracebackType
 from typing import Any, Self
 
 from commenv.errors import ResultsError
-from commenv.study.backends.backend import (
-    ONE_THREAD,
-    Backend,
-    Jobs,
-    Kept,
-    Report,
-    cpus_here,
+from commenv.study.backends.backend import Backend, Jobs, Kept, Report, cpus_here
+from commenv.study.backends.ray_session import (
+    SECONDS_TO_END,
+    check_address,
+    is_alone,
+    session,
 )
-from commenv.study.backends.ray_session import check_address, connected, is_alone
 from commenv.study.backends.ray_watch import Counts, Nodes, Stragglers
 from commenv.study.backends.ray_worker import perform
-from commenv.study.backends.signals import Deferred
 
 __all__ = ["RayTasks"]
 
 _SECONDS_BETWEEN_LOOKS = 0.2
-_SECONDS_TO_END = 5.0
 _MOST_ATTEMPTS = 4
 _logger = logging.getLogger("commenv")
 
@@ -60,17 +56,12 @@ class RayTasks(Backend):
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
-            self._signals = Deferred(_SECONDS_TO_END)
-            if self._address is None:
-                stack.enter_context(self._signals)  # Ray must start as a whole
             at_most = self._asked or cpus_here()
-            own = stack.enter_context(connected(self._address, at_most))
-            if self._address is not None:
-                stack.enter_context(self._signals)
+            self._signals, options = stack.enter_context(
+                session(self._address, at_most)
+            )
             self.workers = min(self._asked or sys.maxsize, _processors())
-            self._options: dict[str, Any] = {"num_cpus": 1, "max_retries": 0}
-            if not own:
-                self._options["runtime_env"] = {"env_vars": ONE_THREAD}
+            self._options = {**options, "num_cpus": 1, "max_retries": 0}
             self._exit = stack.pop_all()
         return self
 
@@ -204,7 +195,7 @@ class _Tasks:
             for ref in left:
                 ray.cancel(ref, force=True)
             if left:
-                ray.wait(left, num_returns=len(left), timeout=_SECONDS_TO_END)
+                ray.wait(left, num_returns=len(left), timeout=SECONDS_TO_END)
         with contextlib.suppress(Exception):
             self._counts.close()
 

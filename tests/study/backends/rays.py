@@ -1,10 +1,29 @@
 """Ray as tests use it: in a temporary folder, with a token of this process' own."""
 
+from __future__ import annotations
+
 import contextlib
+import json
 import os
 import secrets
 import shutil
+import signal
+import socket
+import subprocess
+import sys
 import tempfile
+import time
+from pathlib import Path
+
+from tests.test_cli_stops import processes_of, wait_until
+
+COMMAND = Path(sys.executable).with_name("ray")
+QUICK_TO_NOTICE = {
+    "health_check_initial_delay_ms": 500,
+    "health_check_period_ms": 300,
+    "health_check_failure_threshold": 2,
+    "health_check_timeout_ms": 1000,
+}
 
 # Ray keeps a token for as long as a process lives; without one it writes to the home.
 TOKEN = secrets.token_hex(32)
@@ -36,3 +55,84 @@ def around_ray():
         finally:
             os.environ.clear()
             os.environ.update(before)
+
+
+def end(process):
+    """Exit code, standard output and standard error; no process is left."""
+    stdout, stderr = process.communicate(timeout=120)
+    wait_until(lambda: not processes_of(process.pid), 90)
+    return process.returncode, stdout, stderr
+
+
+def clear(session):
+    """Kills all processes of a session."""
+    while left := processes_of(session):
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.05)
+
+
+@contextlib.contextmanager
+def node(path, *options):
+    """A node of a cluster, in a session of its own."""
+    ports = ("--min-worker-port=0", "--max-worker-port=0")
+    process = subprocess.Popen(
+        [
+            *(COMMAND, "start", "--block", "--num-cpus=1", *ports),
+            *("--dashboard-agent-listen-port=0", f"--ray-client-server-port={free()}"),
+            *("--object-store-memory=100000000", *options),
+        ],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=path,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        clear(process.pid)
+        process.wait()
+
+
+def free():
+    """A port that nobody listens to."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+def heard(port):
+    with socket.socket() as one:
+        return one.connect_ex(("127.0.0.1", port)) == 0
+
+
+def raylets(process):
+    found = processes_of(process.pid).items()
+    return [pid for pid, line in found if b"/raylet/raylet" in line.split(b"\0")[0]]
+
+
+def wait_for_nodes(address, count):
+    """Waits until so many nodes have joined a cluster."""
+    import ray
+
+    ray.init(address=address, log_to_driver=False, configure_logging=False)
+    try:
+        wait_until(lambda: sum(one["Alive"] for one in ray.nodes()) == count)
+    finally:
+        ray.shutdown()
+
+
+@contextlib.contextmanager
+def cluster(path):
+    """A cluster of two nodes: its address, and the processes that started them."""
+    port = free()
+    address = f"127.0.0.1:{port}"
+    quick = f"--system-config={json.dumps(QUICK_TO_NOTICE)}"
+    head = ("--head", f"--port={port}", "--include-dashboard=false", quick)
+    with node(path, *head) as first:
+        wait_until(lambda: heard(port) and raylets(first))
+        with node(path, f"--address={address}") as second:
+            wait_until(lambda: raylets(second))
+            wait_for_nodes(address, 2)
+            yield address, first, second

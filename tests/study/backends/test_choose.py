@@ -108,3 +108,24 @@ def test_a_trace_is_refused_where_machines_share_no_disk(tmp_path):
             address="a:1",
         )
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ({"actors": 2}, "add the backend 'ray', or leave actors out"),
+        ({"actors": 2, "backend": "local"}, "add the backend 'ray'"),
+        ({"actors": 2, "backend": "processes"}, "add the backend 'ray'"),
+        ({"actors": 0, "backend": "ray"}, "actors .*0"),
+        ({"actors": 2, "backend": "ray", "workers": 1}, "leave one of the two out"),
+        ({"actors": 3, "backend": "ray"}, "3 actors for 2 agents; use at most one"),
+        ({"actors": 2, "backend": "ray", "trace": True}, "leave trace out"),
+        ({"actors": 2, "backend": "ray", "address": "local"}, "give HOST:PORT"),
+    ],
+)
+def test_actors_that_contradict_something_are_refused_at_once(how, words, tmp_path):
+    pytest.importorskip("ray")
+    out = tmp_path / "out"
+    with pytest.raises(ValueError, match=words):
+        commenv.run("SimpleGrid-v0", num_agents=2, out=out, progress=False, **how)
+    assert not out.exists()
