@@ -19,7 +19,7 @@ from commenv.channel.frames import (
     Frames,
     merge,
 )
-from commenv.channel.ledger import Fate
+from commenv.channel.ledger import Fate, Unit
 from commenv.channel.message import (
     FREE_FORM_SCHEMA,
     FreeForm,
@@ -30,8 +30,9 @@ from commenv.channel.message import (
 from commenv.channel.payload import pack
 from commenv.channel.queue import Waiting
 from commenv.channel.running import Running
-from commenv.channel.sending import Verdict, uplink_sender
+from commenv.channel.sending import Verdict, other_form, uplink_sender
 from commenv.draws import Draws
+from commenv.errors import ResultsError
 from commenv.snapshots import Resumable, Snapshot
 
 __all__ = ["LiveChannel", "Receipt"]
@@ -121,6 +122,11 @@ class LiveChannel(Running, Resumable):
         self._sequence = np.zeros(trials * agents, dtype=np.uint32)
         self._begun = False
         self.senders_elsewhere = False
+
+    @property
+    def dtype(self) -> np.dtype[np.void] | None:
+        """Of the records that it was sent; None before them, and for free form."""
+        return self._dtype
 
     def tick(self, *, new_episode: bool | NDArray[np.bool_] = False) -> None:
         """Advances the clock by one step, or round.
@@ -315,6 +321,48 @@ class LiveChannel(Running, Resumable):
             )
         return super().snapshot()
 
+    def restore(self, snapshot: Snapshot) -> None:
+        """Takes over another channel's memory; before the first tick.
+
+        Raises:
+            ResultsError: It is no snapshot of such a channel.
+        """
+        self._coder.begin_as(snapshot["_dtype"])
+        super().restore(snapshot)
+        if self.clock <= self.episode or (self._episodes > self.episode).any():
+            raise ResultsError("a snapshot has a channel before its first tick")
+        if self._dtype is not None and not self._begun:
+            raise ResultsError("a snapshot has a channel of a form, but no message")
+        self._check_held()
+
+    def _check_held(self) -> None:
+        """Checks restored messages that wait or are under way."""
+        held = self._transit.under_way + [one.frames for one in self._queue.waiting]
+        found = np.zeros((2, len(self._sequence)), dtype=np.int64)
+        for frames in held:
+            self._check_frames(frames)
+            found[:, frames.links] += [np.ones_like(frames.sizes), frames.sizes]
+        in_flight = [self.ledger.count(Fate.IN_FLIGHT, unit) for unit in list(Unit)[:2]]
+        if (found != np.reshape(in_flight, found.shape)).any():
+            raise ResultsError("a snapshot has other messages than its ledger")
+
+    def _check_frames(self, frames: Frames) -> None:
+        """Checks that this channel sent them, and that they can be read."""
+        links, headers = frames.links, frames.headers
+        senders: Any = self._agents[links]
+        if self._direction == "downlink":
+            senders = np.uint32(LEARNER)
+        own = self._headers(links, senders, self._dtype)
+        alike = [own[name] == headers[name] for name in ("sender", "schema")]
+        earlier = [headers[name] <= own[name] for name in ("episode", "sequence")]
+        if (
+            not np.isin(links, self._listening()).all()
+            or not np.logical_and.reduce(alike + earlier).all()
+            or (headers["flags"] & ~np.uint16(TRUNCATED)).any()
+        ):
+            raise ResultsError("a snapshot has messages of another channel")
+        self._coder.check(frames, self._dtype)
+
     def _transmit(
         self, frames: Frames, dtype: np.dtype[np.void] | None
     ) -> NDArray[np.bool_]:
@@ -440,10 +488,7 @@ class LiveChannel(Running, Resumable):
         """Holds the channel to the form of the first message that it took."""
         self._check_begun()
         if self._begun and dtype != self._dtype:
-            raise ValueError(
-                f"a message of {dtype or 'free form'} on a channel of "
-                f"{self._dtype or 'free form'}; keep to one form throughout"
-            )
+            raise other_form(dtype, self._dtype, self._coder.restored)
         if dtype is not None and not self._begun:
             self._coder.begin(dtype)
 

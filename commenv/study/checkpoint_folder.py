@@ -102,9 +102,16 @@ class CheckpointFolder:
 
 def _state(path: Path, about: dict[str, Any]) -> Snapshot:
     tree = unpacked(path.read_bytes())
-    if tree.get("about") != about:
+    if not _is(tree.get("about"), about):
         raise ResultsError("it is of another version of commenv, or of another study")
     state = tree.get("state")
     if not isinstance(state, dict):
         raise ResultsError("it has no state")
     return state
+
+
+def _is(given: Any, about: dict[str, Any]) -> bool:
+    try:
+        return bool(given == about)
+    except ValueError:  # an array, which is neither equal nor unequal as a whole
+        return False
