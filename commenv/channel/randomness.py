@@ -106,9 +106,7 @@ class LinkDraws(Resumable):
         self._stream.skip(used)
         for position, one in snapshot["parts"].items():
             if position != f"{int(position):d}" or len(position) > _LONGEST_POSITION:
-                raise ResultsError(
-                    f"a snapshot of a link has {position!r:.60}"
-                )
+                raise ResultsError(f"a snapshot of a link has {position!r:.60}")
             self.part(int(position)).restore(one)
 
     def of(self, links: NDArray[np.intp], sequence: NDArray[np.uint32]) -> MessageDraws:

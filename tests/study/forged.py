@@ -9,9 +9,7 @@ import warnings
 import numpy as np
 
 from commenv.errors import CommenvError, ResultsError
-from commenv.learning import Rounds
-from commenv.learning.sharded import ShardedRounds
-from commenv.study.checkpoint import packed, unpacked
+from commenv.study.checkpoint import unpacked
 from commenv.study.checkpoints import Schedule
 from commenv.study.sharding import CrewHere, Shards
 from tests.study.blocks import CHANNELS, CODECS, kept, measured, study
@@ -27,6 +25,7 @@ STUDIES = {
 IN_SHARDS = {"queue in shards": "queue", "acknowledged in shards": "acknowledged"}
 INTEGERS = (-1, 0, 1, 2, 7, 255, 2**31, 2**53, 2**62, -(2**62))
 REALS = (np.nan, np.inf, -np.inf, -1.0, 0.0, 0.5, 1e9, 1e308)
+DTYPES = ("<f8", "<i8", "<i4", "<f4", ">i8", "?")
 LEAVES = (
     *(None, True, False, *INTEGERS, 2**64 - 1, *REALS, "", "0", "9" * 9, b"x"),
     *([], {}, [0], {"x": 0}, [[]] * 3),
@@ -124,7 +123,8 @@ def _changed_array(leaf, rng):
     if kind == 1:
         return np.concatenate([leaf, leaf]) if rng.random() < 0.5 else leaf[:-1]
     if kind == 2 and leaf.dtype.names is None:
-        return leaf.astype(["<f8", "<i8", "<i4", "<f4", ">i8", "?"][rng.integers(6)])
+        with np.errstate(all="ignore"):
+            return leaf.astype(DTYPES[rng.integers(len(DTYPES))])
     if leaf.size == 0:
         return np.zeros((1,) * leaf.ndim, leaf.dtype)
     flat = leaf.reshape(-1).view(np.uint8).copy()
