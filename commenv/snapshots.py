@@ -134,7 +134,7 @@ def array_of(given: Any, what: str, dtype: Any, *shape: int | None) -> NDArray[A
     if given.dtype != dtype or not _shaped(given, shape):
         wanted = tuple("any" if length is None else length for length in shape)
         raise ResultsError(
-            f"a snapshot has {what} as {given.dtype} of shape {given.shape}, "
+            f"a snapshot has {what} as {given.dtype!s:.99} of shape {given.shape}, "
             f"not {np.dtype(dtype)} of {wanted}"
         )
     return given

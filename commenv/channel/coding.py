@@ -246,10 +246,10 @@ class Coder(Resumable):
         self._receiver = arrays_of(
             snapshot["receiver"], "the codec's receiver", self._receiver
         )
-        self._awaited = [self._restored(**one) for one in snapshot["awaited"]]
+        self._awaited = [self._restored(one) for one in snapshot["awaited"]]
 
-    def sending_of(self, pending: Any, sequence: Any) -> tuple[Memory, NDArray]:
-        """What a codec returned for messages, and their numbers, out of a snapshot.
+    def check_sending(self, pending: Any, sequence: Any) -> None:
+        """Checks what a codec returned for messages, and their numbers.
 
         Raises:
             ResultsError: It is no such thing.
@@ -259,14 +259,14 @@ class Coder(Resumable):
             raise ResultsError("a snapshot awaits messages before the first one")
         silence = Messages.silent(self._dtype, self._draws.shape)
         _, like = self.encode(silence, numbers)
-        return arrays_of(pending, "the codec's messages", like), numbers
+        arrays_of(pending, "the codec's messages", like)
 
-    def _restored(self, pending: Any, sequence: Any, open: Any) -> _Awaited:  # noqa: A002 - a field
+    def _restored(self, given: Snapshot) -> _Awaited:
+        one = _Awaited(**given)
+        self.check_sending(one.pending, one.sequence)
         links = self._receivers[0] * self._receivers[1]
-        return _Awaited(
-            *self.sending_of(pending, sequence),
-            array_of(open, "open fates", np.bool_, links),
-        )
+        array_of(one.open, "open fates", np.bool_, links)
+        return one
 
     def _distinct(self, frames: Frames) -> tuple[Frames, NDArray[np.intp] | None]:
         """One of the copies of each message, unless receivers differ.

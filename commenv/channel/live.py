@@ -19,7 +19,8 @@ from commenv.channel.frames import (
     Frames,
     merge,
 )
-from commenv.channel.ledger import Fate, Unit
+from commenv.channel.held import check_headers, check_in_flight
+from commenv.channel.ledger import Fate
 from commenv.channel.message import (
     FREE_FORM_SCHEMA,
     FreeForm,
@@ -338,30 +339,13 @@ class LiveChannel(Running, Resumable):
     def _check_held(self) -> None:
         """Checks restored messages that wait or are under way."""
         held = self._transit.under_way + [one.frames for one in self._queue.waiting]
-        found = np.zeros((2, len(self._sequence)), dtype=np.int64)
+        check_in_flight(held, self.ledger, self._listening())
         for frames in held:
-            self._check_frames(frames)
-            found[:, frames.links] += [np.ones_like(frames.sizes), frames.sizes]
-        in_flight = [self.ledger.count(Fate.IN_FLIGHT, unit) for unit in list(Unit)[:2]]
-        if (found != np.reshape(in_flight, found.shape)).any():
-            raise ResultsError("a snapshot has other messages than its ledger")
-
-    def _check_frames(self, frames: Frames) -> None:
-        """Checks that this channel sent them, and that they can be read."""
-        links, headers = frames.links, frames.headers
-        senders: Any = self._agents[links]
-        if self._direction == "downlink":
-            senders = np.uint32(LEARNER)
-        own = self._headers(links, senders, self._dtype)
-        alike = [own[name] == headers[name] for name in ("sender", "schema")]
-        earlier = [headers[name] <= own[name] for name in ("episode", "sequence")]
-        if (
-            not np.isin(links, self._listening()).all()
-            or not np.logical_and.reduce(alike + earlier).all()
-            or (headers["flags"] & ~np.uint16(TRUNCATED)).any()
-        ):
-            raise ResultsError("a snapshot has messages of another channel")
-        self._coder.check(frames, self._dtype)
+            down = self._direction == "downlink"
+            senders = np.uint32(LEARNER) if down else self._agents[frames.links]
+            newest = self._headers(frames.links, senders, self._dtype)
+            check_headers(frames.headers, newest)
+            self._coder.check(frames, self._dtype)
 
     def _transmit(
         self, frames: Frames, dtype: np.dtype[np.void] | None

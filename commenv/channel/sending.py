@@ -117,8 +117,10 @@ class Sender(Resumable):
         """
         self._coder.begin_as(snapshot["_dtype"])
         super().restore(snapshot)
-        waiting = snapshot["open"]
-        self._open = None if waiting is None else self._coder.sending_of(*waiting)
+        self._open = None
+        if (waiting := snapshot["open"]) is not None:
+            self._coder.check_sending(*waiting)
+            self._open = waiting[0], waiting[1]
 
 
 def uplink_sender(draws: Draws, sender: int) -> str:
@@ -139,8 +141,8 @@ def other_form(
     """
     if restored:
         return ResultsError(
-            f"a snapshot of a channel of {known or 'free form'}, but messages are of "
-            f"{dtype or 'free form'}"
+            f"a snapshot of a channel of {known or 'free form'!s:.99}, but messages "
+            f"are of {dtype or 'free form'!s:.99}"
         )
     return ValueError(
         f"a message of {dtype or 'free form'} on a channel of "
