@@ -173,8 +173,9 @@ class Shard(Resumable):
     def restore(self, snapshot: Snapshot) -> None:
         """Goes on where another shard of the same agents was."""
         super().restore(snapshot)
-        self._agents.memory = arrays_of(snapshot["agents"], "the agents")
-        self._state = arrays_of(snapshot["scheme"], "the scheme")
+        agents, own = self._agents, snapshot["agents"]
+        agents.memory = arrays_of(own, "the agents", agents.memory)
+        self._state = arrays_of(snapshot["scheme"], "the scheme", self._state)
         self._env.restore(self._study_seed, snapshot["env"])
         self._seed = None
 

@@ -12,6 +12,7 @@ against its length before anything is made of that size, and a flipped bit is no
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -30,6 +31,7 @@ _START = len(_MAGIC) + _DIGEST_SIZE
 _ARRAY, _DTYPE = 1, 2
 _DEEPEST = 50
 _NATIVE = "biuf"
+_PLAIN = re.compile(r"[<>|=][biufcmMSUV]\d{1,9}(\[\w+\])?")
 
 
 def packed(tree: Snapshot) -> bytes:
@@ -76,7 +78,7 @@ def unpacked(data: bytes) -> Snapshot:
     if hashlib.sha256(body).digest() != data[len(_MAGIC) : _START]:
         raise ResultsError("its checksum is another")
     arrays = _arrays(bytes(body))
-    if "tree" not in arrays:
+    if (structure := arrays.pop("tree", None)) is None:
         raise ResultsError("it has no tree")
 
     def resolved(code: int, content: memoryview) -> Any:
@@ -87,7 +89,7 @@ def unpacked(data: bytes) -> Snapshot:
         raise ResultsError(f"its tree has an entry of the unknown kind {code}")
 
     try:
-        tree = msgspec.msgpack.decode(arrays["tree"].tobytes(), ext_hook=resolved)
+        tree = msgspec.msgpack.decode(structure.tobytes(), ext_hook=resolved)
     except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
         raise ResultsError(f"its tree is damaged ({error})") from None
     if not isinstance(tree, dict):
@@ -107,10 +109,10 @@ def _arrays(body: bytes) -> dict[str, NDArray[Any]]:
 
 
 def _array(arrays: dict[str, NDArray[Any]], reference: Any) -> NDArray[Any]:
-    """The array that a reference in the tree stands for."""
+    """The array that a reference in the tree stands for, which no other one does."""
     match reference:
         case [str(name), form] if name in arrays:
-            stored = arrays[name]
+            stored = arrays.pop(name)
         case _:
             raise ResultsError(f"its tree refers to {reference!r}")
     match form:
@@ -164,7 +166,7 @@ def _dtype(described: Any) -> np.dtype[Any]:
 def _arguments(described: Any, deepest: int) -> Any:
     """What ``np.dtype`` makes the dtype of."""
     match described:
-        case str():
+        case str() if _PLAIN.fullmatch(described):
             return described
         case list() if deepest and described:
             return [
