@@ -116,10 +116,10 @@ def _state(path: Path, about: dict[str, Any]) -> Snapshot:
     tree = unpacked(path.read_bytes())
     said = tree.get("about")
     if not _is(said, about):
-        if isinstance(said, dict) and _is({**said, ACTORS: about[ACTORS]}, about):
+        if isinstance(said, dict) and _is({**said, ACTORS: about.get(ACTORS)}, about):
             raise _OtherActorsError(
                 f"{path} was kept with {_actors(said.get(ACTORS))}, and this run has "
-                f"{_actors(about[ACTORS])}; use as many to go on from it, or delete "
+                f"{_actors(about.get(ACTORS))}; use as many to go on from it, or delete "
                 "it and the one beside it to begin these trials again"
             )
         raise ResultsError("it is of another version of commenv, or of another study")
