@@ -20,7 +20,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from commenv.errors import ResultsError
+from commenv.errors import ResultsError, shown
 from commenv.snapshots import Snapshot
 
 __all__ = ["packed", "unpacked"]
@@ -91,7 +91,7 @@ def unpacked(data: bytes) -> Snapshot:
     try:
         tree = msgspec.msgpack.decode(structure.tobytes(), ext_hook=resolved)
     except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
-        raise ResultsError(f"its tree is damaged ({error})") from None
+        raise ResultsError(f"its tree is damaged ({shown(error)})") from None
     if not isinstance(tree, dict):
         raise ResultsError("its tree is no tree")
     return tree
@@ -105,7 +105,7 @@ def _arrays(body: bytes) -> dict[str, NDArray[Any]]:
         # Copies, since those that are read are views that nobody may write to.
         return {name: values.copy() for name, values in load(body).items()}
     except (SafetensorError, KeyError, ValueError, TypeError) as error:
-        raise ResultsError(f"its arrays are damaged ({error})") from None
+        raise ResultsError(f"its arrays are damaged ({shown(error)})") from None
 
 
 def _array(arrays: dict[str, NDArray[Any]], reference: Any) -> NDArray[Any]:
@@ -114,7 +114,7 @@ def _array(arrays: dict[str, NDArray[Any]], reference: Any) -> NDArray[Any]:
         case [str(name), form] if name in arrays:
             stored = arrays.pop(name)
         case _:
-            raise ResultsError(f"its tree refers to {reference!r}")
+            raise ResultsError(f"its tree refers to {shown(reference)!r}")
     match form:
         case None:
             return stored
@@ -122,7 +122,7 @@ def _array(arrays: dict[str, NDArray[Any]], reference: Any) -> NDArray[Any]:
             type(one) is int and one >= 0 for one in shape
         ):
             return _shaped(stored, _dtype(descr), shape)
-    raise ResultsError(f"its tree describes an array as {form!r}")
+    raise ResultsError(f"its tree describes an array as {shown(form)!r}")
 
 
 def _shaped(
@@ -131,7 +131,9 @@ def _shaped(
     try:
         return stored.view(np.uint8).reshape(-1).view(dtype).reshape(shape)
     except (ValueError, TypeError, OverflowError) as error:
-        raise ResultsError(f"its bytes are no {dtype} of {shape} ({error})") from None
+        raise ResultsError(
+            f"its bytes are no {shown(dtype)} of {shown(shape)} ({shown(error)})"
+        ) from None
 
 
 def _described(dtype: np.dtype[Any]) -> Any:
@@ -156,10 +158,12 @@ def _dtype(described: Any) -> np.dtype[Any]:
         dtype = np.dtype(_arguments(described, _DEEPEST))
     except (ValueError, TypeError, SyntaxError, OverflowError, MemoryError) as error:
         raise ResultsError(
-            f"it describes a dtype that there is not ({error})"
+            f"it describes a dtype that there is not ({shown(error)})"
         ) from None
     if dtype.hasobject or dtype.itemsize == 0:
-        raise ResultsError(f"it describes the dtype {dtype}, which no file of ours has")
+        raise ResultsError(
+            f"it describes the dtype {shown(dtype)}, which no file of ours has"
+        )
     return dtype
 
 
@@ -173,4 +177,4 @@ def _arguments(described: Any, deepest: int) -> Any:
                 (str(name), _arguments(base, deepest - 1), tuple(shape))
                 for name, base, shape in described
             ]
-    raise ValueError(f"{described!r} describes none")
+    raise ValueError(f"{shown(described)!r} describes none")

@@ -119,8 +119,8 @@ def _state(path: Path, about: dict[str, Any]) -> Snapshot:
         if isinstance(said, dict) and _is({**said, ACTORS: about.get(ACTORS)}, about):
             raise _OtherActorsError(
                 f"{path} was kept with {_actors(said.get(ACTORS))}, and this run has "
-                f"{_actors(about.get(ACTORS))}; use as many to go on from it, or delete "
-                "it and the one beside it to begin these trials again"
+                f"{_actors(about.get(ACTORS))}; use as many to go on from it, or "
+                "delete it and the one beside it to begin these trials again"
             )
         raise ResultsError("it is of another version of commenv, or of another study")
     state = tree.get("state")

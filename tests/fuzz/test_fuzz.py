@@ -20,7 +20,8 @@ from tests.fuzz.target import Target
 from tests.fuzz.targets import TARGETS
 
 INPUTS = {"message": 3000, "payload": 5000, "manifest": 2000, "seal": 1000}
-FEW = {"settings": 60, "block": 60, "sizes": 60, "folder": 12, "command": 40}
+FEW = {"settings": 60, "checkpoint": 40, "command": 40, "folder": 12}
+FEW |= {"block": 60, "sizes": 60}
 
 
 def findings(target, inputs, seed):
