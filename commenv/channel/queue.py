@@ -105,9 +105,9 @@ class Queue(Resumable):
 
     def _check(self, waiting: Waiting) -> None:
         links, sizes = waiting.frames.links, waiting.frames.sizes
-        due = 0 if waiting.due is None else waiting.due
-        for name, given in (("copies", waiting.copies), ("due", due)):
-            check_fits(name, 0, given)
+        for name in ("payer", "size", "copies"):
+            check_fits(name, 0, getattr(waiting, name))
+        check_fits("due", 0, 0 if waiting.due is None else waiting.due)
         fits = waiting.payer in links and 1 <= waiting.copies <= len(links)
         if not fits or not (sizes == waiting.size).all():
             raise ResultsError("a snapshot has a queue of something else")

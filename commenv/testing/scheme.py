@@ -219,6 +219,11 @@ def _check_state(
         f"state has {sorted(new)} after a round and {sorted(old)} before it; start() "
         "returns the first state"
     )
+    for name, value in new.items():
+        assert old[name].shape == value.shape, (
+            f"state {name!r} has shape {value.shape} after a round and "
+            f"{old[name].shape} before it; keep to one, for checkpoints"
+        )
 
 
 def _same(one: list[Any], other: list[Any], wrong: str) -> None:

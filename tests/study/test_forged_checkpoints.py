@@ -161,6 +161,11 @@ REFUSED = {
     ),
     "an unknown field": ("queue", WAITING, lambda one: {**one, "x": 1}),
     "an unknown payer": ("queue", (*WAITING, "payer"), -1),
+    "payers for one payer": (
+        "queue",
+        (*WAITING, "payer"),
+        lambda one: np.array([one]),
+    ),
     "copies without end": ("queue", (*WAITING, "copies"), 2**62),
     "one who waits twice": ("queue", (*UP, "_queue", "waiting"), grown),
     "nobody who waits": ("queue", (*UP, "_queue", "waiting"), []),
