@@ -49,6 +49,10 @@ class CheckpointFolder:
         }
         return sorted(found, key=lambda trials: (trials.start, trials.stop))
 
+    def paths(self) -> list[Path]:
+        """The files of all states that are kept."""
+        return sorted(self._directory.glob("checkpoints/*/trials-*"))
+
     def write(self, cell: int, label: str, trials: Sequence[int], data: bytes) -> None:
         """Keeps a block's state; the newest one until now becomes the one before it.
 

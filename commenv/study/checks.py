@@ -10,6 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from commenv.errors import CommenvError, ResultsError
+from commenv.study.checkpoint import unpacked
 from commenv.study.checksums import MANIFEST, Seal, digest_of, read_seal
 from commenv.study.conservation import unbalanced
 from commenv.study.described import study_of
@@ -26,6 +27,7 @@ __all__ = [
     "Check",
     "Settings",
     "count_of",
+    "of_checkpoints",
     "of_checksums",
     "of_ledgers",
     "of_recomputing",
@@ -119,6 +121,33 @@ def of_checksums(
     sealed = count_of(len(blocks) - len(without), "block")
     text = f"{count_of(files, 'file')} of {sealed}{right}"
     return there, Check("checksums", text, tuple(problems), tuple(notes))
+
+
+def of_checkpoints(store: Store) -> Check | None:
+    """Whether the states of unfinished blocks can be gone on from; None without any."""
+    problems, notes, whole = [], [], 0
+    ours = {MANIFEST: digest_of(store.manifest_path), "commenv": software()["commenv"]}
+    paths = store.checkpoints.paths()
+    for path in paths:
+        try:
+            about = unpacked(path.read_bytes()).get("about")
+        except FileNotFoundError:
+            continue  # the study is running
+        except (ResultsError, OSError) as error:
+            problems.append(
+                f"{path} is damaged ({error}); delete it: the study then goes on from "
+                "an earlier state"
+            )
+            continue
+        whole += 1
+        if not isinstance(about, dict) or not ours.items() <= about.items():
+            notes.append(
+                f"{path} is of another version of commenv, or of another study, and "
+                "will not be used"
+            )
+    blocks = {path.with_suffix("") for path in paths}
+    text = f"{count_of(whole, 'state')} of {count_of(len(blocks), 'unfinished block')}"
+    return Check("checkpoints", text, tuple(problems), tuple(notes)) if paths else None
 
 
 def _changed(store: Store, block: Block, seal: Seal) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -211,8 +211,7 @@ def _execute(
         if left:
             with backend:
                 cut = blocks_of(study, left, size, backend.workers, store is not None)
-                jobs = {one.name(study): (writer.job(one, backend),) for one in cut}
-                running = backend.run(run_job, jobs, writer.hear)
+                running = backend.run(run_job, _Jobs(cut, backend, writer), writer.hear)
                 with contextlib.closing(running) as results:
                     for one in results:
                         _note_other_machines(one.software, others)
@@ -226,6 +225,28 @@ def _execute(
     tables = pa.concat_tables(one.table for one in measured).to_pandas()
     sizes = pa.concat_tables(one.sizes for one in measured).to_pandas()
     return Results(tables, optima, lambda: sizes)
+
+
+class _Jobs(Mapping[str, tuple[Job]]):
+    """The arguments of each job by its name, made when they are asked for.
+
+    So a job that is run again goes on from its newest state.
+    """
+
+    def __init__(
+        self, blocks: Iterable[Block], backend: Backend, writer: _Writer
+    ) -> None:
+        self._blocks = {writer.know(block): block for block in blocks}
+        self._backend, self._writer = backend, writer
+
+    def __getitem__(self, name: str) -> tuple[Job]:
+        return (self._writer.job(self._blocks[name], self._backend),)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._blocks)
+
+    def __len__(self) -> int:
+        return len(self._blocks)
 
 
 class _Writer:
@@ -245,15 +266,20 @@ class _Writer:
         self._schedule, self._bar = schedule, bar
         self._blocks: dict[str, Block] = {}
 
+    def know(self, block: Block) -> str:
+        """Remembers a block, whose states may come; its name."""
+        name = block.name(self._study)
+        self._blocks[name] = block
+        return name
+
     def job(self, block: Block, backend: Backend) -> Job:
-        """What is to be done for a block."""
-        self._blocks[block.name(self._study)] = block
+        """What is left to be done for a block."""
         resumption = None
         if self._store is not None:
             where = self._where(block)
             actors = 0 if backend.shards is None else backend.shards.number
             about = self._store.about_checkpoints(*where, actors)
-            state = self._store.checkpoints.read(*where, about) if block.begun else None
+            state = self._store.checkpoints.read(*where, about)
             resumption = Resumption(self._schedule, about, state)
         elif backend.shards is not None:  # to go on where one is lost
             resumption = Resumption(self._schedule, {}, None)

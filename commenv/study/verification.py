@@ -16,6 +16,7 @@ from commenv.study.checks import (
     Check,
     Settings,
     count_of,
+    of_checkpoints,
     of_checksums,
     of_ledgers,
     of_recomputing,
@@ -70,6 +71,8 @@ def verify(
 ) -> Verification:
     """Checks a stored study: its files, its sums, and one block by running it again.
 
+    Of unfinished blocks the states are checked that are kept of them.
+
     The study need not be finished: what is there is checked.
 
     Args:
@@ -86,7 +89,7 @@ def verify(
         The report; its ``holds`` says whether all is well.
 
     Raises:
-        ResultsError: No results folder, or one without a finished block.
+        ResultsError: No results folder, or one without a block, finished or begun.
         UnknownNameError: No such block; the message lists the nearest.
         ValueError: More than one of ``block``, ``seed`` and ``every``.
         MissingExtraError: The extra ``study`` is not installed.
@@ -106,13 +109,18 @@ def verify(
             "into a new folder"
         ) from None
     blocks, odd = _blocks(store, settings)
-    if not blocks and not odd.problems:
+    begun = of_checkpoints(store)
+    if not blocks and not odd.problems and begun is None:
         raise ResultsError(
             f"{directory} holds no finished block yet; run the study again to go on"
         )
     chosen, how = _choose(blocks, block, seed, every)
     seals, sums = of_checksums(store, blocks)
     checks = [odd, sums, of_ledgers(store, blocks, settings)]
+    if begun is not None:
+        checks.append(begun)
+    if not blocks and not odd.problems:
+        return Verification(Path(directory), tuple(checks))
     there = {one.path: seals.get(one.path, software_there) for one in chosen}
     checks.append(of_recomputing(store, chosen, how, there, allow, progress))
     return Verification(Path(directory), tuple(checks))

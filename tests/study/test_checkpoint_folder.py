@@ -9,6 +9,8 @@ from commenv_baselines.dql import DQL, QLearner
 
 import commenv
 from commenv.errors import ResultsError
+from commenv.learning.plugins import reference_of
+from commenv.study import verify
 from commenv.study.checkpoint import packed, unpacked
 
 pytest.importorskip("pyarrow")
@@ -179,3 +181,59 @@ def test_impossible_schedules_are_refused_before_anything_is_written(tmp_path, w
     with pytest.raises(ValueError, match="a checkpoint after each"):
         run(tmp_path / "out", **wrong)
     assert not (tmp_path / "out").exists()
+
+
+def checked(out):
+    """What a verification says about checkpoints, and the problems."""
+    found = verify(out, allow=[reference_of(HaltingDQL())], progress=False)
+    checks = {check.name: check for check in found.checks}
+    return checks.get("checkpoints"), found.holds
+
+
+def test_a_verification_checks_the_states_of_unfinished_blocks(tmp_path: Path):
+    out = tmp_path / "out"
+    halted(out, after=7)
+    found, holds = checked(out)  # no block is finished
+    assert holds
+    assert found.text == "2 states of 1 unfinished block"
+    assert not found.notes
+    damage(newest := next(out.glob("checkpoints/*/*.newest")))
+    found, holds = checked(out)
+    assert not holds
+    (line,) = found.problems
+    assert line.startswith(f"{newest} is damaged (its checksum is another); delete it")
+    run(out)
+    assert checked(out) == (None, True)
+
+
+def test_a_verification_of_a_half_finished_study_holds(tmp_path: Path):
+    out = tmp_path / "out"
+    halted(out, after=EPISODES + 7, block=2)
+    found, holds = checked(out)
+    assert holds
+    assert found.text == "2 states of 1 unfinished block"
+
+
+def test_a_verification_notes_states_that_will_not_be_used(tmp_path: Path):
+    out = tmp_path / "out"
+    halted(out, after=3)
+    (path,) = out.glob("checkpoints/*/*")
+    tree = unpacked(path.read_bytes())
+    tree["about"]["commenv"] = "another"
+    path.write_bytes(packed(tree))
+    found, holds = checked(out)
+    assert holds
+    assert found.text == "1 state of 1 unfinished block"
+    assert found.notes[0].startswith(f"{path} is of another version")
+
+
+def test_a_state_of_other_actors_is_refused_with_the_cure(tmp_path: Path):
+    out = tmp_path / "out"
+    halted(out, after=3)
+    (path,) = out.glob("checkpoints/*/*")
+    tree = unpacked(path.read_bytes())
+    tree["about"]["actors"] = 2
+    path.write_bytes(packed(tree))
+    with pytest.raises(ResultsError, match=r"2 actors, and this run has no .* as many"):
+        run(out)
+    assert path.exists()

@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 Jobs = Mapping[str, tuple[Any, ...]]
-"""The arguments of each job, by the job's name."""
+"""The arguments of each job, by the job's name; asked for whenever one is started."""
 
 
 class Kept(NamedTuple):

@@ -141,7 +141,11 @@ class _Crew:
             return list(ray.get(calls))
         except exceptions.RayTaskError as error:
             raise error.cause or error from None
-        except (exceptions.RayActorError, exceptions.ObjectLostError) as error:
+        except (
+            exceptions.RayActorError,
+            exceptions.ActorUnschedulableError,
+            exceptions.ObjectLostError,
+        ) as error:
             self._nodes.look()
             words = str(error).strip().partition("\n")[0]
             raise ShardsLostError(f"an actor was lost ({words})") from error
@@ -204,7 +208,8 @@ class _Crew:
 def _places(count: int) -> Iterator[Any]:
     """Where each of some actors is to run: spread over machines by their processors.
 
-    Ray's own strategy does not spread what takes no processor.
+    Ray's own strategy does not spread what takes no processor, nor does it keep to a
+    soft wish. If one of the machines is lost meanwhile, so is the actor.
     """
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -221,7 +226,7 @@ def _places(count: int) -> Iterator[Any]:
     for _ in range(count):
         node = min(placed, key=lambda one: (placed[one] + 1) / able[one])
         placed[node] += 1
-        yield NodeAffinitySchedulingStrategy(node, soft=True)
+        yield NodeAffinitySchedulingStrategy(node, soft=False)
 
 
 class _Actor:

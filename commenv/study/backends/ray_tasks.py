@@ -118,11 +118,13 @@ class _Attempt:
     Attributes:
         name: Of its job.
         number: Of the attempt at it, from 1.
+        futile: The same, counted since the last state that its job reported.
         began: When it was first seen to run.
     """
 
     name: str
     number: int = 1
+    futile: int = 1
     began: float | None = None
 
 
@@ -153,6 +155,7 @@ class _Tasks:
         self._counts, self._nodes, self._stragglers = Counts(), Nodes(), Stragglers()
         self._counted = dict.fromkeys(jobs, 0)
         self._told = 0
+        self._came_further: set[str] = set()
 
     @property
     def unfinished(self) -> bool:
@@ -178,13 +181,15 @@ class _Tasks:
         return total - before
 
     def new_states(self) -> list[Kept]:
-        """States of what still runs, since the last call."""
-        names = {attempt.name for attempt in self._running.values()}
-        return [
+        """States of what is unfinished, since the last call."""
+        names = {one.name for one in (*self._running.values(), *self._waiting)}
+        states = [
             Kept(name, data)
             for name, data in self._counts.states().items()
             if name in names
         ]
+        self._came_further.update(one.name for one in states)
+        return states
 
     def close(self) -> None:
         """Ends what still runs."""
@@ -235,9 +240,11 @@ class _Tasks:
     def _again(self, attempt: _Attempt, error: Exception) -> _Outcome | None:
         sentence = str(error).strip().partition("\n")[0].partition(". ")[0]
         cause = f"{type(error).__name__}: {sentence}"
-        if attempt.number == _MOST_ATTEMPTS:
+        futile = 1 if attempt.name in self._came_further else attempt.futile
+        self._came_further.discard(attempt.name)
+        if futile == _MOST_ATTEMPTS:
             text = (
-                f"block {attempt.name} was lost {attempt.number} times ({cause}), "
+                f"block {attempt.name} was lost {futile} times ({cause}), "
                 "perhaps for lack of memory; finished blocks are kept: run the study "
                 "again, with fewer workers or smaller blocks"
             )
@@ -247,10 +254,11 @@ class _Tasks:
             "block %s was lost (%s) and is run again, attempt %d of %d",
             attempt.name,
             cause,
-            attempt.number + 1,
+            futile + 1,
             _MOST_ATTEMPTS,
         )
-        self._waiting.appendleft(_Attempt(attempt.name, attempt.number + 1))
+        again = _Attempt(attempt.name, attempt.number + 1, futile + 1)
+        self._waiting.appendleft(again)
         return None
 
     def _note_counts(self) -> None:

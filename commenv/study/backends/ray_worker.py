@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 import time
 from collections.abc import Callable
@@ -79,7 +80,8 @@ def perform(
     import ray
 
     sys.path.extend(one for one in path if one not in sys.path)
-    job, arguments = ray.get(content[0])
+    # A copy, since Ray's own arrays cannot be written to.
+    job, arguments = copy.deepcopy(ray.get(content[0]))
 
     def tell(count: int) -> None:
         counter.take.options(num_returns=0).remote(name, attempt, count)

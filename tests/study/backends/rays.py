@@ -24,6 +24,15 @@ QUICK_TO_NOTICE = {
     "health_check_failure_threshold": 2,
     "health_check_timeout_ms": 1000,
 }
+JOINED = """
+import sys
+import time
+import ray
+
+ray.init(address=sys.argv[1], log_to_driver=False, configure_logging=False)
+while sum(node["Alive"] for node in ray.nodes()) < 2:
+    time.sleep(0.01)
+"""
 
 # Ray keeps a token for as long as a process lives; without one it writes to the home.
 TOKEN = secrets.token_hex(32)
@@ -112,17 +121,6 @@ def raylets(process):
     return [pid for pid, line in found if b"/raylet/raylet" in line.split(b"\0")[0]]
 
 
-def wait_for_nodes(address, count):
-    """Waits until so many nodes have joined a cluster."""
-    import ray
-
-    ray.init(address=address, log_to_driver=False, configure_logging=False)
-    try:
-        wait_until(lambda: sum(one["Alive"] for one in ray.nodes()) == count)
-    finally:
-        ray.shutdown()
-
-
 @contextlib.contextmanager
 def cluster(path):
     """A cluster of two nodes: its address, and the processes that started them."""
@@ -134,5 +132,6 @@ def cluster(path):
         wait_until(lambda: heard(port) and raylets(first))
         with node(path, f"--address={address}") as second:
             wait_until(lambda: raylets(second))
-            wait_for_nodes(address, 2)
+            # In a process of its own, since Ray never forgets how it had to identify.
+            subprocess.run([sys.executable, "-c", JOINED, address], check=True)
             yield address, first, second

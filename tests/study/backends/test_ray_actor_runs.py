@@ -173,8 +173,8 @@ def test_actors_on_a_node_that_is_killed_go_on_elsewhere(
     with cluster(folder.path) as (address, first, second):
         process = folder.midway(*ON_TWO, "--address", address)
         actors = set(folder.held())
-        assert actors & processes_of(first.pid).keys()
-        assert actors & processes_of(second.pid).keys()
+        nodes = {node.pid for node in (first, second)}
+        assert {os.getsid(pid) for pid in actors} == nodes
         os.kill(raylets(second)[0], signal.SIGKILL)
         folder.go()
         code, stdout, stderr = end(process)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
-from commenv_baselines.dql import DQL
+from commenv_baselines.dql import DQL, QAgents
 
 import commenv
 from commenv.errors import ResultsError, UnknownNameError
@@ -309,3 +309,53 @@ def test_a_worker_killed_in_the_middle_changes_no_number(tmp_path, caplog):
     assert [one.getMessage() for one in caplog.records if "mortal" in one.getMessage()]
     assert (tmp_path / "died").exists()
     assert found.equals(study())
+
+
+class FrailAgents(QAgents):
+    """Their process is killed in its sixth round, once there is a state of it."""
+
+    def __init__(self, problem, settings):
+        super().__init__(problem, settings)
+        self._folder, self._deaths = Path(settings.folder), settings.deaths
+
+    def begin(self, episode):
+        super().begin(episode)
+        with (self._folder / "rounds").open("a") as file:
+            file.write(f"{episode}\n")
+        if episode == 5 and len(list(self._folder.glob("died-*"))) < self._deaths:
+            wait_until(lambda: list(self._folder.glob("out/checkpoints/*/*.newest")))
+            (self._folder / f"died-{os.getpid()}").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+@dataclass(frozen=True)
+class Frail(DQL):
+    name: ClassVar[str] = "mortal"
+    folder: str = ""
+    deaths: int = 0
+
+    def agents(self, problem):
+        return FrailAgents(problem, self)
+
+
+def test_a_block_that_was_lost_goes_on_from_its_last_state(tmp_path):
+    def study(name, deaths=0, **how):
+        folder = tmp_path / name
+        folder.mkdir()
+        return commenv.run(
+            "SimpleGrid-v0",
+            Frail(folder=str(folder), deaths=deaths),
+            num_agents=2,
+            num_trials=2,
+            num_episodes=8,
+            checkpoint_episodes=4,
+            progress=False,
+            block=2,
+            **how,
+        ).frame
+
+    expected = study("undisturbed")
+    found = study("killed", 1, backend="ray", out=tmp_path / "killed" / "out")
+    assert found.equals(expected)
+    rounds = (tmp_path / "killed" / "rounds").read_text().split()
+    assert rounds == [*"012345", *"4567"]
