@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -146,10 +147,10 @@ class _States:
         return self._newest is not None or self._first is not None
 
     def begin(self) -> Snapshot | None:
-        """Begins an attempt; what it goes on from."""
+        """Begins an attempt; what it goes on from, its own to write to."""
         self._played = 0
         if self._newest is None:
-            return self._first
+            return copy.deepcopy(self._first)
         state: Snapshot = unpacked(self._newest)["state"]
         return state
 
