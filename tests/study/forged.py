@@ -8,7 +8,7 @@ import warnings
 
 import numpy as np
 
-from commenv.errors import CommenvError, ResultsError
+from commenv.errors import CommenvError, EncodingError, ResultsError
 from commenv.study.checkpoint import unpacked
 from commenv.study.checkpoints import Schedule
 from commenv.study.sharding import CrewHere, Shards
@@ -164,7 +164,7 @@ def go_on(name, data):
                 raise AssertionError("noticed rounds later") from None
             raise
         except (CommenvError, ValueError) as error:
-            if "NaN" in str(error) or "finite" in str(error):
+            if isinstance(error, EncodingError) or "NaN" in str(error):
                 raise Diverged from error
             raise
 
