@@ -5,9 +5,11 @@ import dataclasses
 import pytest
 
 from commenv.channel import Budget, Channel
-from commenv.errors import BudgetExceededError
+from commenv.errors import BudgetExceededError, ShardsLostError
 from commenv.learning.schemes import Always, TDError
 from commenv.study.checkpoints import Schedule
+from commenv.study.jobs import Job, Resumption, run_job
+from commenv.study.plan import Block
 from commenv.study.sharding import CrewHere, Shards, shares_of
 from commenv.study.spec import Study, cells
 from tests.study.blocks import (
@@ -127,3 +129,44 @@ def test_an_error_in_a_shard_names_the_agent():
     uplink = Channel(budget=Budget(messages=0, exceed="raise"))
     with pytest.raises(BudgetExceededError, match="agent 0 of trial 0 on the uplink"):
         measured(study("dql", {"uplink": uplink}), shards=shards(2))
+
+
+class FrailCrew(CrewHere):
+    """Is lost in the second round that it plays, as often as it is told."""
+
+    losses = 0
+
+    def __init__(self, makers):
+        super().__init__(makers)
+        self._rounds = 0
+
+    def call(self, method, arguments):
+        answers = super().call(method, arguments)
+        self._rounds += method == "play"
+        if self._rounds == 2 and FrailCrew.losses:
+            FrailCrew.losses -= 1
+            raise ShardsLostError("it was lost")
+        return answers
+
+
+@pytest.mark.parametrize("channels", [{}, CHANNELS["chain"], CODECS["feedback"]])
+def test_whoever_is_lost_goes_on_from_the_same_state_as_before(channels):
+    one = study("davia", channels)
+    expected = measured(one)
+    _, files = kept(one, Schedule(episodes=3), shards=shards(2))
+    never = Schedule(minutes=float("inf"))
+    FrailCrew.losses = 2
+    reports = []
+    found = run_job(
+        Job(
+            one,
+            Block(0, (0, 1)),
+            Resumption(never, {}, state(files[0])),
+            shards=Shards(2, FrailCrew),
+        ),
+        reports.append,
+    )
+    assert FrailCrew.losses == 0
+    assert repr(found.table.to_pydict()) == repr(expected[0])
+    assert found.sizes.to_pydict() == expected[1]
+    assert sum(reports) == 2 * EPISODES
