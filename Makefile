@@ -6,7 +6,7 @@ OUT ?= results-demo
 CONSTRAINTS := .ci/constraints.txt
 TORCHRL := .venv-torchrl
 RLLIB := .venv-rllib
-PEERS := envpool failure_api gymnasium gymnax mujoco torch
+PEERS := envpool evosax evotorch failure_api gymnasium gymnax mujoco sb3 torch
 # Our own tests that also run at the oldest Gymnasium that is allowed, which RLlib pins;
 # MuJoCo is not there, and its robots are skipped.
 FLOOR_TESTS := tests/wrappers tests/multiagent --ignore tests/multiagent/test_wrapped.py \
@@ -15,7 +15,8 @@ FLOOR_TESTS := tests/wrappers tests/multiagent --ignore tests/multiagent/test_wr
 DEV_EXTRAS := study,baselines,torch,sb3,mujoco,render,ray
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup lint format types test test-ecosystem bench bench-peers wheel clean
+.PHONY: help demo setup lint format types test test-ecosystem bench bench-peers fuzz \
+    fuzz-guided wheel clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -53,14 +54,22 @@ bench: $(VENV)/.stamp  ## measure speed, as ratios within one run
 	$(VENV)/bin/python benchmarks/wrapper_speed.py
 	$(VENV)/bin/python benchmarks/scale.py
 
-bench-peers: $(VENV)/.stamp $(PEERS:%=.venv-peer-%/.stamp)  ## measure speed beside other libraries (3 GB)
+bench-peers: $(VENV)/.stamp $(PEERS:%=.venv-peer-%/.stamp)  ## measure speed beside other libraries (6 GB)
 	$(VENV)/bin/python benchmarks/peers/compare.py
+
+fuzz: $(VENV)/.stamp  ## try a million random and changed inputs (about 5 minutes)
+	$(VENV)/bin/python -m tests.fuzz --inputs 1000000
+
+fuzz-guided: .venv-fuzz/.stamp  ## the same for messages, led by coverage (Atheris)
+	for target in message payload manifest link; do \
+	    .venv-fuzz/bin/python -m tests.fuzz.guided $$target --runs 200000 || exit 1; \
+	done
 
 wheel: $(VENV)/.stamp  ## build the wheel and try it in a clean environment
 	$(VENV)/bin/python .ci/try_wheel.py
 
 clean:  ## remove what these targets made
-	rm -rf $(VENV) $(DEMO) $(TORCHRL) $(RLLIB) .venv-peer-* dist
+	rm -rf $(VENV) $(DEMO) $(TORCHRL) $(RLLIB) .venv-peer-* .venv-fuzz dist
 
 $(DEMO)/.stamp: pyproject.toml
 	$(PYTHON) -m venv --clear $(DEMO)
@@ -72,6 +81,14 @@ $(VENV)/.stamp: pyproject.toml $(CONSTRAINTS)
 	$(VENV)/bin/pip install --quiet --upgrade 'pip>=25.1'
 	$(VENV)/bin/pip install --quiet --constraint $(CONSTRAINTS) \
 	    --editable '.[$(DEV_EXTRAS)]' --group dev
+	touch $@
+
+# Atheris has no wheel for every Python that commenv runs on, so it lives apart.
+.venv-fuzz/.stamp: .ci/fuzz.txt pyproject.toml
+	$(PYTHON) -m venv --clear .venv-fuzz
+	.venv-fuzz/bin/pip install --quiet --upgrade 'pip>=25.1'
+	.venv-fuzz/bin/pip install --quiet --requirement $< \
+	    --editable '.[study,baselines]'
 	touch $@
 
 # Peers live apart: each pins what others need newer or older.

@@ -20,6 +20,7 @@ from commenv.cli_options import USAGE, make_parser, say
 from commenv.cli_stops import Stopped, stops_heard
 from commenv.cli_values import value_of
 from commenv.errors import CommenvError
+from commenv.importing import search
 from commenv.learning import Algorithm
 from commenv.learning.plugins import ALGORITHMS, SCHEMES, find, plugin_names
 from commenv.registration import env_ids, plain_ids
@@ -45,8 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = make_parser(_COMMANDS).parse_args(arguments)
     try:
-        if str(Path.cwd()) not in sys.path:
-            sys.path.append(str(Path.cwd()))  # so that module:Class finds one's own
+        words = sys.argv[1:] if arguments is None else arguments
+        if any(":" in word for word in words):
+            search(str(Path.cwd()))  # so that module:Class finds one's own
         with stops_heard(for_good=arguments is None), _log_shown():
             code = options.command(options)
         sys.stdout.flush()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -34,6 +33,7 @@ from commenv.channel import (
 )
 from commenv.cli_values import made, settings_of
 from commenv.errors import UnknownNameError
+from commenv.importing import imported
 
 __all__ = ["add_channel_options", "channel_of"]
 
@@ -51,6 +51,7 @@ CODECS: dict[str, type[Codec]] = {
         Sparse,
     )
 }
+# Their first field is the codec that they are around.
 AROUND = {"feedback": ErrorFeedback, "delta": Delta}
 # In the order in which a message meets them.
 LINKS: dict[str, tuple[type[Link], str]] = {
@@ -144,8 +145,8 @@ def _codec(text: str) -> Codec:
     if plus and around not in AROUND:
         raise UnknownNameError("codec around another", around, AROUND)
     wrapper: Any = AROUND.get(around)
-    outer = [field.name for field in fields(wrapper)] if wrapper else []
-    mine = [part for part in settings if part.partition("=")[0] in outer]
+    outer = [field.name for field in fields(wrapper)[1:]] if wrapper else []
+    mine = [part for part in settings if part.rpartition("=")[0] in outer]
     rest = [part for part in settings if part not in mine]
     codec: Codec = made(_codec_class(inner), ",".join(rest), f"codec {inner}")
     if wrapper is None:
@@ -160,11 +161,7 @@ def _codec_class(name: str) -> type[Codec]:
         if name not in CODECS:
             raise UnknownNameError("codec", name, CODECS, "or name module:Class")
         return CODECS[name]
-    module, _, cls = name.partition(":")
-    try:
-        found: Any = getattr(importlib.import_module(module), cls)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"codec {name!r} cannot be imported: {error}") from error
+    found: Any = imported(name, "codec")
     if not isinstance(found, type) or not issubclass(found, Codec):
         raise ValueError(
             f"codec {name!r} is no class derived from commenv.channel.Codec"

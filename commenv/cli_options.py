@@ -10,11 +10,14 @@ from typing import Any, NoReturn
 
 import commenv
 from commenv.cli_channel import add_channel_options
+from commenv.errors import shown
 
 __all__ = ["USAGE", "make_parser", "say"]
 
 USAGE = 2
 """The exit code of a mistake in the usage."""
+
+_MOST_SAID = 4000
 
 Command = Callable[[argparse.Namespace], int | None]
 
@@ -22,7 +25,7 @@ Command = Callable[[argparse.Namespace], int | None]
 def say(text: str) -> None:
     """One line on standard error."""
     with contextlib.suppress(OSError):  # a terminal may be gone, a log's disk full
-        print(" ".join(str(text).split()), file=sys.stderr)
+        print(shown(text, _MOST_SAID), file=sys.stderr)
 
 
 def make_parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:

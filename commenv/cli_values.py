@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from dataclasses import fields
 from typing import Any
 
 import msgspec
 
-from commenv.errors import UnknownNameError
+from commenv.errors import UnknownNameError, shown
 
 __all__ = ["made", "settings_of", "value_of"]
 
@@ -17,12 +16,23 @@ _WORDS: dict[str, Any] = {"True": True, "False": False, "None": None}
 
 
 def value_of(text: str) -> Any:
-    """A value that is JSON or as in Python, a list without brackets, or else a word."""
+    """A value that is JSON or as in Python, a list without brackets, or else a word.
+
+    Raises:
+        ValueError: It is nested more deeply than can be read.
+    """
     if text in _WORDS:
         return _WORDS[text]
     for read in (json.loads, float):  # float takes .5, which is no JSON
-        with contextlib.suppress(ValueError):
+        try:
             return read(text)
+        except RecursionError:
+            raise ValueError(
+                f"{shown(text, 40)!r} is nested too deeply for a value; give a number, "
+                "a word or a list"
+            ) from None
+        except ValueError:
+            continue
     if "," in text:
         return [value_of(part) for part in filter(None, text.strip("()").split(","))]
     return text

@@ -50,7 +50,7 @@ class Draws:
 
     Raises:
         ValueError: A negative seed, no trial or agent at all, or a number of one that
-            does not fit 32 bits.
+            does not fit 63 bits.
 
     Example:
         >>> draws = Draws(seed=0, trials=[3, 7], agents=2)
@@ -76,14 +76,16 @@ class Draws:
                 "nobody to draw for; give at least 1 of each"
             )
         for number in (*self.trials, *self.agents):
-            if not 0 <= number < 2**32:
+            if not 0 <= number < 2**63:
                 raise ValueError(
                     f"{number} as the number of a trial or an agent; give one from 0 "
-                    "to 2**32 - 1"
+                    "to 2**63 - 1"
                 )
         self.shape = (len(self.trials), len(self.agents))
         self._keys: dict[str, NDArray[np.uint64]] = {}
         self._generator = np.random.Generator(np.random.Philox(key=0))
+        self._last_normals: tuple[tuple[str, int, int], NDArray[np.float64]] | None
+        self._last_normals = None
 
     def uniforms(
         self,
@@ -110,8 +112,17 @@ class Draws:
         return self._fill("random", purpose, episode, count, start, rows)
 
     def normals(self, purpose: str, episode: int, count: int) -> NDArray[np.float64]:
-        """Draws from the standard normal distribution: (trials, agents, count)."""
-        return self._fill("standard_normal", purpose, episode, count, 0, None)
+        """Draws from the standard normal distribution: (trials, agents, count).
+
+        The array cannot be written to. The last one is kept, since both sides of an
+        algorithm may ask for it.
+        """
+        address = (purpose, episode, count)
+        if self._last_normals is None or self._last_normals[0] != address:
+            drawn = self._fill("standard_normal", purpose, episode, count, 0, None)
+            drawn.flags.writeable = False
+            self._last_normals = address, drawn
+        return self._last_normals[1]
 
     def seeds(self, purpose: str, episode: int) -> NDArray[np.int64]:
         """One seed in [0, 2**31) per agent, for a foreign generator: (trials, agents).
@@ -234,6 +245,31 @@ class UniformStream(ABC):
         self._calls_until_empty = min(self._calls_until_empty, fewest)
         return self._block.take(positions)
 
+    def several_of(self, rows: NDArray[np.intp], count: int) -> NDArray[np.float64]:
+        """The next ``count`` numbers of some instances; the others' positions stay.
+
+        Args:
+            rows: The instances, each at most once.
+            count: How many numbers for each.
+
+        Returns:
+            float64 in [0, 1), shape (len(rows), count).
+        """
+        first = self._position.take(rows)
+        short = first + count > self._end.take(rows)
+        if np.count_nonzero(short):
+            used = rows[short]
+            within = (self._position[used] < self._end[used]).any()
+            if within or count > self._block.shape[1]:  # blocks end amid the numbers
+                active = np.zeros(len(self._position), dtype=np.bool_)
+                active[rows] = True
+                return np.stack([self.next(active)[rows] for _ in range(count)], axis=1)
+            self._fill(used)
+            first = self._position.take(rows)
+        self._position[rows] = first + count
+        self._calls_until_empty = max(0, self._calls_until_empty - count)
+        return self._block.take(first[:, None] + np.arange(count))
+
     def part(self, rows: Sequence[int]) -> UniformStream:
         """A stream of the numbers of some instances, from their first one on.
 
@@ -250,13 +286,17 @@ class UniformStream(ABC):
         No row uses more than one number a call, so the next look is that many calls
         away; this keeps the common call down to a gather and an addition.
         """
-        ahead = self._block.shape[1]
         rows = np.flatnonzero(self._position == self._end)
         if len(rows):
-            self._block[rows] = self._draw(rows, self._drawn[rows])
-            self._drawn[rows] += ahead
-            self._position[rows] -= ahead
+            self._fill(rows)
         self._calls_until_empty = int((self._end - self._position).min())
+
+    def _fill(self, rows: NDArray[np.intp]) -> None:
+        """Draws the next block of rows whose last one is used up."""
+        ahead = self._block.shape[1]
+        self._block[rows] = self._draw(rows, self._drawn[rows])
+        self._drawn[rows] += ahead
+        self._position[rows] -= ahead
 
     @abstractmethod
     def _draw(

@@ -17,6 +17,7 @@ __all__ = [
     "ShardsLostError",
     "UnknownNameError",
     "nearest",
+    "shown",
 ]
 
 
@@ -136,6 +137,18 @@ def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
         for match, ratio in zip(folded, ratios, strict=True)
         if ratio >= least
     ]
+
+
+def shown(foreign: object, most: int = 300) -> str:
+    """What came from outside, for a message: no control characters, and cut.
+
+    Args:
+        foreign: A text, or an error that may quote what it found.
+        most: Characters that are kept.
+    """
+    text = " ".join(str(foreign).split())
+    kept = "".join(filter(str.isprintable, text))
+    return kept if len(kept) <= most else f"{kept[:most]} ..."
 
 
 def _listed(names: list[str]) -> str:

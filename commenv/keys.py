@@ -31,11 +31,14 @@ def spawned_keys(
     Args:
         seed: 0 or more.
         spawn_keys: The parts of the spawn key, each a number of 0 or more, or an array
-            of shape (n,) of numbers from 0 to 2**32 - 1.
+            int64 of shape (n,), of numbers of 0 or more.
 
     Returns:
         uint64, shape (n, 2).
     """
+    for place, part in enumerate(spawn_keys):
+        if isinstance(part, np.ndarray) and (wide := part >= 2**32).any():
+            return _of_both_widths(seed, spawn_keys, place, wide)
     entropy: list[Words] = [np.array([word], np.uint32) for word in _words(seed)]
     entropy += [np.zeros(1, np.uint32)] * (_POOL - len(entropy))
     for part in spawn_keys:
@@ -48,6 +51,27 @@ def spawned_keys(
     state = [hashed(word) for word in pool]
     words = np.stack(np.broadcast_arrays(*state), axis=-1).astype(np.uint64)
     return words[:, ::2] | words[:, 1::2] << np.uint64(32)
+
+
+def _of_both_widths(
+    seed: int,
+    spawn_keys: Sequence[int | NDArray[np.integer]],
+    place: int,
+    wide: NDArray[np.bool_],
+) -> NDArray[np.uint64]:
+    """The keys where one part has numbers of one word and of two."""
+    keys = np.empty((len(wide), 2), np.uint64)
+    for words, which in ((1, ~wide), (2, wide)):
+        parts = [
+            part[which] if isinstance(part, np.ndarray) else part for part in spawn_keys
+        ]
+        number = parts[place]
+        split = [number >> 32 * word & 0xFFFFFFFF for word in range(words)]
+        if which.any():
+            keys[which] = spawned_keys(
+                seed, [*parts[:place], *split, *parts[place + 1 :]]
+            )
+    return keys
 
 
 def _mixed(entropy: list[Words]) -> list[Words]:

@@ -562,7 +562,7 @@ def test_an_interrupt_keeps_whole_blocks_and_says_how_to_go_on(
     capsys, tmp_path, workers, moment
 ):
     out = tmp_path / "new"
-    size = ("--agents", "3", "--trials", "12", "--episodes", "60", "--quiet")
+    size = ("--agents", "3", "--trials", "60", "--episodes", "60", "--quiet")
     arguments = ["run", *GRID, *size, "--block", "1", "--out", str(out)]
     arguments += ["--workers", str(workers)]
     process = subprocess.Popen(
@@ -591,7 +591,7 @@ def test_an_interrupt_keeps_whole_blocks_and_says_how_to_go_on(
         f"{out}: repeat the same command to go on\n"
     )
     blocks = list(out.glob("blocks/*/*"))
-    assert least <= len(blocks) < 12
+    assert least <= len(blocks) < 60
     assert all(path.name.startswith("trials-") for path in blocks)
     code, _, err = call(capsys, *arguments)
     assert (code, err) == (0, "")
@@ -599,7 +599,7 @@ def test_an_interrupt_keeps_whole_blocks_and_says_how_to_go_on(
         "SimpleGrid-v0",
         settings={"env.size": 4},
         num_agents=3,
-        num_trials=12,
+        num_trials=60,
         num_episodes=60,
         progress=False,
     )

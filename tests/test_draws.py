@@ -176,6 +176,39 @@ def test_generators_are_read_in_order_however_unevenly():
         assert numbers == np.random.default_rng(row).random(len(numbers)).tolist()
 
 
+@pytest.mark.parametrize("counts", [[4], [3, 1, 7, 40], [130, 270]])
+@pytest.mark.parametrize("kind", ["addressed", "generators"])
+def test_several_numbers_of_some_rows_are_those_of_as_many_calls(draws, kind, counts):
+    def stream():
+        if kind == "addressed":
+            return draws.stream("environment", episode=2)
+        agents = [(trial, agent) for trial in (2, 9) for agent in range(3)]
+        return GeneratorUniforms(
+            [philox(5, trial, agent, "environment", 2) for trial, agent in agents]
+        )
+
+    some, single = stream(), stream()
+    rng = np.random.default_rng(0)
+    for _ in range(400 if max(counts) < 100 else 20):
+        active, count = rng.random(6) < 0.4, int(rng.choice(counts))
+        rows = np.flatnonzero(active)
+        expected = np.array([single.next(active)[rows] for _ in range(count)])
+        assert (some.several_of(rows, count) == expected.T).all()
+        if rng.random() < 0.3:
+            assert (some.next(active)[rows] == single.next(active)[rows]).all()
+
+
+def test_normals_asked_for_twice_are_one_array_that_nobody_can_change(draws):
+    first = draws.normals("noise", 3, 11)
+    assert draws.normals("noise", 3, 11) is first
+    with pytest.raises(ValueError, match="read-only"):
+        first[0] = 0
+    assert (draws.normals("noise", 4, 11) != first).all()
+    assert (draws.normals("policy", 3, 11) != first).all()
+    assert draws.normals("noise", 3, 12).shape == (*draws.shape, 12)
+    assert (draws.normals("noise", 3, 11) == first).all()
+
+
 def test_a_replaced_generator_starts_at_once_and_alone():
     def make(seed):
         return np.random.default_rng(seed)
@@ -231,9 +264,7 @@ def test_a_part_of_a_stream_has_the_numbers_of_its_rows(source):
         assert drawn[mask[[4, 1]]].tolist() == expected[[4, 1]][mask[[4, 1]]].tolist()
 
 
-@pytest.mark.parametrize(
-    ("trials", "agents"), [([-1], 2), ([2**32], 2), ([0], [2**32])]
-)
-def test_numbers_that_do_not_fit_32_bits_are_refused(trials, agents):
-    with pytest.raises(ValueError, match=r"give one from 0 to 2\*\*32 - 1"):
+@pytest.mark.parametrize(("trials", "agents"), [([-1], 2), ([2**63], 2), ([0], [-3])])
+def test_numbers_that_do_not_fit_63_bits_are_refused(trials, agents):
+    with pytest.raises(ValueError, match=r"give one from 0 to 2\*\*63 - 1"):
         Draws(0, trials, agents)

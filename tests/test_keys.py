@@ -14,6 +14,7 @@ def test_keys_are_those_of_numpys_seed_sequence(seed, number):
     rng = np.random.default_rng(0)
     trials, agents = rng.integers(2**32, size=(2, 20))
     trials[:3], agents[2:5] = [0, 1, 2**32 - 1], [0, 1, 2**32 - 1]
+    trials[4:7], agents[6:9] = 2**32, [2**32 + 1, 2**63 - 1, 5 * 2**32]
     expected = [
         np.random.SeedSequence(
             seed, spawn_key=(int(trial), int(agent), number)

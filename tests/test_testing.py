@@ -63,6 +63,25 @@ class FlatState(Base):
         return np.ones(self.shape(left), dtype=bool), state
 
 
+class HalfOfThem(Base):
+    """Sends with a probability that depends on how many it is asked about."""
+
+    separable = True
+
+    def select(self, signals, state, draws, left):
+        return draws.uniforms()[..., 0] < 1.5 / self.shape(left)[1], state
+
+
+class Growing(Base):
+    def start(self, shape):
+        return {"seen": np.zeros((*shape, 0))}
+
+    def select(self, signals, state, draws, left):
+        newest = np.ones((*self.shape(left), 1))
+        seen = np.concatenate([state["seen"], newest], axis=-1)
+        return np.ones(self.shape(left), dtype=bool), {"seen": seen}
+
+
 class GlobalDraws(Base):
     def select(self, signals, state, draws, left):
         return np.random.random(self.shape(left)) < 0.5, state  # noqa: NPY002
@@ -168,7 +187,9 @@ class IgnoresM(Base):
         (Numbers(), "mask of dtype float64"),
         (WrongShape(), r"mask of shape \(7,\)"),
         (Forgetful(), r"state has \[\] after a round"),
+        (HalfOfThem(), "some agents apart"),
         (FlatState(), r"state 'seen' has shape \(3,\)"),
+        (Growing(), r"state 'seen' has shape \(.*, 1\) after a round"),
         (GlobalDraws(), "global generator"),
         (Stateful(), "would not be kept with the results; make it a dataclass"),
         (Hidden(), "when asked again"),

@@ -28,6 +28,8 @@ Deviations, and readings of what the sources leave open:
 9. The seed that both sides draw from is agreed on beforehand: 8 bytes for each agent,
    which the downlink is charged once.
 10. A return that is not finite is sent as -inf and counts as the worst of its round.
+11. Policies compute in float32, with a rational tanh (``policies.py``); theta, noise
+    and gradients are float64.
 
 Figure 4.5's curve of ES with 50 agents::
 
@@ -214,8 +216,11 @@ class Noise:
         """
         episodes = np.repeat(messages.headers["episode"], messages.lengths)
         senders = messages.senders
+        present = np.unique(episodes)
+        if len(present) == 1:
+            return self.of(int(present[0])).reshape(-1, self._size)[senders]
         out = np.empty((len(senders), self._size))
-        for episode in np.unique(episodes):
+        for episode in present:
             mine = episodes == episode
             everybody = self.of(int(episode)).reshape(-1, self._size)
             out[mine] = everybody[senders[mine]]
@@ -263,8 +268,8 @@ class ESAgents(Agents):
 
     def observe(self, transition: Transition) -> None:
         """Adds up the discounted rewards."""
-        rewards = np.where(transition.active, transition.rewards, 0.0)
-        self._returns += self._discount * rewards
+        earned = self._discount * transition.rewards
+        np.add(self._returns, earned, out=self._returns, where=transition.active)
         self._discount *= self._problem.gamma
 
     def candidates(self) -> tuple[Messages, Mapping[str, Signal]]:

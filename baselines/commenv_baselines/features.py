@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 from abc import ABC, abstractmethod
 
 import numpy as np
 from numpy.typing import NDArray
 
 from commenv.errors import UnknownNameError
+from commenv.importing import imported
 from commenv.learning import Problem
 from commenv_baselines.tabular import table_shape
 
@@ -122,14 +122,10 @@ def find_features(name: str, problem: Problem) -> FeatureTable:
         return OneHotFeatures(pairs, states * actions)
     if name == "afterstate":
         return _afterstates(problem)
-    module, colon, function = name.partition(":")
-    if not colon:
+    if ":" not in name:
         known = ("state_action", "afterstate")
         raise UnknownNameError("features", name, known, "or name module:function")
-    try:
-        make = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"features {name!r} cannot be imported: {error}") from error
+    make = imported(name, "features")
     if not callable(make):
         raise ValueError(f"features {name!r} are {make!r}, not a function")
     try:

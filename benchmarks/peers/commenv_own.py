@@ -101,6 +101,31 @@ def _check_beside_gymnasium(seeds: list[int], steps: list[tuple]) -> None:
                 raise AssertionError(f"ant {row} differs from Gymnasium's")
 
 
+def es(num_agents: int, num_trials: int, num_generations: int) -> Run:
+    """A study of evolution strategies; a step is a generation of one trial."""
+    import commenv
+
+    def run(calls: int) -> int:
+        for seed in range(calls):
+            results = commenv.run(
+                "commenv/CartPole-v1",
+                "es",
+                num_agents=num_agents,
+                num_trials=num_trials,
+                num_episodes=num_generations,
+                gamma=1.0,
+                evaluate_every=num_generations,
+                evaluation_episodes=10,
+                seed=seed,
+                block=num_trials,
+                progress=False,
+            )
+            run.score = results.frame["evaluation"].dropna().mean()
+        return calls * num_trials * num_generations
+
+    return run
+
+
 def dql(num_agents: int, num_episodes: int, num_trials: int) -> Run:
     """A study of distributed Q-learning; a step is an episode of all agents."""
     import commenv

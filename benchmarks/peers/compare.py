@@ -34,7 +34,10 @@ def rows(work: Work, results: dict[str, dict[str, float] | str]) -> list[str]:
             met = "" if goal is None else "yes" if counted >= goal else "no"
             processor = digits(counted) if alone else ""
             cells = [processor, digits(found["clock"]), wanted, met]
-        lines.append(f"| {' | '.join([work.title, rival.name, *cells])} |")
+        peer = rival.name
+        if "score" in found and not isinstance(found, str):
+            peer += f" (return {found['its score']:.0f}, ours {found['score']:.0f})"
+        lines.append(f"| {' | '.join([work.title, peer, *cells])} |")
     return lines
 
 

@@ -64,6 +64,7 @@ class Worker:
 
     Attributes:
         versions: Package -> version of what it measures.
+        scores: What it reached in each of its turns, if it tells.
 
     Raises:
         CannotRunError: It does not start.
@@ -84,6 +85,7 @@ class Worker:
             env={**os.environ, "JAX_PLATFORMS": "cpu"},
         )
         self.versions: dict[str, str] = self._answer()["versions"]
+        self.scores: list[float] = []
 
     def turn(self) -> dict[str, float]:
         """Steps a second in one turn, by the clock and by processor time."""
@@ -91,6 +93,8 @@ class Worker:
         self._process.stdin.write(json.dumps({"calls": self.contestant.calls}) + "\n")
         self._process.stdin.flush()
         answer = self._answer()
+        if answer["score"] is not None:
+            self.scores.append(answer["score"])
         return {kind: answer["steps"] / answer[kind] for kind in ("clock", "processor")}
 
     def close(self) -> None:
@@ -118,8 +122,8 @@ def compete(
 
     Returns:
         For each rival the medians of our speed over its own, round by round, by the
-        clock and by processor time, or the reason why it cannot run; and the versions
-        in each environment.
+        clock and by processor time, and both mean scores where there are any, or the
+        reason why it cannot run; and the versions in each environment.
     """
     results: dict[str, dict[str, float] | str] = {}
     versions: dict[str, dict[str, str]] = {}
@@ -145,6 +149,11 @@ def compete(
             kind: statistics.median(turn[0][kind] / turn[place][kind] for turn in turns)
             for kind in ("clock", "processor")
         }
+        if worker.scores and workers[0].scores:
+            results[worker.contestant.name] |= {
+                "score": statistics.mean(workers[0].scores),
+                "its score": statistics.mean(worker.scores),
+            }
     return results, versions
 
 

@@ -3,7 +3,8 @@
 The driver starts it with the Python of the contestant's own environment. It answers on
 its output with one JSON object a line: first the versions of what it measures, then,
 for each number of calls that it reads, the environment steps that they took and their
-seconds, by the clock and of processor time.
+seconds, by the clock and of processor time, and what was reached in the last one, where
+``run`` has an attribute ``score``.
 
     python worker.py CORE[,CORE...] MODULE CONTESTANT SETTINGS
 """
@@ -36,7 +37,8 @@ def main(cores: str, module: str, contestant: str, settings: str) -> None:
     for line in sys.stdin:
         calls = json.loads(line)["calls"]
         steps, clock, processor = run(calls) if own_clock else timed(run, calls)
-        answer(steps=steps, clock=clock, processor=processor)
+        score = getattr(run, "score", None)
+        answer(steps=steps, clock=clock, processor=processor, score=score)
 
 
 def timed(run: Callable[[int], int], calls: int) -> tuple[int, float, float]:

@@ -85,6 +85,37 @@ def cart_pole() -> Work:
             Contestant("torch.func.vmap", "torch_peer", "vmap", 300, "torch", size),
             Contestant("torch.baddbmm", "torch_peer", "baddbmm", 300, "torch", size),
         ],
+        {"gymnax": 1.5},
+    )
+
+
+def es() -> Work:
+    """Whole trainings by an evolution strategy, all trials together."""
+    settings = {"num_agents": 50, "num_trials": 20, "num_generations": 200}
+    return Work(
+        "ES on Cart Pole, 50 agents, 20 trials, 200 generations",
+        Contestant("ours", "commenv_own", "es", 1, settings=settings),
+        [Contestant("evosax", "evosax_peer", "train", 1, "evosax", settings)],
+        {"evosax": 1},
+        rounds=5,
+    )
+
+
+def es_alone() -> Work:
+    """The first generations, beside libraries that train one trial at a time."""
+    agents = {"num_agents": 50, "num_generations": 60}
+    one = ("train", 1)
+    return Work(
+        "ES on Cart Pole, 50 agents, 20 trials, 60 generations",
+        Contestant(
+            "ours", "commenv_own", "es", 1, settings={**agents, "num_trials": 20}
+        ),
+        [
+            Contestant("EvoTorch", "evotorch_peer", *one, "evotorch", agents),
+            Contestant("SB3-contrib's ARS", "sb3_contrib_peer", *one, "sb3", agents),
+        ],
+        {"EvoTorch": 50, "SB3-contrib's ARS": 50},
+        rounds=3,
     )
 
 
@@ -100,7 +131,7 @@ def dql() -> Work:
             Contestant("Gymnasium, agent by agent", "gymnasium_peer", *plain),
             Contestant("plain Python on lists", "python_peer", *plain),
         ],
-        {"Gymnasium, agent by agent": 40, "plain Python on lists": 40},
+        {"Gymnasium, agent by agent": 40},
         rounds=5,
     )
 
@@ -158,6 +189,8 @@ def all_works() -> dict[str, Work]:
         "windy-same": windy_grid("SameStep"),
         "windy-next": windy_grid("NextStep"),
         "cart-pole": cart_pole(),
+        "es": es(),
+        "es-alone": es_alone(),
         "dql": dql(),
         "ant": ants(),
         "wrapper-added": wrapper(added=True),

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from commenv.errors import BudgetExceededError, UnknownNameError
+from commenv.errors import BudgetExceededError, ResultsError, UnknownNameError
 from commenv.snapshots import Resumable
 
 __all__ = ["Accounts", "Admission", "Budget", "Left"]
@@ -191,6 +191,20 @@ class Accounts(Resumable):
             left = np.repeat(left, self.shape[1], axis=1)
         messages, size = left.reshape(2, *self.shape)
         return Left(messages, size)
+
+    def check_waiting(self, payers: NDArray[np.intp]) -> None:
+        """Checks that just these wait.
+
+        Args:
+            payers: The flat links that pay for what waits.
+
+        Raises:
+            ResultsError: Others do.
+        """
+        accounts = self.account_of(payers)
+        found = np.bincount(accounts, minlength=len(self._waiting))
+        if (found != self._waiting).any():
+            raise ResultsError("a snapshot has accounts for whom others wait")
 
     def account_of(self, link: Any) -> Any:
         """The account that pays for a flat link, or for each of an array of them."""

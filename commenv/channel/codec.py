@@ -106,6 +106,9 @@ class Codec(ABC):
             memory: The senders'; it is not changed.
             draws: Numbers that the receiver knows too, for every sender in turn.
 
+        The second result has the same names and shapes for all messages, silence
+        included.
+
         Raises:
             ValueError: A number that the codec cannot encode.
         """

@@ -9,12 +9,17 @@ from numpy.typing import NDArray
 
 from commenv.channel.codec import Codec, Encoded, Incoming, Memory
 from commenv.channel.frames import HEADER, HEADER_SIZE, Frames
-from commenv.channel.message import Messages, Received, refuse_nan
+from commenv.channel.message import (
+    Messages,
+    Received,
+    check_record_dtype,
+    refuse_nan,
+)
 from commenv.channel.payload import unpack
 from commenv.channel.randomness import MessageDraws
 from commenv.draws import Draws
-from commenv.errors import EncodingError, MalformedMessage
-from commenv.snapshots import Resumable, Snapshot
+from commenv.errors import EncodingError, MalformedMessage, ResultsError
+from commenv.snapshots import Resumable, Snapshot, array_of, arrays_of
 
 __all__ = ["Coder", "Letters", "letters_of", "received"]
 
@@ -70,6 +75,11 @@ class Coder(Resumable):
         senders: Integers, shape (links,): the flat sender of each link; None where
             each has one of its own.
         suspicious: Whether a link may have damaged what arrives.
+
+    Attributes:
+        codec: As given.
+        memory: The senders'.
+        restored: Whether it goes on from a snapshot.
     """
 
     def __init__(
@@ -84,7 +94,9 @@ class Coder(Resumable):
     ) -> None:
         self.codec = codec
         self.memory: Memory = {}
+        self.restored = False
         self._receiver: Memory = {}
+        self._dtype: np.dtype[np.void] | None = None
         self._purpose = purpose
         self._receivers = receivers
         self._senders = senders
@@ -100,8 +112,24 @@ class Coder(Resumable):
 
     def begin(self, dtype: np.dtype[np.void]) -> None:
         """Prepares for the first message, of records of ``dtype``."""
+        self._dtype = dtype
         self.memory = self.codec.start(self._draws.shape, dtype)
         self._receiver = self.codec.start_receiver(self._receivers, dtype)
+
+    def begin_as(self, dtype: Any) -> None:
+        """Prepares for the memory of a coder that began with ``dtype``, or has not.
+
+        Raises:
+            ResultsError: It is no dtype of records.
+        """
+        self.restored = True
+        if dtype is None:
+            return
+        try:
+            check_record_dtype(dtype)
+            self.begin(dtype)
+        except (TypeError, ValueError, AttributeError, MemoryError) as error:
+            raise ResultsError(f"a snapshot of a channel of {dtype!r:.60}") from error
 
     def encode(
         self, messages: Messages, sequence: NDArray[np.uint32]
@@ -183,6 +211,23 @@ class Coder(Resumable):
             return Letters(frames, decoded.records, decoded.lengths)
         return Letters(frames, decoded.records, decoded.lengths[which], which)
 
+    def check(self, frames: Frames, dtype: np.dtype[np.void] | None) -> None:
+        """Checks that restored messages can be read, where every message can.
+
+        Raises:
+            ResultsError: One cannot, or holds NaN.
+        """
+        if self.may_fail:
+            return
+        try:
+            records = self.read(frames, dtype).records
+            if records is not None:
+                refuse_nan(records)
+        except (MalformedMessage, ValueError) as error:
+            raise ResultsError(
+                f"a snapshot has unreadable messages ({error})"
+            ) from None
+
     def snapshot(self) -> Snapshot:
         """Both sides' memory, and the sendings whose fates are awaited."""
         return {
@@ -192,10 +237,36 @@ class Coder(Resumable):
         }
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Takes over another coder's memory."""
-        self.memory = snapshot["memory"]
-        self._receiver = snapshot["receiver"]
-        self._awaited = [_Awaited(**one) for one in snapshot["awaited"]]
+        """Takes over another coder's memory; after :meth:`begin`, if that one had.
+
+        Raises:
+            ResultsError: It is no snapshot of such a coder.
+        """
+        self.memory = arrays_of(snapshot["memory"], "the codec", self.memory)
+        self._receiver = arrays_of(
+            snapshot["receiver"], "the codec's receiver", self._receiver
+        )
+        self._awaited = [self._restored(one) for one in snapshot["awaited"]]
+
+    def check_sending(self, pending: Any, sequence: Any) -> None:
+        """Checks what a codec returned for messages, and their numbers.
+
+        Raises:
+            ResultsError: It is no such thing.
+        """
+        numbers = array_of(sequence, "numbers", np.uint32, len(self._everybody))
+        if self._dtype is None:
+            raise ResultsError("a snapshot awaits messages before the first one")
+        silence = Messages.silent(self._dtype, self._draws.shape)
+        _, like = self.encode(silence, numbers)
+        arrays_of(pending, "the codec's messages", like)
+
+    def _restored(self, given: Snapshot) -> _Awaited:
+        one = _Awaited(**given)
+        self.check_sending(one.pending, one.sequence)
+        links = self._receivers[0] * self._receivers[1]
+        array_of(one.open, "open fates", np.bool_, links)
+        return one
 
     def _distinct(self, frames: Frames) -> tuple[Frames, NDArray[np.intp] | None]:
         """One of the copies of each message, unless receivers differ.

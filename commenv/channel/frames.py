@@ -17,8 +17,8 @@ from commenv.channel.message import (
     schema_of,
 )
 from commenv.channel.payload import unpack
-from commenv.errors import MalformedMessage
-from commenv.snapshots import Snapshot
+from commenv.errors import MalformedMessage, ResultsError
+from commenv.snapshots import Snapshot, array_of, check_within
 
 __all__ = [
     "HEADER",
@@ -104,12 +104,26 @@ class Frames:
         }
 
     @classmethod
-    def restored(cls, snapshot: Snapshot) -> Frames:
-        """What :meth:`snapshot` gave."""
-        sizes = snapshot["sizes"]
+    def restored(cls, snapshot: Snapshot, num_links: int) -> Frames:
+        """What :meth:`snapshot` gave.
+
+        Args:
+            snapshot: At most one message for each link.
+            num_links: How many links there are.
+
+        Raises:
+            ResultsError: It is no snapshot of such messages.
+        """
+        links = array_of(snapshot["links"], "links", np.intp, None)
+        headers = array_of(snapshot["headers"], "headers", HEADER, len(links))
+        sizes = array_of(snapshot["sizes"], "sizes", np.int64, len(links))
+        data = array_of(snapshot["data"], "payloads", np.uint8, None)
+        check_within(links, "links", 0, num_links - 1)
+        check_within(sizes, "sizes", 0, len(data))
         stops = np.cumsum(sizes)
-        links, headers = snapshot["links"], snapshot["headers"]
-        return cls(links, headers, snapshot["data"], stops - sizes, stops)
+        if sizes.sum() != len(data) or len(np.unique(links)) != len(links):
+            raise ResultsError("a snapshot has messages that are none of one sending")
+        return cls(links, headers, data, stops - sizes, stops)
 
     def wire(self, position: int) -> bytes:
         """One whole message as it travels: header and payload."""

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from commenv.channel.frames import HEADER_SIZE
 from commenv.channel.sizes import SizeCounts, Sizes
-from commenv.snapshots import Resumable
+from commenv.errors import ResultsError
+from commenv.snapshots import Resumable, Snapshot
 
 __all__ = ["Entry", "Fate", "Ledger", "Unit"]
 
@@ -80,6 +81,20 @@ class Ledger(Resumable):
         self._acknowledged = np.zeros(links, dtype=np.int64)
         self._sizes = Sizes(shape)
         self.journal: list[Entry] | None = [] if journal else None
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Counts on from there.
+
+        Raises:
+            ResultsError: The counts do not add up.
+        """
+        super().restore(snapshot)
+        sizes, found = self.sizes, np.zeros((2, self.shape[0]), dtype=np.int64)
+        np.add.at(found[Unit.MESSAGES], sizes.trials, sizes.messages)
+        np.add.at(found[Unit.PAYLOAD], sizes.trials, sizes.messages * sizes.payload)
+        sent = self._sent.reshape(2, *self.shape).sum(axis=2)
+        if not self.balanced or (found != sent).any():
+            raise ResultsError("a snapshot has a ledger that does not add up")
 
     def attempt(self, links: NDArray[np.intp], payload: NDArray[np.int64]) -> None:
         """Enters messages that are about to be sent, at most one for each link."""

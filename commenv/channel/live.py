@@ -19,6 +19,7 @@ from commenv.channel.frames import (
     Frames,
     merge,
 )
+from commenv.channel.held import check_headers, check_in_flight
 from commenv.channel.ledger import Fate
 from commenv.channel.message import (
     FREE_FORM_SCHEMA,
@@ -30,8 +31,9 @@ from commenv.channel.message import (
 from commenv.channel.payload import pack
 from commenv.channel.queue import Waiting
 from commenv.channel.running import Running
-from commenv.channel.sending import Verdict, uplink_sender
+from commenv.channel.sending import Verdict, other_form, uplink_sender
 from commenv.draws import Draws
+from commenv.errors import ResultsError
 from commenv.snapshots import Resumable, Snapshot
 
 __all__ = ["LiveChannel", "Receipt"]
@@ -121,6 +123,11 @@ class LiveChannel(Running, Resumable):
         self._sequence = np.zeros(trials * agents, dtype=np.uint32)
         self._begun = False
         self.senders_elsewhere = False
+
+    @property
+    def dtype(self) -> np.dtype[np.void] | None:
+        """Of the records that it was sent; None before them, and for free form."""
+        return self._dtype
 
     def tick(self, *, new_episode: bool | NDArray[np.bool_] = False) -> None:
         """Advances the clock by one step, or round.
@@ -315,6 +322,31 @@ class LiveChannel(Running, Resumable):
             )
         return super().snapshot()
 
+    def restore(self, snapshot: Snapshot) -> None:
+        """Takes over another channel's memory; before the first tick.
+
+        Raises:
+            ResultsError: It is no snapshot of such a channel.
+        """
+        self._coder.begin_as(snapshot["_dtype"])
+        super().restore(snapshot)
+        if self.clock <= self.episode or (self._episodes > self.episode).any():
+            raise ResultsError("a snapshot has a channel before its first tick")
+        if self._dtype is not None and not self._begun:
+            raise ResultsError("a snapshot has a channel of a form, but no message")
+        self._check_held()
+
+    def _check_held(self) -> None:
+        """Checks restored messages that wait or are under way."""
+        held = self._transit.under_way + [one.frames for one in self._queue.waiting]
+        check_in_flight(held, self.ledger, self._listening())
+        for frames in held:
+            down = self._direction == "downlink"
+            senders = np.uint32(LEARNER) if down else self._agents[frames.links]
+            newest = self._headers(frames.links, senders, self._dtype)
+            check_headers(frames.headers, newest)
+            self._coder.check(frames, self._dtype)
+
     def _transmit(
         self, frames: Frames, dtype: np.dtype[np.void] | None
     ) -> NDArray[np.bool_]:
@@ -440,10 +472,7 @@ class LiveChannel(Running, Resumable):
         """Holds the channel to the form of the first message that it took."""
         self._check_begun()
         if self._begun and dtype != self._dtype:
-            raise ValueError(
-                f"a message of {dtype or 'free form'} on a channel of "
-                f"{self._dtype or 'free form'}; keep to one form throughout"
-            )
+            raise other_form(dtype, self._dtype, self._coder.restored)
         if dtype is not None and not self._begun:
             self._coder.begin(dtype)
 

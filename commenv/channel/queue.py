@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from commenv.channel.budget import Accounts
 from commenv.channel.frames import Frames
-from commenv.snapshots import Resumable, Snapshot
+from commenv.errors import ResultsError
+from commenv.snapshots import Resumable, Snapshot, check_fits
 
 __all__ = ["Queue", "Waiting"]
 
@@ -85,11 +86,31 @@ class Queue(Resumable):
         }
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Lets them wait on here."""
+        """Lets them wait on here.
+
+        Raises:
+            ResultsError: They are none whom these accounts would have queued.
+        """
+        trials, agents = self._accounts.shape
         self.waiting = [
-            Waiting(**{**one, "frames": Frames.restored(one["frames"])})
+            Waiting(
+                **{**one, "frames": Frames.restored(one["frames"], trials * agents)}
+            )
             for one in snapshot["waiting"]
         ]
+        for one in self.waiting:
+            self._check(one)
+        payers = np.array([one.payer for one in self.waiting], dtype=np.intp)
+        self._accounts.check_waiting(payers)
+
+    def _check(self, waiting: Waiting) -> None:
+        links, sizes = waiting.frames.links, waiting.frames.sizes
+        for name in ("payer", "size", "copies"):
+            check_fits(name, 0, getattr(waiting, name))
+        check_fits("due", 0, 0 if waiting.due is None else waiting.due)
+        fits = waiting.payer in links and 1 <= waiting.copies <= len(links)
+        if not fits or not (sizes == waiting.size).all():
+            raise ResultsError("a snapshot has a queue of something else")
 
     def serve(self) -> Iterator[Frames]:
         """Books, and yields, what fits now; nobody overtakes who waits already."""

@@ -17,10 +17,10 @@ from commenv.channel.coding import Coder
 from commenv.channel.frames import Frames
 from commenv.channel.message import Messages
 from commenv.draws import Draws
-from commenv.errors import EncodingError
+from commenv.errors import EncodingError, ResultsError
 from commenv.snapshots import Resumable, Snapshot
 
-__all__ = ["Sender", "Verdict", "uplink_sender"]
+__all__ = ["Sender", "Verdict", "other_form", "uplink_sender"]
 
 
 class Verdict(NamedTuple):
@@ -75,6 +75,8 @@ class Sender(Resumable):
         if self._dtype is None:
             self._dtype = messages.records.dtype
             self._coder.begin(self._dtype)
+        elif self._dtype != messages.records.dtype:
+            raise other_form(messages.records.dtype, self._dtype, self._coder.restored)
         try:
             encoded, pending = self._coder.encode(messages, self._sequence)
         except EncodingError as error:
@@ -108,13 +110,41 @@ class Sender(Resumable):
         return {**super().snapshot(), "open": waiting}
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Goes on where another one was."""
+        """Goes on where another one was.
+
+        Raises:
+            ResultsError: It is no snapshot of such a sender.
+        """
+        self._coder.begin_as(snapshot["_dtype"])
         super().restore(snapshot)
-        waiting = snapshot["open"]
-        self._open = None if waiting is None else (waiting[0], waiting[1])
+        self._open = None
+        if (waiting := snapshot["open"]) is not None:
+            self._coder.check_sending(*waiting)
+            self._open = waiting[0], waiting[1]
 
 
 def uplink_sender(draws: Draws, sender: int) -> str:
     """Who sends on a flat link, in words."""
     trial, agent = divmod(sender, len(draws.agents))
     return f"agent {draws.agents[agent]} of trial {draws.trials[trial]} on the uplink"
+
+
+def other_form(
+    dtype: np.dtype[np.void] | None, known: np.dtype[np.void] | None, restored: bool
+) -> Exception:
+    """The error that messages of a channel do not have one form throughout.
+
+    Args:
+        dtype: Of a message's records; None for free-form payloads.
+        known: Of those before it.
+        restored: Whether that is known from a snapshot.
+    """
+    if restored:
+        return ResultsError(
+            f"a snapshot of a channel of {known or 'free form'!s:.99}, but messages "
+            f"are of {dtype or 'free form'!s:.99}"
+        )
+    return ValueError(
+        f"a message of {dtype or 'free form'} on a channel of "
+        f"{known or 'free form'}; keep to one form throughout"
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from commenv.channel.frames import HEADER_SIZE, NO_FRAMES, Frames
 from commenv.channel.link import Link, Payloads, Sending
 from commenv.channel.randomness import LinkDraws
 from commenv.draws import Draws
-from commenv.snapshots import Resumable, Snapshot
+from commenv.snapshots import Resumable, Snapshot, array_of, arrays_of
 
 __all__ = ["Departed", "Transit", "UnderWay"]
 
@@ -66,7 +66,8 @@ class Transit(Resumable):
         self.distances: NDArray[np.float64] | None = None
         self._link = link
         self._draws = LinkDraws(draws, f"{purpose} link")
-        self._state = link.start(len(draws.trials) * len(draws.agents))
+        self._num_links = len(draws.trials) * len(draws.agents)
+        self._state = link.start(self._num_links)
         self._under_way: list[UnderWay] = []
 
     def depart(
@@ -113,6 +114,11 @@ class Transit(Resumable):
         batches, self._under_way = self._under_way, []
         return [batch.frames for batch in batches]
 
+    @property
+    def under_way(self) -> list[Frames]:
+        """Everything on the link, in the order in which it was put on."""
+        return [batch.frames for batch in self._under_way]
+
     def snapshot(self) -> Snapshot:
         """What the link remembers, how far it has drawn, and what is on it."""
         return {
@@ -125,13 +131,22 @@ class Transit(Resumable):
         }
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Takes over another link's memory, draws and messages."""
-        self._state = snapshot["state"]
+        """Takes over another link's memory, draws and messages.
+
+        Raises:
+            ResultsError: It is no snapshot of such a link.
+        """
+        self._state = arrays_of(snapshot["state"], "the link", self._state)
         self._draws.restore(snapshot["drawn"])
-        self._under_way = [
-            UnderWay(**{**batch, "frames": Frames.restored(batch["frames"])})
-            for batch in snapshot["under_way"]
-        ]
+        self._under_way = [self._restored(**batch) for batch in snapshot["under_way"]]
+
+    def _restored(self, frames: Snapshot, due: Any, expires: Any) -> UnderWay:
+        own = Frames.restored(frames, self._num_links)
+        return UnderWay(
+            own,
+            array_of(due, "ticks", np.int64, len(own)),
+            array_of(expires, "expiries", np.bool_, len(own)),
+        )
 
     def _distorted(self, frames: Frames, wire: np.dtype[np.void] | None) -> Frames:
         """The frames with the payloads that will arrive."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from gymnasium.envs.classic_control.cartpole import CartPoleEnv
@@ -20,6 +20,27 @@ __all__ = ["CartPoleBatch", "CartPoleVectorEnv"]
 
 _LOW, _HIGH = -0.05, 0.05  # of every number of a start state
 _STATE_SIZE = 4
+_WORTH_PICKING = 0.6  # active rows are moved alone if they are less than this share
+
+
+class _Constants(NamedTuple):
+    """Gymnasium's constants, as arrays: NumPy takes longer over Python's floats."""
+
+    gravity: NDArray[np.float64]
+    masspole: NDArray[np.float64]
+    total_mass: NDArray[np.float64]
+    length: NDArray[np.float64]
+    polemass_length: NDArray[np.float64]
+    tau: NDArray[np.float64]
+    far: NDArray[np.float64]
+    steep: NDArray[np.float64]
+    four_thirds: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, world: CartPoleEnv) -> _Constants:
+        own = [getattr(world, name) for name in cls._fields[:6]]
+        edges = [world.x_threshold, world.theta_threshold_radians]
+        return cls(*map(np.array, (*own, *edges, 4.0 / 3.0)))
 
 
 class CartPoleBatch(BatchedEnv):
@@ -84,11 +105,10 @@ class CartPoleBatch(BatchedEnv):
         self.single_observation_space = self._world.observation_space
         self.single_action_space = self._world.action_space
         self._forces = np.array([-self._world.force_mag, self._world.force_mag])
-        self._edges = np.array(
-            [[self._world.x_threshold], [self._world.theta_threshold_radians]]
-        )
+        self._constants = _Constants.of(self._world)
         self._states = np.zeros((_STATE_SIZE, num_envs))
         self._elapsed = np.zeros(num_envs, dtype=np.int64)
+        self._longest = 0  # no instance's episode is longer so far
         self._uniforms: UniformStream | None = None
 
     @property
@@ -101,47 +121,116 @@ class CartPoleBatch(BatchedEnv):
     ) -> NDArray[np.float32]:
         """Starts an episode; see :meth:`BatchedEnv.reset`."""
         if mask is None:
-            mask = np.ones(self.num_envs, dtype=bool)
             self._uniforms = draws.uniforms()
+            self._longest = 0
+            self.begin(np.arange(self.num_envs))
         elif self._uniforms is None:
             raise NotResetError(
                 "a reset with a mask before the first reset; reset all instances first"
             )
-        assert self._uniforms is not None
-        for numbers in self._states:
-            # The sum and product are those of Generator.uniform.
-            started = _LOW + (_HIGH - _LOW) * self._uniforms.next(mask)
-            np.copyto(numbers, started, where=mask)
-        self._elapsed[mask] = 0
+        else:
+            self.begin(mask.nonzero()[0])
         return self._observations()
+
+    def begin(self, rows: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Starts an episode in some instances, drawing from the last reset's source.
+
+        Args:
+            rows: Which, each at most once.
+
+        Returns:
+            Their observations, float32, shape (len(rows), 4).
+
+        Raises:
+            NotResetError: Before the first reset.
+        """
+        if self._uniforms is None:
+            raise NotResetError("begin before the first reset; call reset() first")
+        # The sum and product are those of Generator.uniform.
+        started = _LOW + (_HIGH - _LOW) * self._uniforms.several_of(rows, _STATE_SIZE)
+        self._states[:, rows] = started.T
+        self._elapsed[rows] = 0
+        return started.astype(np.float32)
 
     def step(self, actions: NDArray[Any], active: NDArray[np.bool_]) -> BatchedStep:
         """Moves the active instances by one step; see :meth:`BatchedEnv.step`."""
         if self._uniforms is None:
             raise NotResetError("step before the first reset; call reset() first")
         chosen = integer_actions(actions, (self.num_envs,))
-        if np.count_nonzero(active) == self.num_envs:
-            check_actions(chosen, self._forces.size)
-            self._states = self._moved(self._states, chosen)
-        else:
-            check_actions(np.where(active, chosen, 0), self._forces.size)
+        moving = np.count_nonzero(active)
+        if moving < self.num_envs:
+            chosen = chosen * active  # what the others are told is ignored
+        check_actions(chosen, self._forces.size)
+        if moving < _WORTH_PICKING * self.num_envs:
             self._move_rows(active.nonzero()[0], chosen)
-        beyond = np.abs(self._states[::2]) > self._edges
-        terminated = (beyond[0] | beyond[1]) & active
-        self._elapsed += active
-        truncated = np.zeros(self.num_envs, dtype=bool)
-        if self.max_episode_steps is not None:
-            truncated = (self._elapsed >= self.max_episode_steps) & active & ~terminated
-        rewards = (
-            0.0 - terminated if self._sutton_barto_reward else active.astype(float)
-        )
+        elif moving < self.num_envs:
+            np.copyto(self._states, self._moved(self._states, chosen), where=active)
+        else:
+            self._states = self._moved(self._states, chosen)
+        terminated = self._fallen()
+        terminated &= active
+        rewards = active.astype(np.float64)
+        if self._sutton_barto_reward:
+            np.subtract(0.0, terminated, out=rewards)
+        truncated = self._truncated(active, terminated)
         return BatchedStep(self._observations(), rewards, terminated, truncated)
 
+    def advance(
+        self, actions: NDArray[Any], waiting: NDArray[np.intp]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.bool_]]:
+        """A step of a vector environment: all move, but for those that start anew.
+
+        It does not look at the time limit.
+
+        Args:
+            actions: One per row; those of waiting rows are ignored.
+            waiting: The rows that begin an episode instead, at reward 0.
+
+        Returns:
+            (observations, rewards, terminated), new arrays.
+
+        Raises:
+            ValueError: As for :meth:`step`.
+        """
+        chosen = integer_actions(actions, (self.num_envs,))
+        if len(waiting):
+            chosen = chosen.copy()
+            chosen[waiting] = 0
+        check_actions(chosen, self._forces.size)
+        self._states = self._moved(self._states, chosen)
+        terminated = self._fallen()
+        observations = self._observations()
+        if len(waiting):
+            terminated[waiting] = False
+            observations[waiting] = self.begin(waiting)
+        rewards = np.ones(self.num_envs)
+        rewards[waiting] = 0.0
+        if self._sutton_barto_reward:
+            np.subtract(0.0, terminated, out=rewards)
+        return observations, rewards, terminated
+
+    def _fallen(self) -> NDArray[np.bool_]:
+        """Who is beyond the limits of position or angle."""
+        position, _, angle, _ = np.abs(self._states)
+        fallen = position > self._constants.far
+        fallen |= angle > self._constants.steep
+        return fallen
+
+    def _truncated(
+        self, active: NDArray[np.bool_], terminated: NDArray[np.bool_]
+    ) -> NDArray[np.bool_]:
+        """Counts the step; who has reached the time limit by it."""
+        self._elapsed += active
+        self._longest += 1
+        if self.max_episode_steps is None or self._longest < self.max_episode_steps:
+            return np.zeros(self.num_envs, dtype=bool)
+        return (self._elapsed >= self.max_episode_steps) & active & ~terminated
+
     def _move_rows(self, rows: NDArray[np.intp], actions: NDArray[np.int64]) -> None:
-        """Moves some rows; to pick them out costs less than to move all."""
-        moved = self._moved(self._states.take(rows, axis=1), actions.take(rows))
-        for numbers, new in zip(self._states, moved, strict=True):
-            numbers[rows] = new
+        """Moves some rows; to pick few out costs less than to move all."""
+        self._states[:, rows] = self._moved(
+            self._states.take(rows, axis=1), actions.take(rows)
+        )
 
     def _moved(
         self, states: NDArray[np.float64], actions: NDArray[np.int64]
@@ -149,24 +238,33 @@ class CartPoleBatch(BatchedEnv):
         """The states after one step of Euler's method: (4, n), a new array.
 
         Gymnasium's formulas; the order of their operations decides about the last bits.
+        Operations write over operands that are no longer needed: a new array costs as
+        much as an operation.
         """
-        world = self._world
+        world = self._constants
         angle, angular_velocity = states[2:]
-        force = self._forces.take(actions)
         cosine, sine = np.cos(angle), np.sin(angle)
-        push = (
-            force + world.polemass_length * np.square(angular_velocity) * sine
-        ) / world.total_mass
+        push = np.square(angular_velocity)
+        push *= world.polemass_length
+        push *= sine
+        push += self._forces.take(actions)
+        push /= world.total_mass
+        inertia = np.square(cosine)
+        inertia *= world.masspole
+        inertia /= world.total_mass
+        np.subtract(world.four_thirds, inertia, out=inertia)
+        inertia *= world.length
         changes = np.empty_like(states)
         changes[::2] = states[1::2]
-        angular_acceleration = changes[3] = (world.gravity * sine - cosine * push) / (
-            world.length
-            * (4.0 / 3.0 - world.masspole * np.square(cosine) / world.total_mass)
-        )
-        changes[1] = (
-            push
-            - world.polemass_length * angular_acceleration * cosine / world.total_mass
-        )
+        acceleration, angular_acceleration = changes[1], changes[3]
+        sine *= world.gravity
+        np.multiply(cosine, push, out=angular_acceleration)
+        np.subtract(sine, angular_acceleration, out=angular_acceleration)
+        angular_acceleration /= inertia
+        np.multiply(angular_acceleration, world.polemass_length, out=acceleration)
+        acceleration *= cosine
+        acceleration /= world.total_mass
+        np.subtract(push, acceleration, out=acceleration)
         changes *= world.tau
         changes += states
         return changes
@@ -214,11 +312,7 @@ class CartPoleVectorEnv(NativeVectorEnv):
     def _move(
         self, actions: ArrayLike, waiting: NDArray[np.intp]
     ) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.bool_]]:
-        active = np.ones(self.num_envs, dtype=bool)
-        active[waiting] = False
-        step = self._batch.step(np.asarray(actions), active)
-        observations = self._start(~active) if len(waiting) else step.observations
-        return observations, step.rewards, step.terminated
+        return self._batch.advance(np.asarray(actions), waiting)
 
     def _picture(self, row: int) -> Any:
         self._world.state = self._batch.states[row]

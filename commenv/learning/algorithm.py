@@ -114,7 +114,9 @@ class RoundAgents(ABC):
 
     Attributes:
         memory: Arrays of shape (trials, agents, ...): all that agents remember from
-            round to round, but for the parameters that they receive in each.
+            round to round, but for the parameters that they receive in each. Names and
+            shapes stay as they are from the beginning: a checkpoint is held against
+            them.
         resumable: Whether that is so. Where it is not, a study that was stopped goes on
             from the trials that were finished.
     """
@@ -213,7 +215,8 @@ class Learner(ABC):
 
     Attributes:
         memory: Arrays of numbers of shape (trials, ...). They say all that was learned:
-            with them another learner of the same settings has the same policy.
+            with them another learner of the same settings has the same policy. Names
+            and shapes stay as they are from the beginning.
     """
 
     memory: dict[str, NDArray[Any]]

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import fields, is_dataclass
-from importlib.metadata import entry_points
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 import numpy as np
 
 from commenv.errors import UnknownNameError
+from commenv.importing import import_named, registered
 from commenv.learning.algorithm import Algorithm
 from commenv.learning.scheme import Scheme
 
@@ -30,7 +29,7 @@ SCHEMES = "commenv.schemes"
 
 def plugin_names(group: str) -> list[str]:
     """The short names that installed packages have registered in a group."""
-    return sorted({entry.name for entry in entry_points(group=group)})
+    return sorted(entry.name for entry in registered(group))
 
 
 def find(reference: str, group: str) -> type[Any]:
@@ -43,8 +42,9 @@ def find(reference: str, group: str) -> type[Any]:
     kind = group.rpartition(".")[2].removesuffix("s")
     if ":" in reference:
         return _import(reference, kind)
-    for entry in entry_points(group=group, name=reference):
-        return entry.load()
+    for entry in registered(group):
+        if entry.name == reference:
+            return entry.load()
     raise UnknownNameError(
         kind, reference, plugin_names(group), "or name a class as module:Class"
     )
@@ -55,7 +55,7 @@ def is_registered(reference: str, group: str) -> bool:
 
     Nothing is imported in order to find out, but for what packages have registered.
     """
-    entries = entry_points(group=group)
+    entries = registered(group)
     return any(entry.value == reference for entry in entries) or any(
         _reference(entry.load()) == reference for entry in entries
     )
@@ -126,13 +126,7 @@ def _reference(cls: type[Any]) -> str:
 
 def _import(reference: str, kind: str) -> type[Any]:
     module_name, _, class_name = reference.partition(":")
-    try:
-        module = importlib.import_module(module_name)
-    except (ImportError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"{kind} {reference!r}: cannot import {module_name!r} ({error}); is its "
-            "folder on the Python path?"
-        ) from error
+    module = import_named(module_name, f"{kind} {reference!r}")
     found = getattr(module, class_name, None)
     if not isinstance(found, type):
         known = [
@@ -151,18 +145,32 @@ def _make(reference: str, group: str, base: type[Any], settings: dict[str, Any])
             f"{reference!r} is no {base.__name__}: derive it from "
             f"{base.__module__}.{base.__name__}"
         )
+    if missing := getattr(cls, "__abstractmethods__", ()):
+        raise ValueError(
+            f"{reference!r} is abstract: name a class that has {', '.join(missing)}"
+        )
     known = [field.name for field in fields(cls)] if is_dataclass(cls) else []
     for name in settings:
         if name not in known:
             raise UnknownNameError(f"setting of {reference}", name, known)
     if not is_dataclass(cls):
-        return cls()
+        return _without_settings(cls, reference)
     plain = {name: _plain(value) for name, value in settings.items()}
     try:
         return msgspec.convert(plain, cls)
     except msgspec.ValidationError as error:
         words = str(error).replace("array", "list") + _choices(cls, plain)
         raise ValueError(f"setting of {reference}: {words}") from None
+
+
+def _without_settings(cls: type[Any], reference: str) -> Any:
+    try:
+        return cls()
+    except TypeError as error:
+        raise ValueError(
+            f"{reference!r} cannot be made without arguments ({error}); make it a "
+            "dataclass(frozen=True) with its settings as fields"
+        ) from error
 
 
 def _plain(value: Any) -> Any:

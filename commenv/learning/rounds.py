@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from commenv.channel import Received, Versions
+from commenv.channel.message import refuse_nan
+from commenv.errors import ResultsError
 from commenv.learning.algorithm import Learner, RoundAgents
 from commenv.learning.scheme import Scheme, SchemeDraws, decided
 from commenv.snapshots import Resumable, Snapshot, arrays_of
@@ -71,11 +73,22 @@ class Rounds(Resumable):
         Raises:
             ResultsError: It is no snapshot of such rounds.
         """
-        self.agents.memory = arrays_of(snapshot["agents"], "the agents")
-        self.learner.memory = arrays_of(snapshot["learner"], "the learner")
-        self._state = arrays_of(snapshot["scheme"], "the scheme")
-        self.env.restore(self._study_seed, snapshot["env"])
+        agents, own = self.agents, snapshot["agents"]
+        agents.memory = arrays_of(own, "the agents", agents.memory)
+        self._restore_learner(snapshot)
         self._seed = None
+
+    def _restore_learner(self, snapshot: Snapshot) -> None:
+        """Gives back what is not the agents', and holds it against the parameters."""
+        learner, own = self.learner, snapshot["learner"]
+        learner.memory = arrays_of(own, "the learner", learner.memory)
+        self._state = arrays_of(snapshot["scheme"], "the scheme", self._state)
+        self.env.restore(self._study_seed, snapshot["env"])
+        parameters, versions = learner.parameters(), self.env.receive_versions()
+        if versions is None or versions.records.dtype != parameters.dtype:
+            raise ResultsError("a snapshot whose agents hold no such parameters")
+        for records in (parameters, versions.records):
+            refuse_nan(records)
 
     @property
     def resumable(self) -> bool:

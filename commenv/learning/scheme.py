@@ -109,7 +109,11 @@ class Scheme(ABC):
     separable: ClassVar[bool] = False
 
     def start(self, shape: tuple[int, int]) -> State:
-        """The state before the first round; empty by default."""
+        """The state before the first round; empty by default.
+
+        Later states have the same names and shapes: a checkpoint is held against this
+        one.
+        """
         return {}
 
     @abstractmethod

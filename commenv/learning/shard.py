@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from commenv.channel import Encoded, Left, Messages, Sender, Verdict, Versions
 from commenv.learning.algorithm import RoundAgents
-from commenv.learning.scheme import Scheme, SchemeDraws, Signal, Signals, State, decided
+from commenv.learning.scheme import Scheme, SchemeDraws, Signals, State, decided
 from commenv.snapshots import Resumable, Snapshot, arrays_of
 from commenv.wrappers import ChannelEnv
 
@@ -173,8 +173,9 @@ class Shard(Resumable):
     def restore(self, snapshot: Snapshot) -> None:
         """Goes on where another shard of the same agents was."""
         super().restore(snapshot)
-        self._agents.memory = arrays_of(snapshot["agents"], "the agents")
-        self._state = arrays_of(snapshot["scheme"], "the scheme")
+        agents, own = self._agents, snapshot["agents"]
+        agents.memory = arrays_of(own, "the agents", agents.memory)
+        self._state = arrays_of(snapshot["scheme"], "the scheme", self._state)
         self._env.restore(self._study_seed, snapshot["env"])
         self._seed = None
 
@@ -185,55 +186,3 @@ class Shard(Resumable):
 
     def _utter(self, messages: Messages) -> Uttered:
         return Uttered(self._sender.encode(messages), messages.records.dtype)
-
-
-def joined_signals(parts: list[Offer]) -> dict[str, Signal]:
-    """The signals of all shards' agents, as if they had been one batch."""
-    counts = np.concatenate([part.counts for part in parts], axis=1)
-    return {
-        name: Signal(
-            signal.level,
-            _joined_values([part.signals[name] for part in parts]),
-            counts,
-        )
-        for name, signal in parts[0].signals.items()
-    }
-
-
-def _joined_values(signals: list[Signal]) -> NDArray[np.float64]:
-    if signals[0].level == "message":
-        return np.concatenate([one.values for one in signals], axis=1)
-    return interleaved([(one.values, one.counts.sum(axis=1)) for one in signals])
-
-
-def interleaved(parts: list[tuple[NDArray, NDArray[np.integer]]]) -> NDArray:
-    """Flat arrays that go trial by trial, joined so that the whole does, too.
-
-    Args:
-        parts: Each with how many of its entries belong to each trial.
-    """
-    pieces = [np.split(values, np.cumsum(lengths)[:-1]) for values, lengths in parts]
-    return np.concatenate(
-        [piece for trial in zip(*pieces, strict=True) for piece in trial]
-    )
-
-
-def joined_encoded(parts: list[Encoded], shapes: list[tuple[int, int]]) -> Encoded:
-    """The payloads of all shards' agents, as if they had been encoded together.
-
-    Args:
-        parts: Of each shard.
-        shapes: (trials, agents) of each shard.
-    """
-    sizes = [one.sizes.reshape(shape) for one, shape in zip(parts, shapes, strict=True)]
-    present = [
-        one.present.reshape(shape) for one, shape in zip(parts, shapes, strict=True)
-    ]
-    data = interleaved(
-        [(one.data, size.sum(axis=1)) for one, size in zip(parts, sizes, strict=True)]
-    )
-    return Encoded(
-        data,
-        np.concatenate(sizes, axis=1).ravel(),
-        np.concatenate(present, axis=1).ravel(),
-    )

@@ -9,8 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from commenv.channel import Left, Verdict
+from commenv.channel.frames import HEADER
 from commenv.channel.message import check_mask
+from commenv.errors import ResultsError
 from commenv.learning.algorithm import Learner
+from commenv.learning.joining import joined_encoded, joined_signals
 from commenv.learning.rounds import Rounds
 from commenv.learning.scheme import Scheme, SchemeDraws, State, decided
 from commenv.learning.shard import (
@@ -18,10 +21,8 @@ from commenv.learning.shard import (
     Offer,
     Order,
     Uttered,
-    joined_encoded,
-    joined_signals,
 )
-from commenv.snapshots import Snapshot, arrays_of
+from commenv.snapshots import Snapshot, array_of, check_fits, check_within
 from commenv.wrappers import ChannelEnv
 
 __all__ = ["Crew", "ShardedRounds"]
@@ -84,14 +85,27 @@ class ShardedRounds(Rounds):
 
     def restore(self, snapshot: Snapshot) -> None:
         """Goes on where other rounds were, with shards of the same agents."""
-        self.learner.memory = arrays_of(snapshot["learner"], "the learner")
-        self._state = arrays_of(snapshot["scheme"], "the scheme")
-        self._accepted = snapshot["accepted"]
-        self._verdicts = [Verdict(**one) for one in snapshot["verdicts"]]
+        self._restore_learner(snapshot)
+        self._accepted = array_of(
+            snapshot["accepted"], "accepted", np.bool_, *self.env.shape
+        )
+        self._verdicts = [self._restored(**one) for one in snapshot["verdicts"]]
+        if any(
+            one["env"]["episode"] != self.env.episode
+            or one["_sender"]["_dtype"] != self.env.uplink.dtype
+            for one in snapshot["shards"]
+        ):
+            raise ResultsError("a snapshot with shards of other rounds")
         self._crew.call("restore", [(one,) for one in snapshot["shards"]])
-        self.env.restore(self._study_seed, snapshot["env"])
         self.env.uplink.senders_elsewhere = True
         self._seed = None
+
+    def _restored(self, links: Any, headers: Any, arrived: Any) -> Verdict:
+        array_of(links, "links", np.intp, None)
+        check_within(links, "links", 0, self.env.num_envs - 1)
+        array_of(headers, "headers", HEADER, len(links))
+        check_fits("arrived", True, arrived)
+        return Verdict(links, headers, arrived)
 
     @property
     def resumable(self) -> bool:

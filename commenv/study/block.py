@@ -27,6 +27,17 @@ if TYPE_CHECKING:
 
 __all__ = ["optimum_of", "run_block"]
 
+_UNFIT = (
+    LookupError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    ArithmeticError,
+    MemoryError,
+    RecursionError,
+)
+"""What a part may make of a snapshot that it would never have given."""
+
 
 def optimum_of(study: Study, cell: Cell) -> float | None:
     """The exact optimal value of the start within the time limit; None without tables.
@@ -124,9 +135,14 @@ class _State(Resumable):
         """
         try:
             super().restore(snapshot)
-        except (LookupError, TypeError, ValueError, AttributeError) as error:
+        except _UNFIT as error:
             words = f"{type(error).__name__}: {error}"
             raise ResultsError(f"a snapshot of something else ({words})") from error
+        played, measured = self.rounds.env.episode + 1, len(self.series.rows)
+        if played != measured:
+            raise ResultsError(
+                f"a snapshot after {played} rounds, of which {measured} were measured"
+            )
 
     @property
     def num_played(self) -> int:
@@ -181,7 +197,7 @@ def _table(study: Study, cell: Cell, trials: Sequence[int], series: Series) -> p
     }
     varying = {"trial": np.asarray(trials)[position], "episode": episode}
     columns = {
-        column.name: np.full(len(episode), constant[column.name])
+        column.name: pa.repeat(constant[column.name], len(episode))
         if column.name in constant
         else varying[column.name]
         if column.name in varying

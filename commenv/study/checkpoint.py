@@ -12,6 +12,7 @@ against its length before anything is made of that size, and a flipped bit is no
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,7 +20,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from commenv.errors import ResultsError
+from commenv.errors import ResultsError, shown
 from commenv.snapshots import Snapshot
 
 __all__ = ["packed", "unpacked"]
@@ -30,6 +31,7 @@ _START = len(_MAGIC) + _DIGEST_SIZE
 _ARRAY, _DTYPE = 1, 2
 _DEEPEST = 50
 _NATIVE = "biuf"
+_PLAIN = re.compile(r"[<>|=][biufcmMSUV]\d{1,9}(\[\w+\])?")
 
 
 def packed(tree: Snapshot) -> bytes:
@@ -76,7 +78,7 @@ def unpacked(data: bytes) -> Snapshot:
     if hashlib.sha256(body).digest() != data[len(_MAGIC) : _START]:
         raise ResultsError("its checksum is another")
     arrays = _arrays(bytes(body))
-    if "tree" not in arrays:
+    if (structure := arrays.pop("tree", None)) is None:
         raise ResultsError("it has no tree")
 
     def resolved(code: int, content: memoryview) -> Any:
@@ -87,9 +89,9 @@ def unpacked(data: bytes) -> Snapshot:
         raise ResultsError(f"its tree has an entry of the unknown kind {code}")
 
     try:
-        tree = msgspec.msgpack.decode(arrays["tree"].tobytes(), ext_hook=resolved)
+        tree = msgspec.msgpack.decode(structure.tobytes(), ext_hook=resolved)
     except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
-        raise ResultsError(f"its tree is damaged ({error})") from None
+        raise ResultsError(f"its tree is damaged ({shown(error)})") from None
     if not isinstance(tree, dict):
         raise ResultsError("its tree is no tree")
     return tree
@@ -103,16 +105,16 @@ def _arrays(body: bytes) -> dict[str, NDArray[Any]]:
         # Copies, since those that are read are views that nobody may write to.
         return {name: values.copy() for name, values in load(body).items()}
     except (SafetensorError, KeyError, ValueError, TypeError) as error:
-        raise ResultsError(f"its arrays are damaged ({error})") from None
+        raise ResultsError(f"its arrays are damaged ({shown(error)})") from None
 
 
 def _array(arrays: dict[str, NDArray[Any]], reference: Any) -> NDArray[Any]:
-    """The array that a reference in the tree stands for."""
+    """The array that a reference in the tree stands for, which no other one does."""
     match reference:
         case [str(name), form] if name in arrays:
-            stored = arrays[name]
+            stored = arrays.pop(name)
         case _:
-            raise ResultsError(f"its tree refers to {reference!r}")
+            raise ResultsError(f"its tree refers to {shown(reference)!r}")
     match form:
         case None:
             return stored
@@ -120,7 +122,7 @@ def _array(arrays: dict[str, NDArray[Any]], reference: Any) -> NDArray[Any]:
             type(one) is int and one >= 0 for one in shape
         ):
             return _shaped(stored, _dtype(descr), shape)
-    raise ResultsError(f"its tree describes an array as {form!r}")
+    raise ResultsError(f"its tree describes an array as {shown(form)!r}")
 
 
 def _shaped(
@@ -129,7 +131,9 @@ def _shaped(
     try:
         return stored.view(np.uint8).reshape(-1).view(dtype).reshape(shape)
     except (ValueError, TypeError, OverflowError) as error:
-        raise ResultsError(f"its bytes are no {dtype} of {shape} ({error})") from None
+        raise ResultsError(
+            f"its bytes are no {shown(dtype)} of {shown(shape)} ({shown(error)})"
+        ) from None
 
 
 def _described(dtype: np.dtype[Any]) -> Any:
@@ -154,21 +158,23 @@ def _dtype(described: Any) -> np.dtype[Any]:
         dtype = np.dtype(_arguments(described, _DEEPEST))
     except (ValueError, TypeError, SyntaxError, OverflowError, MemoryError) as error:
         raise ResultsError(
-            f"it describes a dtype that there is not ({error})"
+            f"it describes a dtype that there is not ({shown(error)})"
         ) from None
     if dtype.hasobject or dtype.itemsize == 0:
-        raise ResultsError(f"it describes the dtype {dtype}, which no file of ours has")
+        raise ResultsError(
+            f"it describes the dtype {shown(dtype)}, which no file of ours has"
+        )
     return dtype
 
 
 def _arguments(described: Any, deepest: int) -> Any:
     """What ``np.dtype`` makes the dtype of."""
     match described:
-        case str():
+        case str() if _PLAIN.fullmatch(described):
             return described
         case list() if deepest and described:
             return [
                 (str(name), _arguments(base, deepest - 1), tuple(shape))
                 for name, base, shape in described
             ]
-    raise ValueError(f"{described!r} describes none")
+    raise ValueError(f"{shown(described)!r} describes none")

@@ -119,12 +119,12 @@ class _OtherActorsError(ResultsError):
 def _state(path: Path, about: dict[str, Any]) -> Snapshot:
     tree = unpacked(path.read_bytes())
     said = tree.get("about")
-    if said != about:
-        if isinstance(said, dict) and {**said, ACTORS: about[ACTORS]} == about:
+    if not _is(said, about):
+        if isinstance(said, dict) and _is({**said, ACTORS: about.get(ACTORS)}, about):
             raise _OtherActorsError(
                 f"{path} was kept with {_actors(said.get(ACTORS))}, and this run has "
-                f"{_actors(about[ACTORS])}; use as many to go on from it, or delete "
-                "it and the one beside it to begin these trials again"
+                f"{_actors(about.get(ACTORS))}; use as many to go on from it, or "
+                "delete it and the one beside it to begin these trials again"
             )
         raise ResultsError("it is of another version of commenv, or of another study")
     state = tree.get("state")
@@ -135,3 +135,10 @@ def _state(path: Path, about: dict[str, Any]) -> Snapshot:
 
 def _actors(count: object) -> str:
     return f"{count} actors" if count else "no actors"
+
+
+def _is(given: Any, about: dict[str, Any]) -> bool:
+    try:
+        return bool(given == about)
+    except ValueError:  # an array, which is neither equal nor unequal as a whole
+        return False

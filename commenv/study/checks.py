@@ -14,6 +14,7 @@ from commenv.study.checkpoint import unpacked
 from commenv.study.checksums import MANIFEST, Seal, digest_of, read_seal
 from commenv.study.conservation import unbalanced
 from commenv.study.described import study_of
+from commenv.study.files import reason_of
 from commenv.study.progress import Progress
 from commenv.study.recomputed import Recomputed, is_tabular, recompute
 from commenv.study.software import software, unlike
@@ -159,7 +160,7 @@ def _changed(store: Store, block: Block, seal: Seal) -> Iterator[str]:
             same = digest_of(path) == expected
             how = "is not as it was written"
         except OSError as error:
-            same, how = False, f"cannot be read ({error.strerror})"
+            same, how = False, f"cannot be read ({reason_of(error)})"
         if not same:
             cure = f"delete {block.path} and {_AGAIN}"
             yield f"{path} {how}; {cure}"

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import msgspec
 
-from commenv.errors import ResultsError
+from commenv.errors import ResultsError, shown
+from commenv.study.files import check_regular
 
 __all__ = ["MANIFEST", "Seal", "digest", "digest_of", "packed_seal", "read_seal"]
 
@@ -46,8 +47,9 @@ def digest_of(path: Path) -> str:
     """The SHA-256 of a file, in hexadecimal.
 
     Raises:
-        OSError: The file is missing or cannot be read.
+        OSError: The file is missing, is no regular one, or cannot be read.
     """
+    check_regular(path)
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -66,13 +68,14 @@ def read_seal(path: Path) -> Seal:
         FileNotFoundError: There is none.
     """
     try:
+        check_regular(path)
         seal = msgspec.json.decode(path.read_bytes(), type=Seal)
         if seal.own != _own({"files": seal.files, "software": seal.software}):
             raise msgspec.ValidationError("its own checksum is another")
     except FileNotFoundError:
         raise
     except (msgspec.MsgspecError, UnicodeError, RecursionError, OSError) as error:
-        raise ResultsError(f"{path} is damaged ({error})") from None
+        raise ResultsError(f"{path} is damaged ({shown(error)})") from None
     return seal
 
 

@@ -56,6 +56,19 @@ def unbalanced(
         validate(table)
     except ResultsError as error:
         return [str(error)]
+    with np.errstate(over="ignore", invalid="ignore"):  # foreign numbers: they differ
+        return _faults(table, sizes, trials, constant, num_episodes, may_stop)
+
+
+def _faults(
+    table: pd.DataFrame,
+    sizes: pd.DataFrame | None,
+    trials: range,
+    constant: dict[str, Any],
+    num_episodes: int,
+    may_stop: bool,
+) -> list[str]:
+    """The same of a table of the right form."""
     wrong = [
         f"column {name!r} is not {value!r} throughout"
         for name, value in constant.items()

@@ -16,7 +16,7 @@ import msgspec
 
 import commenv.channel
 from commenv.channel import Channel
-from commenv.errors import CommenvError, MissingExtraError, ResultsError
+from commenv.errors import CommenvError, MissingExtraError, ResultsError, shown
 from commenv.learning import make_algorithm, make_scheme
 from commenv.learning.plugins import ALGORITHMS, SCHEMES, find, is_registered
 from commenv.study.spec import Cell, Study, time_limit
@@ -76,10 +76,11 @@ def study_of(store: Store, allow: Collection[str] = ()) -> Study:
         raise unfit(store, error) from error
     other = differences(described, json.loads(json.dumps(study.describe())))
     if other:
+        which = shown("; ".join(other).replace("asked for", "here"), 1000)
         raise ResultsError(
             f"the settings in {store.manifest_path} are not those that this commenv "
-            f"makes of them ({'; '.join(other).replace('asked for', 'here')}); use "
-            "the version of commenv that the manifest names"
+            f"makes of them ({which}); use the version of commenv that the manifest "
+            "names"
         )
     return study
 
@@ -161,14 +162,15 @@ def check_allowed(store: Store, settings: Any, allow: Collection[str]) -> None:
             check_allowed(store, setting, allow)
     elif isinstance(settings, str) and ":" in settings and settings not in allow:
         raise ResultsError(
-            f"{store.manifest_path} names {settings!r}, which no installed package has "
-            "registered, and importing it would run its code; if you trust it, allow "
-            f"it: --allow {settings}"
+            f"{store.manifest_path} names {shown(settings)!r}, which no installed "
+            "package has registered, and importing it would run its code; if you trust "
+            f"it, allow it: --allow {shown(settings)}"
         )
 
 
 def unfit(store: Store, error: Exception) -> ResultsError:
     """What to raise where the settings in a manifest cannot be used."""
+    why = shown(error, 1000)
     return ResultsError(
-        f"the settings in {store.manifest_path} cannot be used here: {error}"
+        f"the settings in {store.manifest_path} cannot be used here: {why}"
     )

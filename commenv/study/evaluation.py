@@ -14,6 +14,7 @@ from commenv.errors import ResultsError
 from commenv.learning import ExactEvaluator, PlayedEvaluator
 from commenv.learning.evaluation import Played
 from commenv.study.setting_up import world_of
+from commenv.study.spec import MOST
 from commenv.study.statistics import mean_interval
 from commenv.study.trained import Trained, trained
 
@@ -87,11 +88,14 @@ def evaluate(
 
     Raises:
         ResultsError: A folder that is not ours or is damaged, or has no finished trial.
-        ValueError: An unknown label, a trial that is not finished, or no episode.
+        ValueError: An unknown label, a trial that is not finished, no episode, or more
+            than are handled.
         MissingExtraError: The extra ``study`` is not installed.
     """
     if episodes < 1:
         raise ValueError(f"{episodes} episodes; at least 1 is needed")
+    if episodes > MOST:
+        raise ValueError(f"{episodes} episodes; at most {MOST:,} are handled")
     rows = [
         _evaluate(one, one.trials if trial is None else [trial], episodes, seed)
         for one in trained(directory, label, allow)

@@ -205,7 +205,7 @@ def _canvas(
     FigureCanvasAgg(figure)
     room = (0.0, below / height, 1.0, 1.0 - (below + above) / height)
     figure.set_layout_engine("constrained", rect=room, w_pad=0.1, h_pad=0.06)
-    figure.legend(
+    legend = figure.legend(
         handles=entries,
         loc="lower center",
         bbox_to_anchor=(0.5, (_CAPTION_HEIGHT - 0.05) / height),
@@ -216,6 +216,8 @@ def _canvas(
         borderpad=0.0,
         labelspacing=0.3,
     )
+    for text in legend.get_texts():
+        text.set_parse_math(False)  # a label is no formula, whatever it holds
     if title:
         y = 1 - 0.1 / height
         figure.text(0.5, y, title, ha="center", va="top", size=12, weight="bold")

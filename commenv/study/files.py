@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 from commenv.errors import ResultsError
 
 __all__ = [
+    "check_regular",
     "cure_of",
     "make_folder",
     "reason_of",
@@ -56,6 +58,12 @@ def _write(path: Path, data: bytes) -> None:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
+
+
+def check_regular(path: Path) -> None:
+    """Raises OSError for a device or a pipe: reading one may never end."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(f"{path.name} is no regular file")
 
 
 def reason_of(error: OSError) -> str:

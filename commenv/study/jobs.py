@@ -147,10 +147,9 @@ class _States:
         return self._newest is not None or self._first is not None
 
     def begin(self) -> Snapshot | None:
-        """Begins an attempt; what it goes on from."""
+        """Begins an attempt; what it goes on from, its own to write to."""
         self._played = 0
         if self._newest is None:
-            # A block goes on with the arrays of the state that it is given.
             return copy.deepcopy(self._first)
         state: Snapshot = unpacked(self._newest)["state"]
         return state

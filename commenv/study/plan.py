@@ -43,7 +43,7 @@ def missing(study: Study, store: Store | None) -> list[Block]:
     for cell in range(len(study.cells)):
         done = set() if store is None else store.finished(cell)
         for trials in [] if store is None else store.checkpoints.begun(cell):
-            if done.isdisjoint(trials) and trials.stop <= study.num_trials:
+            if trials.stop <= study.num_trials and done.isdisjoint(trials):
                 blocks.append(Block(cell, tuple(trials), begun=True))
                 done.update(trials)
         pending: list[int] = []

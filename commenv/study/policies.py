@@ -14,7 +14,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from commenv.errors import ResultsError
+from commenv.errors import ResultsError, shown
+from commenv.study.files import check_regular
 
 __all__ = ["Memory", "check_memory", "packed", "read_memory"]
 
@@ -64,6 +65,7 @@ def read_memory(path: Path, trials: range, trial: int, like: Memory) -> Memory:
     from safetensors import SafetensorError, safe_open
 
     try:
+        check_regular(path)
         with safe_open(path, framework="numpy") as file:
             _check(path, file, len(trials), like)
             row = trial - trials.start
@@ -75,8 +77,8 @@ def read_memory(path: Path, trials: range, trial: int, like: Memory) -> Memory:
         ) from None
     except (SafetensorError, OSError) as error:
         raise ResultsError(
-            f"{path} is damaged ({error}); delete it and the block of that name, and "
-            "run the study again"
+            f"{path} is damaged ({shown(error)}); delete it and the block of that "
+            "name, and run the study again"
         ) from None
 
 
@@ -93,8 +95,9 @@ def _check(path: Path, file: Any, count: int, like: Memory) -> None:
     for name in sorted(found.keys() | expected.keys()):
         if found.get(name) != expected.get(name):
             raise ResultsError(
-                f"{path} does not fit the study's settings: {name!r} is "
-                f"{found.get(name, 'missing')}, not {expected.get(name, 'expected')}"
+                f"{path} does not fit the study's settings: {shown(name)!r} is "
+                f"{shown(found.get(name, 'missing'))}, not "
+                f"{expected.get(name, 'expected')}"
             )
 
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from commenv.errors import ResultsError
+from commenv.errors import ResultsError, shown
 from commenv.study.block import optimum_of, run_block
+from commenv.study.files import check_regular
 from commenv.study.frame import NAMES
 from commenv.study.policies import Memory
 from commenv.study.setting_up import problem_of, world_of
@@ -118,9 +119,10 @@ def _policies(path: Path, now: Mapping[str, Any]) -> Iterator[Difference | None]
     from safetensors.numpy import load
 
     try:
+        check_regular(path)
         stored = load(path.read_bytes())
     except (SafetensorError, OSError, ValueError, KeyError) as error:
-        raise ResultsError(f"{path} is damaged ({error})") from None
+        raise ResultsError(f"{path} is damaged ({shown(error)})") from None
     for name in sorted(stored.keys() | now.keys()):
         if name in stored and name in now:
             yield _difference(f"policies: {name}", stored[name], now[name])

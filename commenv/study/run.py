@@ -218,6 +218,7 @@ def _execute(
                     for one in results:
                         _note_other_machines(one.software, others)
                         measured += writer.take(one)
+                        del one  # a table is as large as a study's other memory
     if store is not None:
         return Results(store.frame(), optima, store.sizes, [store.directory])
     import pyarrow as pa

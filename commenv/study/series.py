@@ -7,8 +7,10 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from commenv.errors import ResultsError
 from commenv.learning import Learner
-from commenv.snapshots import Resumable, Snapshot
+from commenv.snapshots import Resumable, Snapshot, array_of, arrays_of
+from commenv.study.frame import COLUMNS
 from commenv.study.spec import Study
 
 __all__ = ["Learned", "Series"]
@@ -19,6 +21,8 @@ _COSTS = {
     "uplink_bytes": "size",
     "total_bytes": "total_size",
 }
+
+_MEASURED = [column.name for column in COLUMNS if column.dtype == "float64"]
 
 
 class Series(Resumable):
@@ -67,10 +71,22 @@ class Series(Resumable):
         return {**super().snapshot(), "columns": columns, "taken": np.array(self.taken)}
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Goes on measuring behind it."""
+        """Goes on measuring behind it.
+
+        Raises:
+            ResultsError: It is no snapshot of such a series.
+        """
         super().restore(snapshot)
-        columns = snapshot["columns"]
-        self.taken = list(snapshot["taken"])
+        trials, columns = len(self.running), snapshot["columns"]
+        taken = array_of(snapshot["taken"], "rounds taken", np.bool_, None, trials)
+        like = np.zeros(taken.shape)
+        arrays_of(columns, "the series", dict.fromkeys(_MEASURED, like))
+        on = np.vstack([taken, self.running])
+        if len(taken) >= self._num_episodes or (on[1:] > on[:-1]).any():
+            raise ResultsError("a snapshot has rounds that were not played like this")
+        if not len(taken) or not taken[0].all() or not self.running.any():
+            raise ResultsError("a snapshot before the first round or after the last")
+        self.taken = list(taken)
         self.rows = [
             {name: values[position] for name, values in columns.items()}
             for position in range(len(self.taken))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from commenv.channel import HEADER_SIZE
 from commenv.errors import ResultsError
-from commenv.snapshots import Resumable
+from commenv.snapshots import Resumable, Snapshot, array_of, check_within
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from commenv.wrappers import ChannelEnv
 
-__all__ = ["DIRECTIONS", "SIZE_COLUMNS", "SentSizes", "check_sizes"]
+__all__ = ["DIRECTIONS", "SIZE_COLUMNS", "SIZE_DTYPES", "SentSizes", "check_sizes"]
 
 DIRECTIONS = ("uplink", "downlink", "acknowledgement")
 """An acknowledgement is a header that the learner returns to an agent."""
@@ -38,6 +38,10 @@ SIZE_COLUMNS: dict[str, str] = {
 """The columns of the histogram: two of text, the others whole numbers."""
 
 _TEXTS = ("label", "direction")
+_COUNTED = ("trial", "direction", "payload", "receivers", "messages")
+
+SIZE_DTYPES = {name: "str" if name in _TEXTS else "int64" for name in SIZE_COLUMNS}
+"""The type of each column."""
 
 
 class SentSizes(Resumable):
@@ -85,8 +89,7 @@ class SentSizes(Resumable):
         import pyarrow as pa
 
         joined = {
-            name: np.concatenate([row[name] for row in self._rows])
-            for name in ("trial", "direction", "payload", "receivers", "messages")
+            name: np.concatenate([row[name] for row in self._rows]) for name in _COUNTED
         }
         order = np.lexsort((joined["payload"], joined["direction"], joined["trial"]))
         columns = {name: values[order] for name, values in joined.items()}
@@ -94,6 +97,23 @@ class SentSizes(Resumable):
         columns["label"] = np.full(len(order), self._label)
         columns["header"] = np.full(len(order), HEADER_SIZE)
         return pa.table({name: columns[name] for name in SIZE_COLUMNS})
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Goes on behind the trials that had stopped.
+
+        Raises:
+            ResultsError: It is no snapshot of such trials' histograms.
+        """
+        super().restore(snapshot)
+        for row in self._rows:
+            if not isinstance(row, dict) or row.keys() != set(_COUNTED):
+                raise ResultsError("a snapshot has no histogram of sizes")
+            length = len(row["trial"])
+            for name in _COUNTED:
+                check_within(array_of(row[name], name, np.int64, length), name)
+            check_within(row["direction"], "direction", 0, len(DIRECTIONS) - 1)
+            if not np.isin(row["trial"], self._trials).all():
+                raise ResultsError("a snapshot has sizes of another block's trials")
 
     def _add(
         self,

@@ -34,6 +34,7 @@ from commenv.learning.plugins import (
 
 __all__ = [
     "DEFAULT_TIME_LIMIT",
+    "MOST",
     "STOP_QUANTITIES",
     "Cell",
     "Study",
@@ -55,7 +56,8 @@ _COUNTS = (
     "evaluate_every",
     "evaluation_episodes",
 )
-_MOST = 10_000_000
+MOST = 10_000_000
+"""Agents, trials and episodes that a study may have."""
 _logger = logging.getLogger("commenv")
 
 
@@ -135,8 +137,8 @@ class Study:
         for name in _COUNTS:
             value = getattr(self, name)
             check_count(name, value)
-            if value > _MOST:
-                raise ValueError(f"{name} is {value}; at most {_MOST:,} are handled")
+            if value > MOST:
+                raise ValueError(f"{name} is {value}; at most {MOST:,} are handled")
         for name in ("uplink", "downlink"):
             if not isinstance(channel := getattr(self, name), Channel):
                 raise TypeError(
@@ -152,6 +154,11 @@ class Study:
             raise ValueError(f"gamma {self.gamma!r} is outside [0, 1]")
         if self.seed < 0:
             raise ValueError(f"seed {self.seed} is negative; use 0 or more")
+        if not isinstance(self.stop or {}, Mapping):
+            raise TypeError(
+                f"stop is {self.stop!r}; give a dictionary, such as "
+                "{'uplink_bytes': 1e6}"
+            )
         for quantity, limit in (self.stop or {}).items():
             if quantity not in STOP_QUANTITIES:
                 raise UnknownNameError("stop quantity", quantity, STOP_QUANTITIES)

@@ -22,21 +22,28 @@ import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
-from commenv.errors import MissingExtraError, ResultsError
+from commenv.errors import MissingExtraError, ResultsError, shown
 from commenv.study.checkpoint_folder import ACTORS, CheckpointFolder
 from commenv.study.checksums import MANIFEST, digest, digest_of, packed_seal
-from commenv.study.files import make_folder, unusable, usable, write_atomically
+from commenv.study.files import (
+    check_regular,
+    make_folder,
+    unusable,
+    usable,
+    write_atomically,
+)
 from commenv.study.frame import COLUMNS, NAMES, validate
 from commenv.study.lock import LOCK
 from commenv.study.names import block_name, cell_folder, trials_in
 from commenv.study.policies import Memory, packed
-from commenv.study.sizes import SIZE_COLUMNS, check_sizes
+from commenv.study.reading import read_table
+from commenv.study.sizes import SIZE_DTYPES, check_sizes
 from commenv.study.software import software
-from commenv.study.spec import Study
+from commenv.study.spec import MOST, Study
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,12 +76,25 @@ class Manifest(msgspec.Struct, forbid_unknown_fields=True):
     software: dict[str, str]
 
 
+_Count = Annotated[int, msgspec.Meta(ge=1, le=MOST)]
+
+
 class _Cell(msgspec.Struct):
     label: str
+    environment: str
+    algorithm: dict[str, Any]
+    scheme: dict[str, Any]
 
 
-class _Cells(msgspec.Struct):
+class _Settings(msgspec.Struct):
+    """What every reader takes from a manifest's study without looking again."""
+
     cells: list[_Cell]
+    num_agents: _Count
+    num_trials: _Count
+    num_episodes: _Count
+    gamma: float
+    seed: int
 
 
 class Store:
@@ -135,12 +155,19 @@ class Store:
         """
         path = self.manifest_path
         try:
+            if path.exists() and not (path.is_file() or path.is_dir()):
+                raise ResultsError(
+                    f"{path} is no regular file; restore it, or run the study into a "
+                    "new folder"
+                )
             if path.stat().st_size > _MOST_MANIFEST_BYTES:
                 raise ResultsError(f"{path} is too large for a manifest of ours")
             manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
-            cells = msgspec.convert(manifest.study, _Cells).cells
+            cells = msgspec.convert(manifest.study, _Settings).cells
             if {cell.label for cell in cells} != manifest.optima.keys():
                 raise msgspec.ValidationError("its labels and optima differ")
+            if not all(cell.label.isprintable() for cell in cells):
+                raise msgspec.ValidationError("a label holds control characters")
         except FileNotFoundError:
             raise ResultsError(
                 f"{self.directory} is no results folder: it has no manifest.json"
@@ -149,13 +176,13 @@ class Store:
             raise self._unusable(error) from error
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
             raise ResultsError(
-                f"{path} is damaged or not ours ({error}); run the study into a new "
-                "folder"
+                f"{path} is damaged or not ours ({shown(error)}); run the study into a "
+                "new folder"
             ) from None
         if manifest.format != FORMAT or manifest.version != FORMAT_VERSION:
             raise ResultsError(
-                f"{path} is {manifest.format!r}, version {manifest.version}; this "
-                f"commenv reads {FORMAT!r}, version {FORMAT_VERSION}"
+                f"{path} is {shown(manifest.format)!r}, version {manifest.version}; "
+                f"this commenv reads {FORMAT!r}, version {FORMAT_VERSION}"
             )
         return manifest
 
@@ -290,8 +317,11 @@ class Store:
         except ImportError as error:
             raise MissingExtraError("reading results", "study") from error
         parts = []
-        for cell in range(len(self.manifest().study["cells"])):
-            blocks = [self.read_block(path) for path in self.block_paths(cell)]
+        for cell, described in enumerate(self.manifest().study["cells"]):
+            blocks = [
+                self._read_labelled(path, described["label"])
+                for path in self.block_paths(cell)
+            ]
             if blocks:
                 key = ["trial", "episode"]
                 joined = pd.concat(blocks, ignore_index=True)
@@ -339,11 +369,10 @@ class Store:
             ResultsError: The block was stored without it, or it is damaged.
         """
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         path = self.beside(block, "sizes")
         try:
-            table = pq.read_table(path, columns=list(SIZE_COLUMNS)).to_pandas()
+            table = read_table(path, SIZE_DTYPES)
             check_sizes(table)
         except FileNotFoundError:
             raise ResultsError(
@@ -392,11 +421,14 @@ class Store:
 
         trials = trials_in(path)
         try:
-            schema = pq.read_schema(path)
+            check_regular(path)
+            metadata = pq.read_metadata(path)
+            names = metadata.schema.to_arrow_schema().names
         except (pa.ArrowException, OSError, UnicodeError) as error:
             raise _damaged(path, error) from None
-        missing = [one.name for one in COLUMNS if one.name not in schema.names]
-        if trials is None or missing:
+        missing = [name for name in NAMES if name not in names]
+        whole = trials and trials.stop <= min(MOST, trials.start + metadata.num_rows)
+        if not whole or trials is None or missing:
             lack = f"it lacks {', '.join(missing)}" if missing else "see its name"
             raise ResultsError(
                 f"{path} is not a block of ours ({lack}); delete it and run the study "
@@ -411,14 +443,23 @@ class Store:
             ResultsError: It is damaged or not ours.
         """
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         self.trials_of(path)
         try:
-            table = pq.read_table(path, columns=list(NAMES))
-            return table.to_pandas(split_blocks=True, self_destruct=True)
+            frame = read_table(path, {one.name: one.dtype for one in COLUMNS})
+        except ResultsError as error:
+            raise _damaged(path, error) from None
         except (pa.ArrowException, OSError, UnicodeError) as error:
             raise _damaged(path, error) from None
+        pa.default_memory_pool().release_unused()  # else it keeps half as much again
+        return frame
+
+    def _read_labelled(self, path: Path, label: str) -> pd.DataFrame:
+        """A block whose rows all have the label that the manifest gives its cell."""
+        table = self.read_block(path)
+        if not (table["label"] == label).all():
+            raise _damaged(path, ResultsError(f"its label is not {label!r} throughout"))
+        return table
 
     def tidy(self) -> None:
         """Removes what a killed run left half done; fails where nothing may change."""
@@ -494,7 +535,7 @@ def _check_same(directory: Path, old: dict[str, Any], new: dict[str, Any]) -> No
 def _damaged(path: Path, error: Exception, beside: Path | None = None) -> ResultsError:
     those = "it" if beside is None else f"it and {beside}"
     return ResultsError(
-        f"{path} is damaged ({error}); delete {those} and run the study again"
+        f"{path} is damaged ({shown(error)}); delete {those} and run the study again"
     )
 
 

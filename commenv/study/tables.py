@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from commenv.errors import ResultsError
 from commenv.study.curves import labels
 
@@ -64,7 +66,8 @@ def summary(
     ordered = frame.sort_values(["trial", "episode"])
     groups = dict(iter(ordered.groupby("label", sort=False, observed=True)))
     known = optimum or {}
-    return [_row(name, groups[name], known.get(name)) for name in labels(frame)]
+    with np.errstate(over="ignore", invalid="ignore"):  # a mean may be infinite
+        return [_row(name, groups[name], known.get(name)) for name in labels(frame)]
 
 
 def _row(label: str, rows: pd.DataFrame, optimum: float | None) -> dict[str, Any]:

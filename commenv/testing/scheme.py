@@ -28,8 +28,9 @@ def check_scheme(scheme: Scheme, levels: Mapping[str, Level] | None = None) -> N
     It must return masks and states of the right shapes, leave its inputs alone, leave
     NumPy's global generator alone, decide for a trial as if it were alone, survive
     pickling, and, unless it declares ``needs_global``, decide for an agent without
-    regard to the others' signals. With a setting ``m``, 0 silences everybody and the
-    number of agents lets everybody speak.
+    regard to the others' signals. If it says that it is ``separable``, it must decide
+    alike for some of a trial's agents alone. With a setting ``m``, 0 silences everybody
+    and the number of agents lets everybody speak.
 
     Args:
         scheme: The scheme, with the settings to check it under.
@@ -62,6 +63,13 @@ def check_scheme(scheme: Scheme, levels: Mapping[str, Level] | None = None) -> N
             [mask[:, agent] for mask in disturbed],
             "looks at other agents' signals; declare needs_global = True",
         )
+    for agent in range(_AGENTS) if scheme.separable else ():
+        _same(
+            [mask[:, agent : agent + 1] for mask in decisions],
+            play.rounds(scheme, agent=agent),
+            "decides differently about some agents apart; see draws.num_agents, or "
+            "leave separable out",
+        )
     if hasattr(scheme, "m"):
         _check_extremes(scheme, play)
 
@@ -80,17 +88,28 @@ class _Play:
         scheme: Scheme,
         trials: list[int] | None = None,
         disturb_all_but: int | None = None,
+        agent: int | None = None,
     ) -> list[NDArray[np.bool_]]:
-        """Each round's decision, padded to one row of records for each agent."""
+        """Each round's decision, padded to one row of records for each agent.
+
+        Args:
+            scheme: The scheme.
+            trials: Which trials there are; all when left out.
+            disturb_all_but: Whose signals alone are as always.
+            agent: Which agent of each trial there is; all when left out.
+        """
         chosen = list(range(_TRIALS)) if trials is None else trials
-        shape = (len(chosen), _AGENTS)
-        state = scheme.start(shape)
+        agents = list(range(_AGENTS)) if agent is None else [agent]
+        shape = (len(chosen), len(agents))
+        state = scheme.start((len(chosen), _AGENTS))
+        if agent is not None:
+            state = {name: values[:, agents] for name, values in state.items()}
         left = Left(*(_read_only(np.full(shape, np.inf)) for _ in Left._fields))
         before = _global_state()
         masks = []
         for episode in range(_ROUNDS):
-            counts, signals = self._signals(episode, chosen, disturb_all_but)
-            draws = SchemeDraws(Draws(7, chosen, _AGENTS), episode, _ROUNDS)
+            counts, signals = self._signals(episode, chosen, agents, disturb_all_but)
+            draws = SchemeDraws(Draws(7, chosen, agents), episode, _ROUNDS, _AGENTS)
             state = {name: _read_only(values) for name, values in state.items()}
             mask, new = _select(scheme, signals, state, draws, left)
             _check_state(state, new, shape)
@@ -102,12 +121,16 @@ class _Play:
         return masks
 
     def _signals(
-        self, episode: int, trials: list[int], disturb_all_but: int | None
+        self,
+        episode: int,
+        trials: list[int],
+        agents: list[int],
+        disturb_all_but: int | None,
     ) -> tuple[NDArray[np.int64], dict[str, Signal]]:
         """Read-only signals; all agents' but one's may be disturbed."""
         random = np.random.default_rng(episode)
         every = random.integers(0, 5, size=(_TRIALS, _AGENTS))
-        counts = every[trials]
+        counts = every[trials][:, agents]
         signals = {}
         for name, level in self._levels.items():
             values = random.normal(size=(_TRIALS, _AGENTS, 5))
@@ -115,7 +138,7 @@ class _Play:
                 others = np.arange(_AGENTS) != disturb_all_but
                 values[:, others] = 10 * values[:, others] + 3
             values = np.abs(values) if name == "noise_norm" else values
-            values = values[trials]
+            values = values[trials][:, agents]
             flat = (
                 values[np.arange(5) < counts[..., None]]
                 if level == "record"
@@ -126,7 +149,8 @@ class _Play:
 
     def present(self, episode: int) -> NDArray[np.bool_]:
         """Which records there are in a round, padded."""
-        counts, _ = self._signals(episode, list(range(_TRIALS)), None)
+        everybody = list(range(_TRIALS)), list(range(_AGENTS))
+        counts, _ = self._signals(episode, *everybody, None)
         return _present(counts)
 
 
@@ -195,6 +219,11 @@ def _check_state(
         f"state has {sorted(new)} after a round and {sorted(old)} before it; start() "
         "returns the first state"
     )
+    for name, value in new.items():
+        assert old[name].shape == value.shape, (
+            f"state {name!r} has shape {value.shape} after a round and "
+            f"{old[name].shape} before it; keep to one, for checkpoints"
+        )
 
 
 def _same(one: list[Any], other: list[Any], wrong: str) -> None:

@@ -96,6 +96,7 @@ class ChannelEnv:
         self.gamma = gamma
         self.active = np.zeros(self.num_envs, dtype=np.bool_)
         self.observer: StepObserver | None = None
+        self._ended: NDArray[np.bool_] | None = None  # by a budget, not yet reported
 
     @property
     def single_observation_space(self) -> gym.Space[Any]:
@@ -155,7 +156,7 @@ class ChannelEnv:
         self._discounted = np.zeros(self.num_envs)
         self._length = np.zeros(self.num_envs, dtype=np.int64)
         self._index, self._discount = 0, 1.0
-        self._ended = np.zeros(self.num_envs, dtype=np.bool_)
+        self._ended = None
         self.active = np.ones(self.num_envs, dtype=np.bool_)
         self._observations = self.world.reset(self.draws.world(self.episode))
         return self._observations, {}
@@ -185,7 +186,7 @@ class ChannelEnv:
             ValueError: An active instance's action lies outside the action space.
         """
         self._check_reset()
-        if not (self.active | self._ended).any():
+        if self._ended is None and not np.count_nonzero(self.active):
             raise NotResetError("every episode has ended; call reset() first")
         acted = self.active
         step = self.world.step(actions, acted)
@@ -200,8 +201,9 @@ class ChannelEnv:
         self._discount *= self.gamma
         self._observations = step.observations
         self.active = acted & ~(step.terminated | step.truncated)
-        terminated = step.terminated | self._ended
-        self._ended = np.zeros_like(self._ended)
+        terminated = step.terminated
+        if self._ended is not None:
+            terminated, self._ended = terminated | self._ended, None
         return step.observations, step.rewards, terminated, step.truncated, {}
 
     def measure(
@@ -254,8 +256,9 @@ class ChannelEnv:
         self._check_reset()
         receipt = self.star.send(messages)
         ended = receipt.ended.ravel() & self.active
-        self._ended = self._ended | ended
-        self.active = self.active & ~ended
+        if ended.any():
+            self._ended = ended if self._ended is None else self._ended | ended
+            self.active = self.active & ~ended
         return receipt
 
     def send_encoded(self, encoded: Encoded, dtype: np.dtype[np.void]) -> Receipt:

@@ -19,7 +19,8 @@ from commenv.channel import (
     Versions,
 )
 from commenv.draws import Draws
-from commenv.snapshots import Resumable, Snapshot
+from commenv.errors import ResultsError
+from commenv.snapshots import Resumable, Snapshot, array_of, check_within
 from commenv.wrappers.metrics import Traffic
 
 __all__ = ["Star"]
@@ -163,10 +164,22 @@ class Star(Resumable):
         return {**super().snapshot(), "versions": versions}
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Takes over another star's memory; after :meth:`open` with its seed."""
+        """Takes over another star's memory; after :meth:`open` with its seed.
+
+        Raises:
+            ResultsError: It is no snapshot of such a star.
+        """
         super().restore(snapshot)
+        if not self.episode == self.uplink.episode == self.downlink.episode >= 0:
+            raise ResultsError(f"a snapshot after episode {self.episode} of one star")
         versions = snapshot["versions"]
-        self._versions = None if versions is None else Versions(**versions)
+        self._versions = None if versions is None else self._restored(**versions)
+
+    def _restored(self, records: Any, held: Any) -> Versions:
+        array_of(records, "versions", self.downlink.dtype, None)
+        array_of(held, "versions held", np.intp, *self.shape)
+        check_within(held, "versions held", 0, len(records) - 1)
+        return Versions(records, held)
 
     def _read(self) -> tuple[Traffic, ...]:
         return Traffic.read(self.uplink), Traffic.read(self.downlink)

@@ -245,3 +245,13 @@ def test_agents_can_be_given_their_memory_back():
         agents.begin(0)
     everybody = np.ones(15, dtype=bool)
     assert (one.act(states, everybody) == other.act(states, everybody)).all()
+
+
+@pytest.mark.parametrize("algorithm", [DQL, DAVIA])
+def test_agents_have_one_policy_for_each_version(algorithm):
+    mdp = random_mdp(4)
+    agents = algorithm().agents(problem_on(mdp))
+    assert len(agents._policy.thresholds) == len(TRIALS)
+    dtype = algorithm().learner(problem_on(mdp)).parameters().dtype
+    agents.receive_versions(random_versions(0, dtype))
+    assert len(agents._policy.thresholds) == 4

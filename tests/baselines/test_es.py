@@ -130,7 +130,8 @@ def test_the_learner_draws_the_noise_that_the_agents_used(antithetic):
     used = agents._players._theta.reshape(TRIALS, AGENTS, -1)
     noise = learner._noise.of(3)
     theta = learner.memory["theta"][:, None]
-    np.testing.assert_array_equal(used, theta + settings.noise * noise)
+    expected = (theta + settings.noise * noise).astype(np.float32)
+    np.testing.assert_array_equal(used, expected)
     half = AGENTS // 2
     assert (noise[:, :half] == -noise[:, half:]).all() == antithetic
     everybody = learner._noise.under(received(np.zeros((TRIALS, AGENTS)), episodes=3))

@@ -1,10 +1,13 @@
 """Perceptrons: against a plain loop and torch, for every kind of space, bit by bit."""
 
+import subprocess
 import sys
 
+import commenv_baselines
 import gymnasium as gym
 import numpy as np
 import pytest
+from commenv_baselines import kernels, policies
 from commenv_baselines.policies import MLP, Players
 from gymnasium import spaces
 
@@ -65,9 +68,9 @@ def test_every_row_acts_as_a_plain_loop_does(seen, done, hidden):
     for row in range(6):
         features = np.asarray(spaces.flatten(space, observations[row]), np.float64)
         expected = plain_outputs(mlp, theta[row], features)
-        np.testing.assert_allclose(outputs[row], expected, rtol=1e-12, atol=1e-14)
+        np.testing.assert_allclose(outputs[row], expected, atol=1e-5)
         chosen = plain_action(ACTIONS[done], expected)
-        np.testing.assert_allclose(actions[row], chosen, rtol=1e-6)
+        np.testing.assert_allclose(actions[row], chosen, atol=1e-4)
         assert ACTIONS[done].contains(np.asarray(actions[row]).astype(actions.dtype))
 
 
@@ -87,14 +90,55 @@ def test_the_bounds_of_actions_are_reached_and_not_passed():
 def test_the_bits_of_a_row_do_not_depend_on_the_others(inputs, outputs, hidden):
     observation_space = spaces.Box(-np.inf, np.inf, (inputs,))
     mlp = MLP(observation_space, spaces.Box(-1, 1, (outputs,)), hidden)
-    rows = 60
+    rows = 1000 if mlp.num_parameters < 1000 else 100
     theta = thetas(mlp, rows)
     observations = np.random.default_rng(1).normal(size=(rows, inputs))
     together = mlp.outputs(theta, observations)
-    for size in (1, 2, 3, 7, 8, 31):
+    for size in (1, 2, 3, 7, 8, 9, 31, 63, 64, 65):
         some = np.random.default_rng(size).choice(rows, size, replace=False)
         alone = mlp.outputs(theta[some], observations[some])
         np.testing.assert_array_equal(alone, together[some])
+
+
+def test_outputs_are_those_of_single_operations_in_the_documented_order():
+    mlp = MLP(LINE, spaces.Box(-1, 1, (2,)), (7, 9))
+    theta = thetas(mlp, 5)
+    observations = np.random.default_rng(1).normal(size=(5, 4))
+    outputs = mlp.outputs(theta, observations)
+    for row in range(5):
+        hidden, at = np.float32(observations[row]), 0
+        rounded = np.float32(theta[row])
+        for inputs, units in zip(mlp.sizes, mlp.sizes[1:], strict=False):
+            end = at + inputs * units
+            weights = rounded[at:end].reshape(inputs, units)
+            total, whole = rounded[end : end + units].copy(), inputs - inputs % 4
+            for four in range(0, whole, 4):
+                products = weights[four : four + 4] * hidden[four : four + 4, None]
+                total += ((products[0] + products[1]) + products[2]) + products[3]
+            for one in range(whole, inputs):
+                total += weights[one] * hidden[one]
+            hidden = np.array([kernels.tanh(x) for x in total], np.float32)
+            at = end + units
+        np.testing.assert_array_equal(outputs[row], hidden)
+
+
+def test_the_quick_tanh_is_within_a_millionth_odd_and_level_at_the_ends():
+    x = np.concatenate([np.linspace(-12, 12, 20_001), [1e-30, -1e30, np.inf]])
+    x = x.astype(np.float32)
+    y = np.array([kernels.tanh(one) for one in x])
+    np.testing.assert_allclose(y, np.tanh(x.astype(np.float64)), rtol=1e-6)
+    np.testing.assert_array_equal(y, [-kernels.tanh(-one) for one in x])
+    assert (np.abs(y[np.abs(x) >= 8.1]) == 1).all()
+    assert np.abs(y).max() == 1
+    assert np.isnan(kernels.tanh(np.float32(np.nan)))
+
+
+def test_a_number_that_is_none_reaches_the_action():
+    mlp = MLP(LINE, spaces.Box(-1, 1, (2,)), (3,))
+    theta, observations = thetas(mlp, 2), np.zeros((2, 4))
+    observations[1, 2] = np.nan
+    outputs = mlp.outputs(theta, observations)
+    assert np.isnan(outputs).tolist() == [[False, False], [True, True]]
 
 
 def test_rows_that_have_ended_are_dropped_and_come_back():
@@ -152,6 +196,44 @@ def test_without_torch_the_extra_is_named(monkeypatch):
         mlp.to_torch(np.zeros(mlp.num_parameters))
 
 
+def test_without_numba_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "numba", None)
+    monkeypatch.delitem(sys.modules, "commenv_baselines.kernels")
+    monkeypatch.delattr(commenv_baselines, "kernels")
+    policies._kernels.cache_clear()
+    with pytest.raises(MissingExtraError, match=r"commenv\[baselines\]"):
+        MLP(LINE, spaces.Discrete(2), ())
+
+
+def test_a_second_process_does_not_compile_again():
+    code = """
+import numpy as np, gymnasium as gym
+from commenv_baselines import kernels, policies
+box = gym.spaces.Box(-1, 1, (4,))
+mlp = policies.MLP(box, gym.spaces.Discrete(2), (8, 8))
+mlp.act(np.zeros((1, 130)), np.zeros((1, 4)))
+for kernel in (kernels.perceptrons, kernels.choose):
+    assert not kernel.stats.cache_misses, kernel.stats
+    assert kernel.stats.cache_hits
+"""
+    mlp = MLP(spaces.Box(-1, 1, (4,)), spaces.Discrete(2), (8, 8))
+    mlp.act(np.zeros((1, 130)), np.zeros((1, 4)))
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_importing_the_algorithms_does_not_import_numba():
+    code = "import sys, commenv_baselines.es; sys.exit('numba' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+@pytest.mark.parametrize("wrong", [[3, 1, 0], [-1, 1, 0], [0, 0, 0], [0, 1, 4]])
+def test_choices_outside_their_space_are_refused(wrong):
+    mlp = MLP(OBSERVATIONS["multi-discrete"], spaces.Discrete(2), (3,))
+    observations = np.array([[0, 1, 0], wrong])
+    with pytest.raises(ValueError, match="leave the space"):
+        mlp.act(thetas(mlp, 2), observations)
+
+
 @pytest.mark.parametrize(
     ("seen", "done", "match"),
     [
@@ -176,6 +258,8 @@ def test_sizes_that_do_not_fit_are_refused():
         mlp.act(np.zeros((3, 129)), np.zeros((3, 4)))
     with pytest.raises(ValueError, match="5 numbers for a policy that takes 4"):
         mlp.act(np.zeros((3, 130)), np.zeros((3, 5)))
+    with pytest.raises(ValueError, match="4 observations for 3 rows"):
+        mlp.act(np.zeros((3, 130)), np.zeros((4, 4)))
     with pytest.raises(ValueError, match=r"\(8, 0\)"):
         MLP(LINE, spaces.Discrete(2), (8, 0))
 

@@ -10,6 +10,8 @@ from commenv.channel import (
     Delay,
     Delta,
     LiveChannel,
+    Mesh,
+    Messages,
     Versions,
 )
 from commenv.draws import Draws
@@ -115,3 +117,15 @@ def test_each_link_of_a_broadcast_has_a_noise_of_its_own():
     ((links, heard),) = live.deliveries()
     assert links.tolist() == list(range(8))
     assert len(set(heard["number"])) == 8
+
+
+def test_each_link_of_a_mesh_has_a_noise_of_its_own():
+    sources, targets = np.nonzero(~np.eye(4, dtype=bool))
+    channel = Channel(link=AdditiveNoise(0.5))
+    mesh = Mesh(channel, sources, targets, 4, NUMBER, seed=0)
+    mesh.tick(new_episode=True)
+    spoken = Messages(numbers(np.arange(4.0)), np.ones((1, 4), dtype=int))
+    mesh.send(spoken, np.ones(12, dtype=bool))
+    (arrived,) = mesh.receive()
+    assert arrived.links.tolist() == list(range(12))
+    assert len(set(arrived.records["number"])) == 12

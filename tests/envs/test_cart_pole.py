@@ -153,11 +153,28 @@ def test_the_time_limit_is_each_instances_own():
     assert np.array(cuts).tolist() == expected
 
 
+def test_what_a_restarting_row_is_told_is_ignored():
+    env, twin = both(3, NEXT)[0], both(3, NEXT)[0]
+    env.reset(seed=0)
+    twin.reset(seed=0)
+    push, ended = np.ones(3, dtype=np.int64), np.zeros(3, dtype=bool)
+    for _ in range(40):
+        given = np.where(ended, 99, push)
+        mine, yours = env.step(given), twin.step(push)
+        assert_same(mine, yours)
+        assert (mine[1] == ~ended).all()
+        ended = mine[2]
+    env.close()
+    twin.close()
+
+
 def test_wrong_calls_are_refused():
     batch = CartPoleBatch(2)
     everybody = np.ones(2, dtype=bool)
     with pytest.raises(NotResetError, match="call reset"):
         batch.step(np.array([0, 0]), everybody)
+    with pytest.raises(NotResetError, match="call reset"):
+        batch.begin(np.array([0]))
     with pytest.raises(NotResetError, match="reset all instances first"):
         batch.reset(FromSeeds([0, 1]), everybody)
     batch.reset(FromSeeds([0, 1]))

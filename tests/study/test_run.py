@@ -124,7 +124,7 @@ def test_a_worker_alone_has_larger_blocks_where_nothing_is_kept(
         blocks.append(len(trials))
         return run_block(study, cell, trials, **how)
 
-    monkeypatch.setattr(sys.modules["commenv.study.run"], "run_block", note)
+    monkeypatch.setattr(sys.modules["commenv.study.jobs"], "run_block", note)
     how = {"num_agents": 1, "num_episodes": 1, "progress": False}
     commenv.run("SimpleGrid-v0", "dql", num_trials=num_trials, **how)
     assert blocks == expected

@@ -303,9 +303,9 @@ def test_another_format_is_named(copy, changes):
 def test_a_manifest_deeper_than_ours_is_refused_as_different(copy):
     study = json.loads(copy.manifest_path.read_text())["study"]
     deep = "[" * 300 + "]" * 300
-    text = manifest_with(copy.directory, study=study | {"gamma": "DEEP"})
+    text = manifest_with(copy.directory, study=study | {"uplink": "DEEP"})
     copy.manifest_path.write_text(text.replace('"DEEP"', deep))
-    with pytest.raises(ResultsError, match="gamma: ") as seen:
+    with pytest.raises(ResultsError, match="uplink: ") as seen:
         copy.begin(STUDY, OPTIMA)
     assert len(str(seen.value)) < 1000
 

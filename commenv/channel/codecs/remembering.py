@@ -260,7 +260,8 @@ class Delta(Codec):
         inner = self.codec.decode(rest, dtype, {}, draws)
         if (inner.lengths != 1).any():
             raise MalformedMessage("a difference is one record")
-        others, differences = fields.split(inner.records)
+        with np.errstate(invalid="ignore"):  # what is no number is refused below
+            others, differences = fields.split(inner.records)
         values, numbers = (
             memory[name].reshape(-1, *memory[name].shape[2:]).copy()
             for name in ("values", "numbers")
@@ -273,7 +274,10 @@ class Delta(Codec):
                         f"message {incoming.sequence[row]} on link {link} is a "
                         f"difference from message {base}, which is not there"
                     )
-                differences[row] += values[link, found[0]]
+                with np.errstate(over="ignore", invalid="ignore"):
+                    differences[row] += values[link, found[0]]
+            if np.isnan(differences[row]).any():
+                raise MalformedMessage(f"codec {self.name!r} read what is no number")
             values[link] = np.roll(values[link], 1, axis=0)
             numbers[link] = np.roll(numbers[link], 1)
             values[link, 0], numbers[link, 0] = differences[row], incoming.sequence[row]

@@ -28,7 +28,6 @@ chapter 4. Readings and deviations:
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -38,6 +37,7 @@ from numpy.typing import NDArray
 
 from commenv.channel import Left
 from commenv.errors import MissingExtraError, UnknownNameError
+from commenv.importing import imported
 from commenv.learning.scheme import Decision, Scheme, SchemeDraws, Signals, State
 from commenv.learning.schemes.chosen import check_m, check_whole, how_many
 
@@ -172,14 +172,10 @@ class ProbabilisticUtility(Scheme):
 def _find_utility(name: str) -> Utility:
     if name == "return_times_noise":
         return return_times_noise
-    module, colon, function = name.partition(":")
-    if not colon:
+    if ":" not in name:
         known = ("return_times_noise",)
         raise UnknownNameError("utility", name, known, "or name module:function")
-    try:
-        utility: Utility = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"utility {name!r} cannot be imported: {error}") from error
+    utility: Utility = imported(name, "utility")
     if not callable(utility):
         raise ValueError(f"utility {name!r} is {utility!r}, not a function")
     return utility

@@ -67,7 +67,7 @@ class TDError(Scheme):
     def select(
         self, signals: Signals, state: State, draws: SchemeDraws, left: Left
     ) -> Decision:
-        """A mask of records."""
+        """A mask of records; one whose error is not a number stays unsent."""
         signal = signals["td_error"]
         errors = np.abs(signal.padded(np.nan))
         level = state["level"]
@@ -78,7 +78,8 @@ class TDError(Scheme):
             reference = level if self.order == "test_first" else follows
             sent[..., step] = error >= np.maximum(self.rho * reference, self.threshold)
             level = np.where(np.isnan(error), level, follows)
-        return sent[~np.isnan(errors)], {"level": level}
+        recorded = np.arange(errors.shape[-1]) < signal.counts[..., None]
+        return sent[recorded], {"level": level}
 
 
 @dataclass(frozen=True)

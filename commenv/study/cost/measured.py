@@ -25,7 +25,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from commenv.errors import ResultsError
+from commenv.errors import ResultsError, shown
 from commenv.study.cost.profile import Cost, Direction, LinkProfile
 
 __all__ = ["Measured", "read_measured"]
@@ -129,7 +129,7 @@ def read_measured(path: str | Path) -> Measured:
         rows.append(row)
     if not rows:
         raise ValueError(f"{path} has no rows; give at least one size below its header")
-    origin = _shown(notes[0].lstrip("# ")) if notes else ""
+    origin = shown(notes[0].lstrip("# "), _SHOWN) if notes else ""
     return Measured(tuple(rows), path.name, origin or Measured.source)
 
 
@@ -176,7 +176,7 @@ def _positions(path: Path, header: list[str]) -> list[int | None]:
     missing = [name for name in _COLUMNS if name not in header]
     if unknown or missing or len(set(header)) != len(header):
         raise ValueError(
-            f"{path} has the columns {_shown(', '.join(header))}; give "
+            f"{path} has the columns {shown(', '.join(header), _SHOWN)}; give "
             f"{', '.join(_COLUMNS)} and perhaps {_RECEIVER}, each once"
         )
     return [header.index(name) if name in header else None for name in known]
@@ -204,12 +204,7 @@ def _number(where: str, name: str, cell: str) -> float:
         value = math.nan
     if not 0 <= value <= _LARGEST:
         raise ValueError(
-            f"{where}: {name} is {_shown(cell)!r}; give a number of 0 or more, with a "
-            "decimal point"
+            f"{where}: {name} is {shown(cell, _SHOWN)!r}; give a number of 0 or more, "
+            "with a decimal point"
         )
     return value
-
-
-def _shown(text: str) -> str:
-    """Foreign text, short and without control characters."""
-    return "".join(filter(str.isprintable, text))[:_SHOWN]

@@ -82,7 +82,8 @@ def check_numbers(
         kinds = (int, np.integer) if name in whole else (int, float, np.number)
         kind = "a whole number" if name in whole else "a number"
         fits = isinstance(value, kinds) and not isinstance(value, bool)
-        if not fits or not math.isfinite(value) or not least <= value <= most:
+        # An infinite end is no value; a large int would be none to math.isfinite.
+        if not fits or not least <= value <= most or value in (math.inf, -math.inf):
             measured = f" {unit[0]}" if unit else ""
             raise ValueError(
                 f"{profile.name} {name} is {value!r}; give {kind} from {least:g} to "

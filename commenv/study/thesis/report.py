@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import os
+import struct
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from commenv.errors import ResultsError
+import msgspec
+
+from commenv.errors import ResultsError, shown
 from commenv.study.claims import LEAST_TRIALS
-from commenv.study.files import write_atomically
+from commenv.study.files import check_regular, write_atomically
 from commenv.study.progress import duration
 from commenv.study.store import Store
 from commenv.study.thesis.reproduce import EXACT, FIGURES, NUMBERS
@@ -37,6 +39,10 @@ interval of every difference of evaluations was to reach at most 5 % of the scor
 to either side (25 of 500 on Cart Pole). Ant runs at what half an hour of two cores
 holds."""
 _COLOURS = 256
+_BROKEN_PICTURE = (
+    *(OSError, ValueError, SyntaxError, EOFError, struct.error),
+    MemoryError,  # a length in a damaged picture
+)
 _EXACT_SAID = {
     "4.1": "E[p_send] = m/n. It is exact when p is uniform: the line, and the mean of "
     "100,000 draws.",
@@ -49,6 +55,44 @@ _PICTURES = {
     "bytes.png": "The same against uplink bytes",
     "random_start.png": "From a random theta",
 }
+
+
+class _Scale(msgspec.Struct):
+    """How much was run: draws of a figure in closed form, or trials of another."""
+
+    samples: int | None = None
+    trials: int = 0
+    episodes: int = 0
+    agents: float = 1.0
+
+    def __str__(self) -> str:
+        if self.samples is not None:
+            return f"{self.samples:,} draws"
+        words = f"{self.trials} trials of {self.episodes} episodes"
+        if self.agents < 1:
+            words += f", {self.agents:.0%} of the thesis' agents"
+        return words
+
+
+class _Run(msgspec.Struct):
+    """What ``run.json`` holds."""
+
+    scale: _Scale
+    seconds: Annotated[float, msgspec.Meta(ge=0, le=1e10)]
+    named: str | None = None
+
+
+class _Claim(msgspec.Struct):
+    """A row of ``claims.csv``."""
+
+    claim: str
+    estimand: str
+    margin: float
+    estimate: float
+    low: float
+    high: float
+    p: float
+    verdict: str
 
 
 def report(results: str | Path, out: str | Path, images: str | Path) -> Path:
@@ -71,7 +115,7 @@ def report(results: str | Path, out: str | Path, images: str | Path) -> Path:
         raise ResultsError(
             f"{root} holds no reproduced figure; run commenv reproduce first"
         )
-    scales = {_run(root / number)["named"] for number in there} - {None}
+    scales = {_run(root / number).named for number in there} - {None}
     head = _HEAD.format(trials=_TRIALS if scales == {"report"} else "")
     parts = [head, _overview(root, there)]
     parts += [_section(root / number, number, page, pictures) for number in there]
@@ -83,24 +127,15 @@ def report(results: str | Path, out: str | Path, images: str | Path) -> Path:
 def _overview(root: Path, numbers: list[str]) -> str:
     lines = ["| figure | scale | verdicts |", "|---|---|---|"]
     for number in numbers:
-        verdicts = [row["verdict"] for row in _claims(root / number)]
+        verdicts = [row.verdict for row in _claims(root / number)]
         counts = ", ".join(
             f"{verdicts.count(one)} {one}"
             for one in ("supported", "contradicted", "undecided")
             if one in verdicts
         )
-        words = _scale(_run(root / number)["scale"])
+        words = _run(root / number).scale
         lines.append(f"| [{number}](#{_anchor(number)}) | {words} | {counts or '-'} |")
     return "\n".join(lines) + "\n"
-
-
-def _scale(scale: dict[str, Any]) -> str:
-    if "samples" in scale:
-        return f"{scale['samples']:,} draws"
-    words = f"{scale['trials']} trials of {scale['episodes']} episodes"
-    if scale["agents"] < 1:
-        words += f", {scale['agents']:.0%} of the thesis' agents"
-    return words
 
 
 def _section(folder: Path, number: str, page: Path, pictures: Path) -> str:
@@ -116,15 +151,15 @@ def _section(folder: Path, number: str, page: Path, pictures: Path) -> str:
         lines += [*_claim_lines(verdicts), ""]
         lines += [_reason(number, run, verdicts), ""]
         lines += _setting_lines(folder)
-    lines += [f"Run time: {duration(run['seconds'])} of wall clock.", ""]
+    lines += [f"Run time: {duration(run.seconds)} of wall clock.", ""]
     return "\n".join(lines)
 
 
-def _reason(number: str, run: dict[str, Any], verdicts: list[dict[str, str]]) -> str:
+def _reason(number: str, run: _Run, verdicts: list[_Claim]) -> str:
     """Why verdicts differ from the thesis, if they were open to."""
-    if run["scale"]["trials"] < LEAST_TRIALS:
+    if run.scale.trials < LEAST_TRIALS:
         return f"Below {LEAST_TRIALS} trials every verdict is undecided."
-    differs = any(row["verdict"] != "supported" for row in verdicts)
+    differs = any(row.verdict != "supported" for row in verdicts)
     word = "Likely reason" if differs else "Note"
     return f"**{word}:** {FIGURES[number].reasons}"
 
@@ -147,26 +182,32 @@ def _copy_small(source: Path, target: Path) -> None:
     from PIL import Image
 
     buffer = io.BytesIO()
-    with Image.open(source) as picture:
-        few = picture.convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE)
-        few.save(buffer, "PNG", optimize=True)
+    try:
+        check_regular(source)
+        with Image.open(source, formats=["PNG"]) as picture:
+            few = picture.convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE)
+            few.save(buffer, "PNG", optimize=True)
+    except _BROKEN_PICTURE as error:
+        raise _damaged(source, error) from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise _damaged(source, error) from None
     write_atomically(target, buffer.getvalue())
 
 
-def _claim_lines(verdicts: list[dict[str, str]]) -> list[str]:
+def _claim_lines(verdicts: list[_Claim]) -> list[str]:
     lines = [
         "| claim | measured | held against | mean | 95 % interval | p | verdict |",
         "|---|---|---|---|---|---|---|",
     ]
     for row in verdicts:
         numbers = {
-            name: f"{float(row[name]):.4g}"
+            name: f"{getattr(row, name):.4g}"
             for name in ("margin", "estimate", "low", "high", "p")
         }
         lines.append(
-            f"| {row['claim']} | {row['estimand']} | {numbers['margin']} "
+            f"| {row.claim} | {row.estimand} | {numbers['margin']} "
             f"| {numbers['estimate']} | {numbers['low']} to {numbers['high']} "
-            f"| {numbers['p']} | **{row['verdict']}** |"
+            f"| {numbers['p']} | **{row.verdict}** |"
         )
     return lines
 
@@ -201,25 +242,33 @@ def _settings(plugin: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _claims(folder: Path) -> list[dict[str, str]]:
+def _claims(folder: Path) -> list[_Claim]:
     path = folder / "claims.csv"
-    if not path.exists():
+    if folder.name in EXACT or not path.exists():
         return []
-    return list(csv.DictReader(io.StringIO(path.read_text())))
-
-
-def _run(folder: Path) -> dict[str, Any]:
     try:
-        found: dict[str, Any] = json.loads((folder / "run.json").read_text())
-        return {
-            "scale": found["scale"],
-            "seconds": float(found["seconds"]),
-            "named": found.get("named"),
-        }
-    except (ValueError, KeyError, TypeError) as error:
-        raise ResultsError(
-            f"{folder / 'run.json'} is damaged ({error}); reproduce the figure again"
-        ) from None
+        check_regular(path)
+        rows = list(csv.DictReader(io.StringIO(path.read_text("utf-8"))))
+        for row in rows:
+            row.pop(None, None)  # cells beyond the header
+        return [msgspec.convert(row, _Claim, strict=False) for row in rows]
+    except (csv.Error, ValueError, OSError) as error:
+        raise _damaged(path, error) from None
+
+
+def _run(folder: Path) -> _Run:
+    path = folder / "run.json"
+    try:
+        check_regular(path)
+        return msgspec.json.decode(path.read_bytes(), type=_Run)
+    except (ValueError, RecursionError, OSError) as error:
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: Path, error: Exception) -> ResultsError:
+    return ResultsError(
+        f"{path} is damaged ({shown(error)}); reproduce the figure again"
+    )
 
 
 def _title(number: str) -> str:

@@ -62,6 +62,14 @@ def test_updating_before_the_test_never_fires_where_rho_beta_reaches_one():
     assert decide(fires, signals)[0].any()
 
 
+def test_an_error_that_is_no_number_stays_unsent_and_leaves_the_level():
+    errors = Signal("record", np.array([1.0, np.nan, np.inf, 2.0]), np.array([[1, 3]]))
+    scheme = TDError(beta=0.5, rho=1.0, threshold=0.1)
+    mask, state = decide(scheme, {"td_error": errors})
+    assert mask.tolist() == [True, False, True, False]
+    assert state["level"].tolist() == [[0.5, np.inf]]
+
+
 def test_the_gain_threshold_falls_to_lambda():
     scheme = Gain(least=0.01, rho=0.9)
     assert scheme.threshold(9, 10) == pytest.approx(-0.01)

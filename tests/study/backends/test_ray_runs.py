@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ pytestmark = [
     pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks into /proc"),
 ]
 
+SECONDS_TO_NOTICE = 5
 ON_RAY = ("--backend", "ray")
 
 
@@ -66,8 +68,10 @@ def test_a_signal_and_another_end_a_run_and_its_ray_in_good_order(
 ):
     process = folder.midway(2, *ON_RAY)
     number = getattr(signal, name)
-    for _ in range(2):  # as a terminal does: to every process of the group
-        os.killpg(process.pid, number)
+    # A terminal signals every process of the group; who asks one to end, that one.
+    send = os.kill if name == "SIGTERM" else os.killpg
+    for _ in range(2):
+        send(process.pid, number)
     outcome = end(process)
     said = "Ctrl-C" if name == "SIGINT" else name
     assert failed(outcome, f"stopped by {said}", folder.out, "repeat the same")
@@ -111,6 +115,7 @@ def test_a_node_that_is_killed_is_said_and_changes_nothing(
         process = folder.midway(2, *ON_RAY, "--address", address)
         wait_until(lambda: performing(first.pid) and performing(second.pid))
         os.kill(raylets(second)[0], signal.SIGKILL)
+        time.sleep(SECONDS_TO_NOTICE)  # else the rest may be done before Ray knows
         folder.go()
         code, stdout, stderr = end(process)
         assert code == 0, stderr
