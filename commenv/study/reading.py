@@ -7,7 +7,8 @@ read as they are stored, each once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-__all__ = ["read_table"]
+__all__ = ["lean_memory", "read_table"]
 
 _ALWAYS_BYTES = 64 * 2**20
 _BYTES_PER_BYTE = 2**14  # of a column that holds one number; tables compress far less
@@ -63,6 +64,19 @@ def read_table(path: Path, dtypes: Mapping[str, str]) -> pd.DataFrame:
     table = table.replace_schema_metadata(None)
     # Column by column, each freed when it is done: a table is large.
     return table.to_pandas(ignore_metadata=True, split_blocks=True, self_destruct=True)
+
+
+@contextlib.contextmanager
+def lean_memory() -> Iterator[None]:
+    """Lets Arrow take memory from the system meanwhile: its own pool keeps it."""
+    import pyarrow as pa
+
+    before = pa.default_memory_pool()
+    pa.set_memory_pool(pa.system_memory_pool())
+    try:
+        yield
+    finally:
+        pa.set_memory_pool(before)
 
 
 def _fits(kind: pa.DataType, dtype: str) -> bool:

@@ -17,6 +17,7 @@ from commenv.study.jobs import Measured, run_job
 from commenv.study.lock import locked
 from commenv.study.plan import blocks_of, missing
 from commenv.study.progress import Progress
+from commenv.study.reading import lean_memory
 from commenv.study.results import Results
 from commenv.study.sharding import shares_of
 from commenv.study.software import unlike
@@ -191,6 +192,7 @@ def _check_trace(study: Study, out: str | Path | None, backend: Backend) -> None
         )
 
 
+@lean_memory()
 def _execute(
     study: Study,
     store: Store | None,
