@@ -191,7 +191,7 @@ def _load_compiled() -> ModuleType | None:
     except ImportError:
         _logger.info(
             "Numba is not installed, so tabular agents act step by step; the extra "
-            '"baselines" makes them some times quicker, with the same numbers'
+            '"baselines" makes them several times as fast, with the same numbers'
         )
         return None
     _logger.debug("tabular agents play compiled")
