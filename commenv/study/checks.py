@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
-
 from commenv.errors import CommenvError, ResultsError
 from commenv.study.checkpoint import unpacked
 from commenv.study.checksums import MANIFEST, Seal, digest_of, read_seal
 from commenv.study.conservation import unbalanced
 from commenv.study.described import study_of
 from commenv.study.files import reason_of
+from commenv.study.manifest import Settings
+from commenv.study.names import words_for
 from commenv.study.progress import Progress
 from commenv.study.recomputed import Recomputed, is_tabular, recompute
 from commenv.study.software import software, unlike
@@ -25,7 +25,6 @@ __all__ = [
     "TOLERANCE",
     "Block",
     "Check",
-    "Settings",
     "count_of",
     "of_checkpoints",
     "of_checksums",
@@ -67,23 +66,7 @@ class Block(NamedTuple):
     trials: range
 
     def __str__(self) -> str:
-        first, last = self.trials.start, self.trials.stop - 1
-        return f"{self.label}:{first}" + (f"-{last}" if last > first else "")
-
-
-class _Cell(msgspec.Struct):
-    label: str
-    environment: str
-
-
-class Settings(msgspec.Struct):
-    """What of a manifest the sums are held against."""
-
-    cells: list[_Cell]
-    num_agents: int
-    num_trials: int
-    num_episodes: int
-    stop: dict[str, float] | None = None
+        return words_for(self.label, self.trials)
 
 
 def of_checksums(

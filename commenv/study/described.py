@@ -19,8 +19,9 @@ from commenv.channel import Channel
 from commenv.errors import CommenvError, MissingExtraError, ResultsError, shown
 from commenv.learning import make_algorithm, make_scheme
 from commenv.learning.plugins import ALGORITHMS, SCHEMES, find, is_registered
+from commenv.study.manifest import differences
 from commenv.study.spec import Cell, Study, time_limit
-from commenv.study.store import Store, differences
+from commenv.study.store import Store
 
 __all__ = ["check_allowed", "study_of", "unfit"]
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["block_name", "cell_folder", "trials_in"]
+__all__ = ["block_name", "cell_folder", "trials_in", "words_for"]
 
 _BLOCK = re.compile(r"trials-(\d{1,9})-(\d{1,9})")
 
@@ -26,3 +26,9 @@ def trials_in(path: Path) -> range | None:
     """The trials that a block's file holds by its name; None for other names."""
     match = _BLOCK.fullmatch(path.stem)
     return range(int(match[1]), int(match[2]) + 1) if match else None
+
+
+def words_for(label: str, trials: Sequence[int]) -> str:
+    """A block in messages, such as ``dql:0-24``, or ``dql:3`` for a single trial."""
+    first, last = trials[0], trials[-1]
+    return f"{label}:{first}" + (f"-{last}" if last > first else "")

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from commenv.study.names import words_for
 from commenv.study.spec import Study
 from commenv.study.store import Store
 
@@ -29,9 +30,8 @@ class Block(NamedTuple):
     begun: bool = False
 
     def name(self, study: Study) -> str:
-        """As ``commenv verify`` names it, such as ``dql:0-24``."""
-        label = study.cells[self.cell].label
-        return f"{label}:{self.trials[0]}-{self.trials[-1]}"
+        """What messages call it."""
+        return words_for(study.cells[self.cell].label, self.trials)
 
 
 def missing(study: Study, store: Store | None) -> list[Block]:

@@ -17,12 +17,11 @@ from __future__ import annotations
 import importlib.util
 import io
 import json
-import reprlib
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -38,6 +37,14 @@ from commenv.study.files import (
 )
 from commenv.study.frame import COLUMNS, NAMES, validate
 from commenv.study.lock import LOCK
+from commenv.study.manifest import (
+    FORMAT,
+    FORMAT_VERSION,
+    Manifest,
+    brief,
+    check_same,
+    read_manifest,
+)
 from commenv.study.names import block_name, cell_folder, trials_in
 from commenv.study.policies import Memory, packed
 from commenv.study.reading import read_table
@@ -49,52 +56,10 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-__all__ = ["Manifest", "Store", "check_extra", "differences"]
+__all__ = ["Store", "check_extra"]
 
-FORMAT = "commenv study"
-FORMAT_VERSION = 1
-_MOST_MANIFEST_BYTES = 16 * 2**20
 _EXTRA = ("pandas", "pyarrow", "safetensors")
 _ENDINGS = {"policies": "safetensors", "sizes": "parquet", "checksums": "json"}
-
-
-class Manifest(msgspec.Struct, forbid_unknown_fields=True):
-    """What ``manifest.json`` holds.
-
-    Attributes:
-        format: Always ``"commenv study"``.
-        version: Of the folder's layout.
-        study: The settings, as :meth:`commenv.study.spec.Study.describe` gives them.
-        optima: The exact optimal value of each label's environment, where known.
-        software: What :func:`commenv.study.software.software` gave at the start.
-    """
-
-    format: str
-    version: int
-    study: dict[str, Any]
-    optima: dict[str, float | None]
-    software: dict[str, str]
-
-
-_Count = Annotated[int, msgspec.Meta(ge=1, le=MOST)]
-
-
-class _Cell(msgspec.Struct):
-    label: str
-    environment: str
-    algorithm: dict[str, Any]
-    scheme: dict[str, Any]
-
-
-class _Settings(msgspec.Struct):
-    """What every reader takes from a manifest's study without looking again."""
-
-    cells: list[_Cell]
-    num_agents: _Count
-    num_trials: _Count
-    num_episodes: _Count
-    gamma: float
-    seed: int
 
 
 class Store:
@@ -127,7 +92,7 @@ class Store:
         try:
             if self.manifest_path.exists():
                 manifest = self.manifest()
-                _check_same(self.directory, manifest.study, described)
+                check_same(self.directory, manifest.study, described)
                 self.tidy()
                 return manifest
             if self.directory.is_dir() and any(
@@ -153,38 +118,7 @@ class Store:
         Raises:
             ResultsError: There is none, or it is not ours or damaged.
         """
-        path = self.manifest_path
-        try:
-            if path.exists() and not (path.is_file() or path.is_dir()):
-                raise ResultsError(
-                    f"{path} is no regular file; restore it, or run the study into a "
-                    "new folder"
-                )
-            if path.stat().st_size > _MOST_MANIFEST_BYTES:
-                raise ResultsError(f"{path} is too large for a manifest of ours")
-            manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
-            cells = msgspec.convert(manifest.study, _Settings).cells
-            if {cell.label for cell in cells} != manifest.optima.keys():
-                raise msgspec.ValidationError("its labels and optima differ")
-            if not all(cell.label.isprintable() for cell in cells):
-                raise msgspec.ValidationError("a label holds control characters")
-        except FileNotFoundError:
-            raise ResultsError(
-                f"{self.directory} is no results folder: it has no manifest.json"
-            ) from None
-        except OSError as error:
-            raise self._unusable(error) from error
-        except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-            raise ResultsError(
-                f"{path} is damaged or not ours ({shown(error)}); run the study into a "
-                "new folder"
-            ) from None
-        if manifest.format != FORMAT or manifest.version != FORMAT_VERSION:
-            raise ResultsError(
-                f"{path} is {shown(manifest.format)!r}, version {manifest.version}; "
-                f"this commenv reads {FORMAT!r}, version {FORMAT_VERSION}"
-            )
-        return manifest
+        return read_manifest(self.manifest_path)
 
     def finished(self, cell: int) -> set[int]:
         """The trials of a cell whose blocks are there and whole."""
@@ -296,7 +230,7 @@ class Store:
             trials = self.trials_of(path)
             if trial in trials:
                 return self.beside(path, "policies"), trials
-        finished = _brief.repr(sorted(self.finished(cell)))
+        finished = brief.repr(sorted(self.finished(cell)))
         raise ValueError(f"trial {trial} is not among the finished ones, {finished}")
 
     def trace_folder(self, cell: int, label: str, trials: Sequence[int]) -> Path:
@@ -493,43 +427,6 @@ def check_extra(feature: str) -> None:
     """Raises MissingExtraError for a feature where ``study`` is not installed."""
     if not all(importlib.util.find_spec(module) for module in _EXTRA):
         raise MissingExtraError(feature, "study")
-
-
-_brief = reprlib.Repr()
-_brief.maxstring = _brief.maxother = 60
-
-
-def differences(old: Any, new: Any, path: str = "") -> list[str]:
-    """Where plain structures differ, as ``"gamma: 0.9 there, 0.5 asked for"``."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        return [
-            line
-            for name in sorted(old.keys() | new.keys())
-            for line in differences(
-                old.get(name), new.get(name), f"{path}.{name}" if path else name
-            )
-        ]
-    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        return [
-            line
-            for position, (one, other) in enumerate(zip(old, new, strict=True))
-            for line in differences(one, other, f"{path}[{position}]")
-        ]
-    if old == new:
-        return []
-    if isinstance(old, list) and isinstance(new, list):
-        return [f"{path}: {len(old)} there, {len(new)} asked for"]
-    return [f"{path}: {_brief.repr(old)} there, {_brief.repr(new)} asked for"]
-
-
-def _check_same(directory: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
-    # What JSON makes of the new settings is what the old ones went through.
-    different = differences(old, json.loads(json.dumps(new)))
-    if different:
-        raise ResultsError(
-            f"{directory} holds a study with other settings ({'; '.join(different)}); "
-            "repeat those settings to continue it, or choose another folder"
-        )
 
 
 def _damaged(path: Path, error: Exception, beside: Path | None = None) -> ResultsError:

@@ -14,13 +14,13 @@ from commenv.errors import ResultsError, UnknownNameError
 from commenv.study.checks import (
     Block,
     Check,
-    Settings,
     count_of,
     of_checkpoints,
     of_checksums,
     of_ledgers,
     of_recomputing,
 )
+from commenv.study.manifest import Settings
 from commenv.study.store import Store, check_extra
 
 __all__ = ["Verification", "verify"]

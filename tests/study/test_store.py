@@ -11,7 +11,8 @@ import commenv
 from commenv.errors import ResultsError
 from commenv.study import Study, cells
 from commenv.study.block import run_block
-from commenv.study.store import Store, differences
+from commenv.study.manifest import differences
+from commenv.study.store import Store
 
 pd = pytest.importorskip("pandas")
 pytest.importorskip("pyarrow")
