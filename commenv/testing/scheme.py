@@ -14,6 +14,7 @@ from commenv.channel import Left
 from commenv.draws import Draws
 from commenv.learning import Scheme, SchemeDraws, Signal
 from commenv.learning.plugins import SCHEMES, check_plugin
+from commenv.testing.global_state import check_untouched, global_state
 
 __all__ = ["check_scheme"]
 
@@ -26,7 +27,7 @@ def check_scheme(scheme: Scheme, levels: Mapping[str, Level] | None = None) -> N
     """Checks that a scheme keeps the promises that studies rely on.
 
     It must return masks and states of the right shapes, leave its inputs alone, leave
-    NumPy's global generator alone, decide for a trial as if it were alone, survive
+    global generators alone, decide for a trial as if it were alone, survive
     pickling, and, unless it declares ``needs_global``, decide for an agent without
     regard to the others' signals. If it says that it is ``separable``, it must decide
     alike for some of a trial's agents alone. With a setting ``m``, 0 silences everybody
@@ -105,7 +106,7 @@ class _Play:
         if agent is not None:
             state = {name: values[:, agents] for name, values in state.items()}
         left = Left(*(_read_only(np.full(shape, np.inf)) for _ in Left._fields))
-        before = _global_state()
+        before = global_state()
         masks = []
         for episode in range(_ROUNDS):
             counts, signals = self._signals(episode, chosen, agents, disturb_all_but)
@@ -115,9 +116,7 @@ class _Play:
             _check_state(state, new, shape)
             masks.append(_padded(mask, counts))
             state = new
-        assert _global_state() == before, (
-            "draws from NumPy's global generator; use draws"
-        )
+        check_untouched(before, "use draws")
         return masks
 
     def _signals(
@@ -184,11 +183,6 @@ def _select(scheme: Scheme, *inputs: Any) -> Any:
 
 def _present(counts: NDArray[np.int64]) -> NDArray[np.bool_]:
     return np.arange(5) < counts[..., None]
-
-
-def _global_state() -> list[int]:
-    state: Any = np.random.get_state()  # noqa: NPY002 - it must stay as it is
-    return [*map(int, state[1]), int(state[2])]
 
 
 def _padded(mask: NDArray[np.bool_], counts: NDArray[np.int64]) -> NDArray[np.bool_]:
