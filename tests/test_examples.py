@@ -50,6 +50,12 @@ def test_a_new_scheme_takes_at_most_fifteen_lines_and_saves_bytes(tmp_path, caps
     assert "davia" in printed
 
 
+def test_a_new_algorithm_is_checked_and_compared(tmp_path, capsys):
+    path = load("new_algorithm").main(tmp_path, num_trials=3, num_episodes=60)
+    assert path.read_bytes().startswith(b"\x89PNG")
+    assert "monte_carlo" in capsys.readouterr().out
+
+
 def test_a_new_codec_takes_few_lines_and_saves_bytes(tmp_path, capsys):
     source = (EXAMPLES / "new_codec.py").read_text()
     codec = source.split("class Ternary")[1].split("def main")[0].strip()

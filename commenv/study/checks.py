@@ -230,6 +230,13 @@ def _compared(
             f"all {found.compared} columns equal bit for bit, on {kind}{versions}",
             "",
         )
+    if found.by_block:
+        algorithm = study.cells[block.cell].algorithm.name
+        return (
+            f"equal in the block that was stored, and not in others, on {kind}",
+            "its numbers depend on which trials share a block; "
+            f"commenv.testing.check_algorithm tells what is wrong with {algorithm!r}",
+        )
     exact = not other or is_tabular(study, study.cells[block.cell])
     worst = found.differences[0]
     rule = "must be equal bit for bit" if exact else f"may differ by {TOLERANCE:g}"

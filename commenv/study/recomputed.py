@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,10 +47,17 @@ class Recomputed:
     Attributes:
         compared: How many arrays were compared.
         differences: Those that differ in any bit, the largest distance first.
+        by_block: Whether they differ because the trials shared other blocks: run again
+            in the block that they were stored in, all are equal.
     """
 
     compared: int
     differences: tuple[Difference, ...]
+    by_block: bool = False
+
+
+_Numbers = dict[str, Any]
+"""Columns, sizes, policies and the optimum, by the names that differences use."""
 
 
 def recompute(
@@ -62,6 +69,9 @@ def recompute(
 ) -> Recomputed:
     """Runs a block again and compares its table, sizes, policies and optimum.
 
+    Its trials run in other blocks than before, since no number may depend on which
+    trials share a block.
+
     Args:
         store: The folder; what a block was stored without is not compared.
         study: The study that it holds.
@@ -72,32 +82,94 @@ def recompute(
     Raises:
         ResultsError: A file is damaged.
     """
-    tables: list[pa.Table] = []
-    memory = Memory()
-    now = run_block(
-        study,
-        study.cells[cell],
-        list(store.trials_of(block)),
-        report=report,
-        keep=memory.update,
-        count=tables.append,
-    )
-    pairs = [(store.read_block(block), now.to_pandas(), "", NAMES)]
+    trials = list(store.trials_of(block))
+    stored = _stored(store, study.cells[cell].label, block)
+    now = _run(study, study.cells[cell], trials, _other_blocks(trials), report)
+    different = _differences(stored, now)
+    by_block = False
+    if different:
+        as_stored = _run(study, study.cells[cell], trials, [trials])
+        by_block = not _differences(stored, as_stored)
+    return Recomputed(len(stored), tuple(different), by_block)
+
+
+def _stored(store: Store, label: str, block: Path) -> _Numbers:
+    """What a folder holds of a block."""
+    frame = store.read_block(block)
+    numbers: _Numbers = {name: frame[name] for name in NAMES}
     if store.beside(block, "sizes").exists():
-        sizes = tables[0].to_pandas()
-        pairs.append((store.read_sizes(block), sizes, "sizes: ", tuple(SIZE_COLUMNS)))
-    label = study.cells[cell].label
-    optimum = store.manifest().optima[label], optimum_of(study, study.cells[cell])
-    found = [_difference("optimum", *optimum)]
-    for stored, fresh, prefix, names in pairs:
-        found += [
-            _difference(f"{prefix}{name}", stored[name], fresh[name]) for name in names
-        ]
+        sizes = store.read_sizes(block)
+        numbers |= {f"sizes: {name}": sizes[name] for name in SIZE_COLUMNS}
     policies = store.beside(block, "policies")
     if policies.exists():
-        found += _policies(policies, memory)
-    different = sorted(filter(None, found), key=lambda one: -one.distance)
-    return Recomputed(len(found), tuple(different))
+        memory = _policies(policies)
+        numbers |= {f"policies: {name}": one for name, one in memory.items()}
+    return numbers | {"optimum": store.manifest().optima[label]}
+
+
+def _other_blocks(trials: list[int]) -> list[list[int]]:
+    """Several trials in two blocks, and a single one beside another one."""
+    if len(trials) == 1:
+        return [sorted([*trials, trials[0] - 1 if trials[0] else 1])]
+    half = (len(trials) + 1) // 2
+    return [trials[:half], trials[half:]]
+
+
+def _run(
+    study: Study,
+    cell: Cell,
+    trials: list[int],
+    blocks: list[list[int]],
+    report: Callable[[int], None] = lambda count: None,
+) -> _Numbers:
+    """What some trials give, run in these blocks."""
+    frames, sizes, memories = [], [], []
+    for block in blocks:
+        memory, counted = Memory(), list[Any]()
+        table = run_block(
+            study,
+            cell,
+            block,
+            report=lambda count: report(min(count, len(trials))),
+            keep=memory.update,
+            count=counted.append,
+        )
+        frames.append(_of_trials(table, trials))
+        sizes.append(_of_trials(counted[0], trials))
+        own = np.isin(block, trials)
+        memories.append({name: values[own] for name, values in memory.items()})
+    return (
+        _joined(frames, "")
+        | _joined(sizes, "sizes: ")
+        | _joined(memories, "policies: ")
+        | {"optimum": optimum_of(study, cell)}
+    )
+
+
+def _of_trials(table: pa.Table, trials: list[int]) -> _Numbers:
+    """The columns of some trials' rows."""
+    rows = np.isin(table["trial"].to_numpy(), trials)
+    return {name: table[name].to_numpy()[rows] for name in table.column_names}
+
+
+def _joined(parts: list[_Numbers], prefix: str) -> _Numbers:
+    return {
+        f"{prefix}{name}": np.concatenate([part[name] for part in parts])
+        for name in parts[0]
+    }
+
+
+def _differences(stored: _Numbers, now: _Numbers) -> list[Difference]:
+    """What differs in what was stored, the largest distance first."""
+    kinds = {name.rpartition(": ")[0] for name in stored}
+    names = [name for name in stored | now if name.rpartition(": ")[0] in kinds]
+    found = [
+        _difference(name, stored[name], now[name])
+        if name in stored and name in now
+        else Difference(name, np.inf)
+        for name in names
+    ]
+    return sorted(filter(None, found), key=lambda one: -one.distance)
 
 
 def is_tabular(study: Study, cell: Cell) -> bool:
@@ -114,20 +186,15 @@ def is_tabular(study: Study, cell: Cell) -> bool:
         world.close()
 
 
-def _policies(path: Path, now: Mapping[str, Any]) -> Iterator[Difference | None]:
+def _policies(path: Path) -> Memory:
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
     try:
         check_regular(path)
-        stored = load(path.read_bytes())
+        return load(path.read_bytes())
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise ResultsError(f"{path} is damaged ({shown(error)})") from None
-    for name in sorted(stored.keys() | now.keys()):
-        if name in stored and name in now:
-            yield _difference(f"policies: {name}", stored[name], now[name])
-        else:
-            yield Difference(f"policies: {name}", np.inf)
 
 
 def _difference(name: str, stored: Any, now: Any) -> Difference | None:

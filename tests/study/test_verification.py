@@ -5,9 +5,12 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pytest
+from commenv_baselines.dql import DQL, QLearner
 
 import commenv
 from commenv import BernoulliLoss, Budget, Channel
@@ -353,6 +356,35 @@ def test_unregistered_names_are_imported_only_when_allowed(tmp_path):
     assert f"allow it: --allow {name}" in line
     found = verify(out, allow=[name], **QUIET)
     assert found.holds, str(found)
+
+
+class CentredOverAllTrials(QLearner):
+    """What an average over the batch's first axis does by mistake."""
+
+    def update(self, messages):
+        super().update(messages)
+        self.memory["q"] = self.memory["q"] - 1e-9 * self.memory["q"].mean()
+
+
+@dataclass(frozen=True)
+class Centred(DQL):
+    """Q-learning whose baseline is the mean of every row of the batch."""
+
+    name: ClassVar[str] = "centred"
+
+    def learner(self, problem):
+        return CentredOverAllTrials(problem, self)
+
+
+@pytest.mark.parametrize("block", [1, 2, 4])
+def test_numbers_that_depend_on_the_block_do_not_hold(tmp_path, block):
+    commenv.run("SimpleGrid-v0", Centred(), block=block, out=tmp_path / "out", **HOW)
+    allow = [f"{Centred.__module__}:Centred"]
+    found = verify(tmp_path / "out", allow=allow, **QUIET)
+    assert not found.holds
+    (line,) = problems(found)
+    assert "its numbers depend on which trials share a block; " in line
+    assert "check_algorithm tells what is wrong with 'centred'" in line
 
 
 def test_settings_that_are_no_longer_known_are_a_problem_and_no_crash(copy):
