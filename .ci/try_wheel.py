@@ -1,10 +1,14 @@
-"""Builds the wheel and tries it, without extras, in a clean environment.
+"""Builds the source distribution and, from it, the wheel, and tries both.
 
-Every id is made there, scalar and vector; one whose extra is missing must say so.
+The wheel is installed without extras in a clean environment. Every id is made there,
+scalar and vector; one whose extra is missing must say so. The source distribution holds
+all that git does but the workflows, and its tests are run as far as they are collected.
 """
 
+import os
 import subprocess
 import sys
+import tarfile
 import tempfile
 from pathlib import Path
 
@@ -28,14 +32,17 @@ for env_id in [*commenv.registration.env_ids(), "SimpleGrid-v0", "WindyGrid-v0"]
 """
 
 
+ROOT = Path(__file__).resolve().parent.parent
+
+
 def main() -> None:
-    root = Path(__file__).resolve().parent.parent
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(
-            [sys.executable, "-m", "build", "--wheel", "--outdir", folder, str(root)],
+            [sys.executable, "-m", "build", "--outdir", folder, str(ROOT)],
             check=True,
             stdout=subprocess.DEVNULL,
         )
+        try_source(Path(folder))
         (wheel,) = Path(folder).glob("*.whl")
         clean = Path(folder) / "venv"
         subprocess.run([sys.executable, "-m", "venv", str(clean)], check=True)
@@ -52,6 +59,33 @@ def main() -> None:
             text=True,
         ).stdout
         print(help_text.splitlines()[0])
+
+
+def try_source(folder: Path) -> None:
+    """Unpacks the source distribution, and collects its tests."""
+    (archive,) = folder.glob("*.tar.gz")
+    with tarfile.open(archive) as source:
+        source.extractall(folder, filter="data")
+    unpacked = folder / archive.name.removesuffix(".tar.gz")
+    listed = subprocess.run(
+        ["git", "ls-files"], check=True, cwd=ROOT, capture_output=True, text=True
+    ).stdout.splitlines()
+    missing = [
+        name
+        for name in listed
+        if not name.startswith(".github") and not (unpacked / name).exists()
+    ]
+    assert not missing, f"the source distribution lacks {missing}"
+    environment = os.environ | {"PYTHONPATH": f"{unpacked}:{unpacked / 'baselines'}"}
+    collected = subprocess.run(
+        [sys.executable, "-m", "pytest", "--collect-only", "-q"],
+        check=True,
+        cwd=unpacked,
+        env=environment,
+        capture_output=True,
+        text=True,
+    ).stdout
+    print(f"{archive.name}: {collected.splitlines()[-1]}")
 
 
 if __name__ == "__main__":

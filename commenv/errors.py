@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import json
 from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, distribution
+from typing import Any
+from urllib.parse import urlsplit
 
 __all__ = [
     "BudgetExceededError",
@@ -72,13 +77,31 @@ class MissingExtraError(CommenvError, ImportError):
     def __init__(self, feature: str, extra: str) -> None:
         super().__init__(
             f"{feature} needs the extra {extra!r}: "
-            f'install it with `pip install "commenv[{extra}]"`'
+            f"install it with `pip install {_requirement(extra)}`"
         )
         self.feature = feature
         self.extra = extra
 
     def __reduce__(self) -> tuple[type, tuple[str, str]]:
         return type(self), (self.feature, self.extra)
+
+
+def _requirement(extra: str) -> str:
+    """What pip installs an extra by: from where this commenv was installed."""
+    from urllib.request import url2pathname  # slow to import, and seldom needed
+
+    source: dict[str, Any] = {}
+    with contextlib.suppress(PackageNotFoundError, ValueError):
+        text = distribution("commenv").read_text("direct_url.json")
+        source = json.loads(text or "{}")
+    url = source.get("url", "")
+    if url.startswith("file:"):
+        editable = source.get("dir_info", {}).get("editable", False)
+        path = url2pathname(urlsplit(url).path)
+        return f'{"--editable " if editable else ""}"{path}[{extra}]"'
+    if "vcs_info" in source:
+        url = f"{source['vcs_info']['vcs']}+{url}"
+    return f'"commenv[{extra}] @ {url}"' if url else f'"commenv[{extra}]"'
 
 
 class ContractError(CommenvError, TypeError):

@@ -538,7 +538,7 @@ def test_without_the_extra_the_process_lists_and_refuses_to_run(tmp_path):
     outcome = in_process(
         "run", *SMALL, *GRID, "--out", "new", code=hidden, cwd=tmp_path
     )
-    refused(outcome, 1, r'needs the extra .study.*pip install "commenv\[study\]"')
+    refused(outcome, 1, r'needs the extra .study.*pip install .*\[study\]"`')
     assert not list(tmp_path.iterdir())
 
 

@@ -71,6 +71,16 @@ def test_the_packages_public_names_exist():
         assert hasattr(commenv, name)
 
 
+def test_the_package_shows_what_is_public_and_nothing_else():
+    shown = {name for name in dir(commenv) if not name.startswith("__")}
+    assert shown == (set(commenv.__all__) | set(commenv._ROOMS)) - {"__version__"}
+
+
+@pytest.mark.parametrize("package", [commenv, commenv_baselines])
+def test_types_are_part_of_both_packages(package):
+    assert (Path(package.__file__).parent / "py.typed").exists()
+
+
 def test_imports_point_one_way():
     root = Path(commenv.__file__).parent
     wrong = []

@@ -652,7 +652,7 @@ except MissingExtraError as error:
     print(error.extra)
 """
     printed = run_python(code)
-    assert 'pip install "commenv[sb3]"' in printed
+    assert '[sb3]"`' in printed
     assert printed.endswith("sb3")
 
 

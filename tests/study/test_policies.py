@@ -388,5 +388,5 @@ def test_a_learner_that_does_not_say_its_policy_cannot_act_again(copy, monkeypat
 
 def test_without_the_extra_it_is_named(grids, monkeypatch):
     monkeypatch.setitem(sys.modules, "safetensors", None)
-    with pytest.raises(MissingExtraError, match=r'pip install "commenv\[study\]"'):
+    with pytest.raises(MissingExtraError, match=r'pip install .*\[study\]"`'):
         commenv.load_policy(grids)

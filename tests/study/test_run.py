@@ -266,7 +266,7 @@ def test_without_the_extra_it_is_named_and_nothing_is_written(
     module, tmp_path, monkeypatch
 ):
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(MissingExtraError, match=r'pip install "commenv\[study\]"'):
+    with pytest.raises(MissingExtraError, match=r'pip install .*\[study\]"`'):
         study(out=tmp_path / "new")
     assert not (tmp_path / "new").exists()
 
