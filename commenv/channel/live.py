@@ -105,7 +105,8 @@ class LiveChannel(Running, Resumable):
         if direction == "downlink" and channel.acknowledgements:
             raise ValueError(
                 "acknowledgements on a downlink: a broadcast has many receivers; use "
-                "them on the uplink"
+                "them on the uplink, and here codecs that need none, such as "
+                "Delta(key_every=50)"
             )
         trials, agents = draws.shape
         super().__init__(
@@ -407,11 +408,8 @@ class LiveChannel(Running, Resumable):
         return Receipt(accepted, ended, self.left)
 
     def _acknowledge(self) -> None:
-        """Tells the codec what has become of messages."""
-        if self.senders_elsewhere:
-            return
-        for frames, arrived in self._carriage.verdicts():
-            self._coder.tell(frames, arrived)
+        if not self.senders_elsewhere:
+            super()._acknowledge()
 
     def _whose(self, sender: int) -> str:
         trials, agents = self._draws.trials, self._draws.agents

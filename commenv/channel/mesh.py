@@ -47,8 +47,12 @@ class Mesh(Running):
     Draws are addressed by the pair of sender and receiver. Headers carry the tick as
     their sequence number, since an agent sends at most once in each.
 
+    With acknowledgements each receiver confirms its copy. A sender's codec is told that
+    a message arrived when everyone whom it went to has it, that it was lost when nobody
+    has it, and nothing where only some have.
+
     Args:
-        channel: What it is made of. Acknowledgements are counted; codecs are not told.
+        channel: What it is made of.
         sources: Integers, shape (links,), ascending: the sender of each link.
         targets: Integers, shape (links,): the receiver of each.
         num_agents: How many agents there are.
@@ -128,6 +132,7 @@ class Mesh(Running):
             self._dtype = self._record_dtype
             self._carriage.deaf = None
         self._advance(new_episode, self._leave)
+        self._acknowledge()
 
     def locate(self, distances: NDArray[np.float64]) -> None:
         """Says how far senders are from receivers: float64, shape (links,)."""
@@ -191,6 +196,10 @@ class Mesh(Running):
             _count(self.refusals, speakers[every], sizes[every])
             self._carriage.settle(Fate.REFUSED, frames.take(~accepted[senders]))
         self._coder.commit(pending, accepted.reshape(shape))
+        if self.channel.acknowledgements:
+            everyone = np.bincount(senders, minlength=self.num_agents)
+            self._coder.expect(pending, sequence, everyone * accepted)
+            self._acknowledge()
         ended = nobody
         if self.channel.budget.exceed == "terminate":
             ended = (encoded.present & ~accepted).reshape(shape)
@@ -204,7 +213,6 @@ class Mesh(Running):
             assert records is not None
             sent = letters.frames.headers["sequence"].astype(np.int64)
             arrivals.append(Arrivals(letters.frames.links, records, sent))
-        self._carriage.verdicts()  # codecs are not told
         return arrivals
 
     @property

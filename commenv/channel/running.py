@@ -103,6 +103,11 @@ class Running:
                 self.ledger.land(frames.links, frames.sizes)
                 leave(frames)
 
+    def _acknowledge(self) -> None:
+        """Tells the codec what has become of messages."""
+        for frames, arrived in self._carriage.verdicts():
+            self._coder.tell(frames, arrived)
+
     @contextmanager
     def _naming(self, links: int = 1) -> Iterator[None]:
         """Lets errors about a message say whose it is.
