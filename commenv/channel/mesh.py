@@ -93,17 +93,18 @@ class Mesh(Running):
                 "here a message has several receivers; use key_every, say"
             )
         pairs = sources * num_agents + targets
-        self._agents = Draws(seed, [0], range(num_agents))
+        self._agents = Draws(seed, [0], range(num_agents), owner="mesh")
         coder = Coder(
             channel.codec,
             self._agents,
-            "mesh codec",
+            "codec",
             receivers=(1, len(sources)),
             senders=sources,
             suspicious=channel.link.distorts,
         )
-        payers, draws = (1, num_agents), Draws(seed, [0], pairs.tolist() or [0])
-        super().__init__(channel, payers, draws, coder, "mesh", journal=journal)
+        payers = (1, num_agents)
+        draws = Draws(seed, [0], pairs.tolist() or [0], owner="mesh")
+        super().__init__(channel, payers, draws, coder, journal=journal)
         self.sources = sources
         self.targets = targets
         self.num_agents = num_agents
@@ -268,7 +269,7 @@ class Mesh(Running):
         budget = self.channel.budget
         if budget.scope == "agent" or budget.unlimited:
             return None
-        return self._agents.uniforms("mesh turn", self.clock, 1, rows=speakers)[:, 0]
+        return self._agents.uniforms("turn", self.clock, 1, rows=speakers)[:, 0]
 
     def _headers(self, senders: NDArray[np.intp]) -> NDArray[np.void]:
         headers = np.zeros(len(senders), HEADER)
