@@ -5,16 +5,21 @@ depends on which trials or agents share a batch, on the order in which parts of 
 program draw, or on what was drawn before: an evolution-strategies learner regenerates
 an agent's noise from the address alone, and a checkpoint holds no generator state.
 
+Purposes belong to an owner: what a scheme draws as ``"link"`` is not what the uplink
+draws as ``"link"``. So a scheme, a codec or a link of somebody's own can't foresee what
+others draw, whatever it calls its purposes.
+
 The generator is NumPy's Philox, a counter-based generator. Its key is made from
-``SeedSequence(seed, spawn_key=(trial, agent, purpose))``; the third word of its counter
-is the episode, and the first word counts blocks of four numbers within it.
+``SeedSequence(seed, spawn_key=(trial, agent, purpose))``, the purpose as
+:func:`full_purpose` has it; the third word of its counter is the episode, and the first
+word counts blocks of four numbers within it.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,13 +31,27 @@ __all__ = [
     "AddressedUniforms",
     "Draws",
     "GeneratorUniforms",
+    "Owner",
     "UniformStream",
     "WorldDraws",
+    "full_purpose",
 ]
 
 WORDS_PER_BLOCK = 4
 ENVIRONMENT = "environment"
-"""The purpose of what worlds draw in training."""
+"""The purpose of what worlds draw."""
+Owner: TypeAlias = Literal[
+    "algorithm",
+    "downlink",
+    "environment",
+    "evaluation",
+    "mesh",
+    "picture",
+    "scheme",
+    "uplink",
+]
+"""Who draws: an owner's purposes are its own."""
+_OWNERS = get_args(Owner)
 # To address a row costs as much as some hundred numbers of it.
 _UNIFORMS_AT_A_TIME = 100
 # Generators never restart, so they may run far ahead. Rows a power of two apart would
@@ -47,10 +66,11 @@ class Draws:
         seed: The study's seed, a non-negative integer.
         trials: The trials' own numbers (not their positions in the batch).
         agents: The agents' own numbers, or how many there are, counted from 0.
+        owner: Whose draws they are; others never see the same numbers.
 
     Raises:
-        ValueError: A negative seed, no trial or agent at all, or a number of one that
-            does not fit 63 bits.
+        ValueError: A negative seed, no trial or agent at all, a number of one that
+            does not fit 63 bits, or an unknown owner.
 
     Example:
         >>> draws = Draws(seed=0, trials=[3, 7], agents=2)
@@ -62,7 +82,12 @@ class Draws:
     """
 
     def __init__(
-        self, seed: int, trials: Sequence[int], agents: int | Sequence[int]
+        self,
+        seed: int,
+        trials: Sequence[int],
+        agents: int | Sequence[int],
+        *,
+        owner: Owner = "algorithm",
     ) -> None:
         if seed < 0:
             raise ValueError(f"seed {seed} is negative; use an integer of 0 or more")
@@ -81,7 +106,11 @@ class Draws:
                     f"{number} as the number of a trial or an agent; give one from 0 "
                     "to 2**63 - 1"
                 )
+        if owner not in _OWNERS:
+            raise ValueError(f"owner {owner!r} is none of {', '.join(_OWNERS)}")
         self.shape = (len(self.trials), len(self.agents))
+        self.owner = owner
+        self._others: dict[Owner, Draws] = {}
         self._keys: dict[str, NDArray[np.uint64]] = {}
         self._generator = np.random.Generator(np.random.Philox(key=0))
         self._last_normals: tuple[tuple[str, int, int], NDArray[np.float64]] | None
@@ -99,7 +128,8 @@ class Draws:
         """Draws uniform on [0, 1) with the indices ``start ... start + count - 1``.
 
         Args:
-            purpose: What the numbers are for; different purposes never share numbers.
+            purpose: What the numbers are for; different purposes never share numbers,
+                nor do equal purposes of different owners.
             episode: The episode that they belong to.
             count: How many for each agent.
             start: The first index, a multiple of 4.
@@ -137,9 +167,18 @@ class Draws:
         """The uniform draws of one episode, one after the other."""
         return AddressedUniforms(self, purpose, episode)
 
-    def world(self, episode: int, purpose: str = ENVIRONMENT) -> WorldDraws:
-        """What the worlds of one episode draw from."""
-        return _AddressedWorld(self, episode, purpose)
+    def world(self, episode: int) -> WorldDraws:
+        """What the owner's worlds draw from in one episode."""
+        return _AddressedWorld(self, episode)
+
+    def owned_by(self, owner: Owner) -> Draws:
+        """The draws of another owner, for the same seed, trials and agents."""
+        if owner == self.owner:
+            return self
+        if owner not in self._others:
+            parts = self.seed, self.trials, self.agents
+            self._others[owner] = Draws(*parts, owner=owner)
+        return self._others[owner]
 
     def keys(self, purpose: str) -> NDArray[np.uint64]:
         """The keys of the Philox generators, for code that computes the numbers itself.
@@ -149,9 +188,13 @@ class Draws:
 
         Returns:
             uint64, shape (trials * agents, 2), not to be written to.
+
+        Raises:
+            ValueError: The purpose has a NUL character.
         """
         if purpose not in self._keys:
-            number = int.from_bytes(purpose.encode(), "little")
+            words = full_purpose(self.owner, purpose)
+            number = int.from_bytes(words.encode(), "little")
             trials = np.repeat(np.array(self.trials), len(self.agents))
             agents = np.tile(np.array(self.agents), len(self.trials))
             self._keys[purpose] = spawned_keys(self.seed, (trials, agents, number))
@@ -183,6 +226,26 @@ class Draws:
             bits.state = state
             draw(out=row)
         return out.reshape(*self.shape, count) if rows is None else out
+
+
+def full_purpose(owner: Owner, purpose: str) -> str:
+    """An owner's purpose as it stands in the address.
+
+    No two are alike: it begins with the owner's name, or is an algorithm's and does not
+    begin with any owner's.
+
+    Args:
+        owner: Whose purpose it is.
+        purpose: Any text; ``owner`` itself for an owner's only purpose.
+
+    Raises:
+        ValueError: It has a NUL character, which its number would not show.
+    """
+    if "\0" in purpose:
+        raise ValueError(f"purpose {purpose!r} has a NUL character; leave it out")
+    if owner == "algorithm" and purpose.partition(" ")[0] not in _OWNERS:
+        return purpose
+    return owner if purpose == owner else f"{owner} {purpose}"
 
 
 class UniformStream(ABC):
@@ -414,13 +477,12 @@ class WorldDraws(Protocol):
 
 
 class _AddressedWorld:
-    def __init__(self, draws: Draws, episode: int, purpose: str) -> None:
+    def __init__(self, draws: Draws, episode: int) -> None:
         self._draws = draws
         self._episode = episode
-        self._purpose = purpose
 
     def uniforms(self) -> UniformStream:
-        return self._draws.stream(self._purpose, self._episode)
+        return self._draws.stream(ENVIRONMENT, self._episode)
 
     def seeds(self) -> NDArray[np.int64]:
-        return self._draws.seeds(self._purpose, self._episode).ravel()
+        return self._draws.seeds(ENVIRONMENT, self._episode).ravel()

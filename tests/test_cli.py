@@ -670,7 +670,7 @@ DAVIA = ("--env", "SimpleGrid-v0", "--algorithm", "davia", "--set", "env.size=4"
         ((), 640),
         (("--codec", "float16"), 160),
         (("--codec", "top_k,k=3"), 36),
-        (("--codec", "feedback+uniform,bits=2"), 28),
+        (("--codec", "feedback+uniform,bits=3"), 38),
         (("--codec", "random_k,4,unbiased=True"), 32),
         (("--loss", "0.3", "--burst", "to_bad=0.1,to_good=0.5"), 640),
         (("--delay", "ticks=1,spread=2,expiry=2", "--rate", "9000"), 640),

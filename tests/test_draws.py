@@ -110,31 +110,31 @@ def test_neighbouring_addresses_are_not_correlated():
 
 
 def test_seeds_fit_31_bits_and_differ(draws):
-    many = Draws(0, range(100), 10).seeds("environment", 0)
+    many = Draws(0, range(100), 10).seeds("world", 0)
     assert many.shape == (100, 10)
     assert many.dtype == np.int64
     assert many.min() >= 0
     assert many.max() < 2**31
     assert len(np.unique(many)) == 1000
-    expected = int(philox(5, 2, 1, "environment", 6).random() * 2**31)
-    assert draws.seeds("environment", 6)[0, 1] == expected
+    expected = int(philox(5, 2, 1, "world", 6).random() * 2**31)
+    assert draws.seeds("world", 6)[0, 1] == expected
 
 
 def test_a_stream_hands_out_the_numbers_of_the_block_draw(draws):
-    stream = draws.stream("environment", episode=2)
-    block = draws.uniforms("environment", 2, 100).reshape(6, 100)
+    stream = draws.stream("world", episode=2)
+    block = draws.uniforms("world", 2, 100).reshape(6, 100)
     drawn = np.array([stream.next() for _ in range(100)]).T
     assert (drawn == block).all()
 
 
 @pytest.mark.parametrize("kind", ["addressed", "generators"])
 def test_in_a_stream_everybody_has_a_position_of_ones_own(draws, kind):
-    block = draws.uniforms("environment", 2, 500).reshape(6, 500)
-    stream = draws.stream("environment", episode=2)
+    block = draws.uniforms("world", 2, 500).reshape(6, 500)
+    stream = draws.stream("world", episode=2)
     if kind == "generators":
         agents = [(trial, agent) for trial in (2, 9) for agent in range(3)]
         stream = GeneratorUniforms(
-            [philox(5, trial, agent, "environment", 2) for trial, agent in agents]
+            [philox(5, trial, agent, "world", 2) for trial, agent in agents]
         )
     rng = np.random.default_rng(0)
     position = np.zeros(6, dtype=int)
@@ -152,7 +152,7 @@ def test_in_a_stream_everybody_has_a_position_of_ones_own(draws, kind):
 def test_the_next_numbers_of_a_few_are_those_that_a_mask_gives(draws, kind):
     def stream():
         if kind == "addressed":
-            return draws.stream("environment", episode=2)
+            return draws.stream("world", episode=2)
         return GeneratorUniforms([np.random.default_rng(row) for row in range(6)])
 
     ours, theirs = stream(), stream()
@@ -181,10 +181,10 @@ def test_generators_are_read_in_order_however_unevenly():
 def test_several_numbers_of_some_rows_are_those_of_as_many_calls(draws, kind, counts):
     def stream():
         if kind == "addressed":
-            return draws.stream("environment", episode=2)
+            return draws.stream("world", episode=2)
         agents = [(trial, agent) for trial in (2, 9) for agent in range(3)]
         return GeneratorUniforms(
-            [philox(5, trial, agent, "environment", 2) for trial, agent in agents]
+            [philox(5, trial, agent, "world", 2) for trial, agent in agents]
         )
 
     some, single = stream(), stream()
@@ -228,8 +228,17 @@ def test_a_world_draws_its_stream_and_its_seeds_from_the_environment_purpose(dra
     assert (stream.next() == numbers[:, 0]).all()
     assert (world.uniforms().next() == numbers[:, 0]).all()  # a stream of its own
     assert (world.seeds() == draws.seeds("environment", 3).ravel()).all()
-    other = draws.world(3, purpose="evaluation").uniforms().next()
-    assert (other == draws.uniforms("evaluation", 3, 1).ravel()).all()
+    other = draws.owned_by("evaluation").world(3).uniforms().next()
+    expected = philox(5, 2, 0, "evaluation environment", 3).random()
+    assert other[0] == expected
+    assert (other != numbers[:, 0]).all()
+
+
+def test_the_draws_of_another_owner_are_the_same_object_each_time(draws):
+    scheme = draws.owned_by("scheme")
+    assert scheme is draws.owned_by("scheme")
+    assert scheme.owned_by("scheme") is scheme
+    assert (scheme.seed, scheme.trials, scheme.agents) == (5, (2, 9), (0, 1, 2))
 
 
 def test_a_copy_draws_the_same(draws):

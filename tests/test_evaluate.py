@@ -88,7 +88,9 @@ def test_episodes_are_those_of_the_scalar_environment(cart_pole):
     """The mean over episodes equals that of playing them one by one."""
     row = evaluate(cart_pole, trial=2, episodes=6, seed=9)[0]
     policy = commenv.load_policy(cart_pole, trial=2)
-    uniforms = commenv.Draws(9, [2], 6).uniforms("evaluation environment", 5, 4)[0]
+    uniforms = commenv.Draws(9, [2], 6, owner="evaluation").uniforms(
+        "environment", 5, 4
+    )[0]
     totals, discounted = [], []
     for start in uniforms:
         env = gym.make("CartPole-v1")

@@ -183,3 +183,64 @@ class Sly(PerfectLink):
 def test_a_broken_link_is_caught(link, words):
     with pytest.raises(AssertionError, match=words):
         check_link(link)
+
+
+@dataclass(frozen=True)
+class Ternary(RecordCodec):
+    """A contraction: the largest is exact, and no other number moves past itself."""
+
+    name: ClassVar[str] = "ternary"
+    bound: float | None = None
+    unbiased: bool = False
+
+    def size(self, count):
+        return 8 + count
+
+    def compress(self, numbers, uniforms):
+        scale = np.abs(numbers).max(axis=1, keepdims=True)
+        signs = np.rint(numbers / np.where(scale > 0, scale, 1)).astype("i1")
+        return np.concatenate([scale.view("u1"), signs.view("u1")], axis=1)
+
+    def expand(self, data, count, uniforms):
+        return data[:, 8:].view("i1") * data[:, :8].copy().view("<f8")
+
+    def relative_error(self, count):
+        return 1 - 1 / count if self.bound is None else self.bound
+
+
+class Doubled(Ternary):
+    def expand(self, data, count, uniforms):
+        return 2.5 * super().expand(data, count, uniforms)
+
+
+def test_what_a_codec_says_of_its_error_is_measured():
+    check_codec(Ternary(), records=2)
+    check_codec(ErrorFeedback(Ternary()))
+    check_codec(Doubled(bound=16.0))
+    for broken, words in (
+        (Ternary(bound=0.1), "relative error is at most 0.1, but it is"),
+        (Doubled(), "relative error is at most"),
+        (Ternary(bound=-1.0), "relative error is at most -1"),
+        (Ternary(unbiased=True), "unbiased, but the mean of what is read is off by"),
+    ):
+        with pytest.raises(AssertionError, match=words):
+            check_codec(broken)
+
+
+class Expanding(ErrorFeedback):
+    """Feedback around a codec that is not a contraction, without a word of it."""
+
+    def decode(self, incoming, dtype, memory, draws):
+        return self.codec.decode(incoming, dtype, {}, draws)
+
+    def encode(self, messages, memory, draws):
+        encoded, pending = super().encode(messages, memory, draws)
+        numbers = messages.records["gradient"].shape[-1]
+        pending["read"] = pending["read"] * (1 + self.codec.relative_error(numbers))
+        return encoded, pending
+
+
+def test_a_memory_that_grows_without_bound_is_found():
+    check_codec(ErrorFeedback(RandomK(k=2, unbiased=True)))
+    with pytest.raises(AssertionError, match=r"memory 'error' has grown to"):
+        check_codec(Expanding(RandomK(k=2, unbiased=True)))

@@ -27,7 +27,8 @@ class Channel:
             too. The ledger always counts both, apart.
         acknowledgements: Whether the receiver confirms every message that arrives,
             with a header of 16 bytes in the other direction that is never lost, so that
-            codecs know what became of theirs. On uplinks alone.
+            codecs know what became of theirs. Not on a downlink, whose messages have
+            many receivers.
         medium: ``"unicast"`` charges a broadcast once per receiving agent,
             ``"broadcast"`` once in all: one transmission that all agents of a trial
             hear, or none, entered on the trial's first link.
@@ -54,9 +55,10 @@ class Channel:
                 )
         if self.codec.needs_acknowledgements and not self.acknowledgements:
             raise ValueError(
-                f"codec {self.codec.name!r} has to know which messages arrived; give "
-                "Channel(acknowledgements=True), or whole messages in between "
-                "(key_every)"
+                f"codec {self.codec.name!r} has to know which messages arrived; send "
+                "whole messages in between (key_every=50, say), in either direction, "
+                "or let the receiver of an uplink confirm them "
+                "(Channel(acknowledgements=True))"
             )
         if self.medium not in ("unicast", "broadcast"):
             raise ValueError(

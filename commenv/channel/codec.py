@@ -8,6 +8,7 @@ the fate of a message is known.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
@@ -74,10 +75,15 @@ class Codec(ABC):
     Attributes:
         name: What results call the codec.
         needs_acknowledgements: Whether it has to know which messages arrived.
+        unbiased: Whether what is read is the message on average, over the draws.
+        largest: The largest size of a number that it carries; what is beyond is cut
+            off.
     """
 
     name: ClassVar[str]
     needs_acknowledgements: bool = False
+    unbiased: bool = False
+    largest: ClassVar[float] = math.inf
 
     def start(self, shape: tuple[int, int], dtype: np.dtype[np.void]) -> Memory:
         """The senders' memory before the first message of records of ``dtype``.
@@ -168,6 +174,23 @@ class Codec(ABC):
         """What the payload is an array of, where its numbers travel as numbers."""
         return None
 
+    def relative_error(self, count: int) -> float | None:
+        """A bound q on the error: E|C(x) - x|^2 <= q |x|^2 for every x.
+
+        C(x) is what is read of the real numbers x of a record, and the mean is over the
+        draws. Below 1 the codec is a contraction, which codecs that remember what
+        others left out rely on; one that is ``unbiased`` becomes a contraction when
+        what is read is divided by 1 + q. Rounding to single precision, and numbers that
+        underflow, may be left out of the account.
+
+        Args:
+            count: How many real numbers a record holds.
+
+        Returns:
+            The least bound that is known; None, the default, where none is.
+        """
+        return None
+
 
 def _along(mask: NDArray[np.bool_], values: NDArray[Any]) -> NDArray[np.bool_]:
     """A mask of (trials, agents) with the dimensions of values of (..., more)."""
@@ -208,6 +231,10 @@ class Identity(Codec):
     def wire(self, dtype: np.dtype[np.void]) -> np.dtype[np.void] | None:
         """The records themselves."""
         return dtype
+
+    def relative_error(self, count: int) -> float | None:
+        """Nothing is lost."""
+        return 0.0
 
 
 def whole_records(incoming: Incoming, size: int) -> NDArray[np.int64]:

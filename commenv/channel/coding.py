@@ -19,7 +19,13 @@ from commenv.channel.payload import unpack
 from commenv.channel.randomness import MessageDraws
 from commenv.draws import Draws
 from commenv.errors import EncodingError, MalformedMessage, ResultsError
-from commenv.snapshots import Resumable, Snapshot, array_of, arrays_of
+from commenv.snapshots import (
+    Resumable,
+    Snapshot,
+    array_of,
+    arrays_of,
+    check_within,
+)
 
 __all__ = ["Coder", "Letters", "letters_of", "received"]
 
@@ -56,12 +62,16 @@ class _Awaited(NamedTuple):
     Attributes:
         pending: What the codec returned for it.
         sequence: The number of each sender's message.
-        open: Which senders' fates are not known yet.
+        open: How many copies of it have a fate that is not known yet, int64.
+        arrived: How many arrived, int64.
+        failed: How many never will, int64.
     """
 
     pending: Memory
     sequence: NDArray[np.uint32]
-    open: NDArray[np.bool_]
+    open: NDArray[np.int64]
+    arrived: NDArray[np.int64]
+    failed: NDArray[np.int64]
 
 
 class Coder(Resumable):
@@ -113,6 +123,7 @@ class Coder(Resumable):
     def begin(self, dtype: np.dtype[np.void]) -> None:
         """Prepares for the first message, of records of ``dtype``."""
         self._dtype = dtype
+        self._awaited = []
         self.memory = self.codec.start(self._draws.shape, dtype)
         self._receiver = self.codec.start_receiver(self._receivers, dtype)
 
@@ -159,24 +170,46 @@ class Coder(Resumable):
         self,
         pending: Memory,
         sequence: NDArray[np.uint32],
-        accepted: NDArray[np.bool_],
+        copies: NDArray[np.integer] | NDArray[np.bool_],
     ) -> None:
-        """Waits for the fates of accepted messages, with their numbers on links."""
-        self._awaited.append(_Awaited(pending, sequence, accepted.flatten()))
+        """Waits for the fates of accepted messages.
+
+        Args:
+            pending: What the codec returned for them.
+            sequence: The number of each sender's message.
+            copies: How many receivers each sender's has; 0 where none was accepted.
+        """
+        nothing = np.zeros(copies.size, dtype=np.int64)
+        self._awaited.append(
+            _Awaited(
+                pending, sequence, copies.flatten().astype(np.int64), nothing, nothing
+            )
+        )
 
     def tell(self, frames: Frames, arrived: bool) -> None:
-        """Tells the codec what has become of messages that it waited for."""
-        for awaited in self._awaited:
-            own = awaited.sequence[frames.links] == frames.headers["sequence"]
-            mask = np.zeros_like(awaited.open)
-            mask[frames.links[own]] = True
-            mask &= awaited.open
-            awaited.open[mask] = False
-            fate = mask.reshape(self._receivers)
-            nobody = np.zeros_like(fate)
-            delivered, lost = (fate, nobody) if arrived else (nobody, fate)
+        """Tells the codec what has become of messages that it waited for.
+
+        A message with several receivers has arrived when all of them have it, and is
+        lost when none does. In between, what codecs remember fits some receivers and
+        not others, whatever they are told, so they are told nothing.
+        """
+        senders = self._sender_of(frames.links)
+        for position, awaited in enumerate(self._awaited):
+            own = awaited.sequence[senders] == frames.headers["sequence"]
+            counted = np.bincount(senders[own], minlength=len(awaited.open))
+            counted = np.minimum(counted, awaited.open)
+            awaited = awaited._replace(
+                open=awaited.open - counted,
+                arrived=awaited.arrived + counted * arrived,
+                failed=awaited.failed + counted * (not arrived),
+            )
+            self._awaited[position] = awaited
+            settled = (counted > 0) & (awaited.open == 0)
             self.memory = self.codec.acknowledge(
-                self.memory, awaited.pending, delivered, lost
+                self.memory,
+                awaited.pending,
+                (settled & (awaited.failed == 0)).reshape(self._draws.shape),
+                (settled & (awaited.arrived == 0)).reshape(self._draws.shape),
             )
         self._awaited = [one for one in self._awaited if one.open.any()]
 
@@ -264,8 +297,11 @@ class Coder(Resumable):
     def _restored(self, given: Snapshot) -> _Awaited:
         one = _Awaited(**given)
         self.check_sending(one.pending, one.sequence)
-        links = self._receivers[0] * self._receivers[1]
-        array_of(one.open, "open fates", np.bool_, links)
+        for name in ("open", "arrived", "failed"):
+            values = array_of(
+                getattr(one, name), f"{name} fates", np.int64, len(self._everybody)
+            )
+            check_within(values, f"{name} fates", 0, 1)
         return one
 
     def _distinct(self, frames: Frames) -> tuple[Frames, NDArray[np.intp] | None]:

@@ -105,15 +105,16 @@ class LiveChannel(Running, Resumable):
         if direction == "downlink" and channel.acknowledgements:
             raise ValueError(
                 "acknowledgements on a downlink: a broadcast has many receivers; use "
-                "them on the uplink"
+                "them on the uplink, and here codecs that need none, such as "
+                "Delta(key_every=50)"
             )
         trials, agents = draws.shape
+        draws = draws.owned_by(direction)
         super().__init__(
             channel,
             draws.shape,
             draws,
             _coder_of(channel, direction, draws),
-            direction,
             journal=journal,
         )
         self.shape = draws.shape
@@ -407,11 +408,8 @@ class LiveChannel(Running, Resumable):
         return Receipt(accepted, ended, self.left)
 
     def _acknowledge(self) -> None:
-        """Tells the codec what has become of messages."""
-        if self.senders_elsewhere:
-            return
-        for frames, arrived in self._carriage.verdicts():
-            self._coder.tell(frames, arrived)
+        if not self.senders_elsewhere:
+            super()._acknowledge()
 
     def _whose(self, sender: int) -> str:
         trials, agents = self._draws.trials, self._draws.agents
@@ -433,8 +431,7 @@ class LiveChannel(Running, Resumable):
         budget = self.channel.budget
         if budget.scope == "agent" or budget.unlimited:
             return None
-        purpose = f"{self._direction} turn"
-        return self._draws.uniforms(purpose, self.clock, 1).ravel()[links]
+        return self._draws.uniforms("turn", self.clock, 1).ravel()[links]
 
     def _headers(
         self, links: NDArray[np.intp], senders: Any, dtype: np.dtype[np.void] | None
@@ -494,11 +491,11 @@ def _coder_of(channel: Channel, direction: str, draws: Draws) -> Coder:
     if direction == "downlink":
         trials, agents = receivers
         senders = np.repeat(np.arange(trials), agents)
-        draws = Draws(draws.seed, draws.trials, draws.agents[:1])
+        draws = Draws(draws.seed, draws.trials, draws.agents[:1], owner="downlink")
     return Coder(
         channel.codec,
         draws,
-        f"{direction} codec",
+        "codec",
         receivers=receivers,
         senders=senders,
         suspicious=channel.link.distorts,

@@ -47,8 +47,12 @@ class Mesh(Running):
     Draws are addressed by the pair of sender and receiver. Headers carry the tick as
     their sequence number, since an agent sends at most once in each.
 
+    With acknowledgements each receiver confirms its copy. A sender's codec is told that
+    a message arrived when everyone whom it went to has it, that it was lost when nobody
+    has it, and nothing where only some have.
+
     Args:
-        channel: What it is made of. Acknowledgements are counted; codecs are not told.
+        channel: What it is made of.
         sources: Integers, shape (links,), ascending: the sender of each link.
         targets: Integers, shape (links,): the receiver of each.
         num_agents: How many agents there are.
@@ -89,17 +93,18 @@ class Mesh(Running):
                 "here a message has several receivers; use key_every, say"
             )
         pairs = sources * num_agents + targets
-        self._agents = Draws(seed, [0], range(num_agents))
+        self._agents = Draws(seed, [0], range(num_agents), owner="mesh")
         coder = Coder(
             channel.codec,
             self._agents,
-            "mesh codec",
+            "codec",
             receivers=(1, len(sources)),
             senders=sources,
             suspicious=channel.link.distorts,
         )
-        payers, draws = (1, num_agents), Draws(seed, [0], pairs.tolist() or [0])
-        super().__init__(channel, payers, draws, coder, "mesh", journal=journal)
+        payers = (1, num_agents)
+        draws = Draws(seed, [0], pairs.tolist() or [0], owner="mesh")
+        super().__init__(channel, payers, draws, coder, journal=journal)
         self.sources = sources
         self.targets = targets
         self.num_agents = num_agents
@@ -128,6 +133,7 @@ class Mesh(Running):
             self._dtype = self._record_dtype
             self._carriage.deaf = None
         self._advance(new_episode, self._leave)
+        self._acknowledge()
 
     def locate(self, distances: NDArray[np.float64]) -> None:
         """Says how far senders are from receivers: float64, shape (links,)."""
@@ -191,6 +197,10 @@ class Mesh(Running):
             _count(self.refusals, speakers[every], sizes[every])
             self._carriage.settle(Fate.REFUSED, frames.take(~accepted[senders]))
         self._coder.commit(pending, accepted.reshape(shape))
+        if self.channel.acknowledgements:
+            everyone = np.bincount(senders, minlength=self.num_agents)
+            self._coder.expect(pending, sequence, everyone * accepted)
+            self._acknowledge()
         ended = nobody
         if self.channel.budget.exceed == "terminate":
             ended = (encoded.present & ~accepted).reshape(shape)
@@ -204,7 +214,6 @@ class Mesh(Running):
             assert records is not None
             sent = letters.frames.headers["sequence"].astype(np.int64)
             arrivals.append(Arrivals(letters.frames.links, records, sent))
-        self._carriage.verdicts()  # codecs are not told
         return arrivals
 
     @property
@@ -260,7 +269,7 @@ class Mesh(Running):
         budget = self.channel.budget
         if budget.scope == "agent" or budget.unlimited:
             return None
-        return self._agents.uniforms("mesh turn", self.clock, 1, rows=speakers)[:, 0]
+        return self._agents.uniforms("turn", self.clock, 1, rows=speakers)[:, 0]
 
     def _headers(self, senders: NDArray[np.intp]) -> NDArray[np.void]:
         headers = np.zeros(len(senders), HEADER)

@@ -28,9 +28,8 @@ class Running:
     Args:
         channel: What it is made of.
         payers: (groups, members): who has an account; under a team budget, a group.
-        draws: Addressed draws of the links.
+        draws: Addressed draws of the links, the channel's own.
         coder: Of what travels on them.
-        purpose: What the link's draws are for.
         journal: Keep an entry for every single message in ``ledger.journal``.
 
     Attributes:
@@ -46,7 +45,6 @@ class Running:
         payers: tuple[int, int],
         draws: Draws,
         coder: Coder,
-        purpose: str,
         *,
         journal: bool,
     ) -> None:
@@ -57,7 +55,7 @@ class Running:
         self._episodes = np.full(draws.shape[0] * draws.shape[1], -1)
         self._coder = coder
         self._dtype: np.dtype[np.void] | None = None
-        self._transit = Transit(channel.link, draws, purpose)
+        self._transit = Transit(channel.link, draws)
         self._carriage = Carriage(
             self._transit, self.ledger, coder, channel.acknowledgements
         )
@@ -102,6 +100,11 @@ class Running:
             for frames in self._queue.serve():
                 self.ledger.land(frames.links, frames.sizes)
                 leave(frames)
+
+    def _acknowledge(self) -> None:
+        """Tells the codec what has become of messages."""
+        for frames, arrived in self._carriage.verdicts():
+            self._coder.tell(frames, arrived)
 
     @contextmanager
     def _naming(self, links: int = 1) -> Iterator[None]:

@@ -53,12 +53,12 @@ class Sender(Resumable):
     _remembered: ClassVar[tuple[str, ...]] = ("_sequence", "_dtype", "_coder")
 
     def __init__(self, channel: Channel, draws: Draws) -> None:
-        self._draws = draws
+        self._draws = draws = draws.owned_by("uplink")
         self._acknowledgements = channel.acknowledgements
         self._coder = Coder(
             channel.codec,
             draws,
-            "uplink codec",
+            "codec",
             receivers=draws.shape,
             suspicious=channel.link.distorts,
         )

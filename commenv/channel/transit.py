@@ -55,17 +55,16 @@ class Transit(Resumable):
     Args:
         link: What happens on it.
         draws: Addressed draws, of shape (trials, agents).
-        purpose: What they are for, such as ``"uplink"``.
 
     Attributes:
         distances: float64, shape (links,): how far senders are from receivers; None
             until somebody says.
     """
 
-    def __init__(self, link: Link, draws: Draws, purpose: str) -> None:
+    def __init__(self, link: Link, draws: Draws) -> None:
         self.distances: NDArray[np.float64] | None = None
         self._link = link
-        self._draws = LinkDraws(draws, f"{purpose} link")
+        self._draws = LinkDraws(draws, "link")
         self._num_links = len(draws.trials) * len(draws.agents)
         self._state = link.start(self._num_links)
         self._under_way: list[UnderWay] = []

@@ -143,7 +143,7 @@ class PlayedEvaluator(Evaluator):
             raise ValueError(
                 f"{num_episodes} evaluation episodes; at least 1 is needed"
             )
-        self.draws = Draws(draws.seed, draws.trials, num_episodes)
+        self.draws = Draws(draws.seed, draws.trials, num_episodes, owner="evaluation")
         self.gamma = gamma
         self._make_world = make_world
 
@@ -171,9 +171,7 @@ class PlayedEvaluator(Evaluator):
     def play(self, policy: Policy, episode: int) -> Played:
         """Plays the episodes of every trial, all at once."""
         act = self._drawn(policy, episode) if isinstance(policy, np.ndarray) else policy
-        observations = self.world.reset(
-            self.draws.world(episode, purpose="evaluation environment")
-        )
+        observations = self.world.reset(self.draws.world(episode))
         active = np.ones(self.world.num_envs, dtype=np.bool_)
         returns, totals = np.zeros((2, self.world.num_envs))
         lengths, discount = np.zeros(self.world.num_envs, dtype=np.int64), 1.0
@@ -195,7 +193,7 @@ class PlayedEvaluator(Evaluator):
         trials, episodes = self.draws.shape
         rows = np.repeat(np.arange(trials), episodes)
         thresholds = np.cumsum(table, axis=-1)[..., :-1]
-        choices: UniformStream = self.draws.stream("evaluation policy", episode)
+        choices: UniformStream = self.draws.stream("policy", episode)
 
         def act(states: NDArray[Any]) -> NDArray[Any]:
             uniforms = choices.next()[:, None]

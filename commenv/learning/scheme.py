@@ -58,30 +58,38 @@ Decision = tuple[NDArray[np.bool_], State]
 """A mask of messages or of records, and the next state."""
 
 
-@dataclass(frozen=True)
 class SchemeDraws:
-    """Random numbers for one decision of a scheme.
+    """Random numbers for one decision of a scheme, and of nobody else.
 
-    Attributes:
-        draws: The batch's addressed draws.
+    Args:
+        draws: The batch's addressed draws, of any owner.
         episode: The round that is decided about, counted from 0.
         num_episodes: How many rounds are planned.
         team: How many agents each trial has, where ``draws`` are those of some alone.
+
+    Attributes:
+        episode: As given.
+        num_episodes: As given.
+        num_agents: How many agents each trial has, n in the thesis.
     """
 
-    draws: Draws
-    episode: int
-    num_episodes: int
-    team: int | None = None
-
-    @property
-    def num_agents(self) -> int:
-        """How many agents each trial has, n in the thesis."""
-        return self.draws.shape[1] if self.team is None else self.team
+    def __init__(
+        self, draws: Draws, episode: int, num_episodes: int, team: int | None = None
+    ) -> None:
+        self._draws = draws.owned_by("scheme")
+        self.episode = episode
+        self.num_episodes = num_episodes
+        self.num_agents = draws.shape[1] if team is None else team
 
     def uniforms(self, count: int = 1, purpose: str = "scheme") -> NDArray[np.float64]:
-        """Uniform on [0, 1): float64, shape (trials, agents, count)."""
-        return self.draws.uniforms(purpose, self.episode, count)
+        """Uniform on [0, 1): float64, shape (trials, agents, count).
+
+        Args:
+            count: How many for each agent.
+            purpose: Different ones never share numbers; none are those of the links,
+                codecs, environments or algorithms, whatever it is called.
+        """
+        return self._draws.uniforms(purpose, self.episode, count)
 
 
 class Scheme(ABC):

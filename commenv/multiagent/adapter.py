@@ -83,7 +83,7 @@ class BatchedFromParallel:
         """The random draws of all trials and agents."""
         each = [env.draws for env in self._envs]
         trials = [trial for one in each for trial in one.trials]
-        return Draws(each[0].seed, trials, each[0].agents)
+        return Draws(each[0].seed, trials, each[0].agents, owner=each[0].owner)
 
     @property
     def metrics(self) -> Metrics:

@@ -84,7 +84,8 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
         bins: With ``flatten``, values to choose from for each number of a Box action
             or message.
         headers: Charge the 16-byte headers, and count them against byte budgets.
-        acknowledgements: Have arrivals confirmed, and charge 16 bytes for each.
+        acknowledgements: Have arrivals confirmed, so that codecs know of them, and
+            charge 16 bytes for each.
         silence: Charge a header for each step in which an agent says nothing.
         polls: Charge a header for asking each agent in each step.
         positions: Where agents are, for links with a range: takes the environment and

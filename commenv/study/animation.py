@@ -141,7 +141,8 @@ def _episode(
 ) -> Iterator[tuple[NDArray[np.uint8], float]]:
     """Each picture of an episode, with the reward of the step before it."""
     name, done = policy.cell.environment, False
-    start = Draws(seed, [policy.trial], 1).seeds("picture", 0)
+    draws = Draws(seed, [policy.trial], 1, owner="picture")
+    start = draws.seeds("picture", 0)
     observation, _ = env.reset(seed=int(start[0, 0]))
     yield _pixels(env, name), 0.0
     while not done:

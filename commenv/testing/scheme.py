@@ -27,11 +27,12 @@ def check_scheme(scheme: Scheme, levels: Mapping[str, Level] | None = None) -> N
     """Checks that a scheme keeps the promises that studies rely on.
 
     It must return masks and states of the right shapes, leave its inputs alone, leave
-    global generators alone, decide for a trial as if it were alone, survive
-    pickling, and, unless it declares ``needs_global``, decide for an agent without
-    regard to the others' signals. If it says that it is ``separable``, it must decide
-    alike for some of a trial's agents alone. With a setting ``m``, 0 silences everybody
-    and the number of agents lets everybody speak.
+    global generators alone, draw none of the numbers that links and others draw,
+    decide for a trial as if it were alone, survive pickling, and, unless it declares
+    ``needs_global``, decide for an agent without regard to the others' signals. If it
+    says that it is ``separable``, it must decide alike for some of a trial's agents
+    alone. With a setting ``m``, 0 silences everybody and the number of agents lets
+    everybody speak.
 
     Args:
         scheme: The scheme, with the settings to check it under.
@@ -53,6 +54,11 @@ def check_scheme(scheme: Scheme, levels: Mapping[str, Level] | None = None) -> N
     _same(decisions, play.rounds(scheme), "decides differently when asked again")
     copied = pickle.loads(pickle.dumps(scheme))
     _same(decisions, play.rounds(copied), "decides differently after pickling")
+    _same(
+        decisions,
+        play.rounds(scheme, others_drawn_anew=True),
+        "draws numbers that are not its own; use draws.uniforms",
+    )
     for trial in range(_TRIALS):
         alone = play.rounds(scheme, trials=[trial])
         mine = [mask[trial : trial + 1] for mask in decisions]
@@ -90,6 +96,7 @@ class _Play:
         trials: list[int] | None = None,
         disturb_all_but: int | None = None,
         agent: int | None = None,
+        others_drawn_anew: bool = False,
     ) -> list[NDArray[np.bool_]]:
         """Each round's decision, padded to one row of records for each agent.
 
@@ -98,6 +105,7 @@ class _Play:
             trials: Which trials there are; all when left out.
             disturb_all_but: Whose signals alone are as always.
             agent: Which agent of each trial there is; all when left out.
+            others_drawn_anew: Whether everybody else's random numbers are other ones.
         """
         chosen = list(range(_TRIALS)) if trials is None else trials
         agents = list(range(_AGENTS)) if agent is None else [agent]
@@ -106,11 +114,13 @@ class _Play:
         if agent is not None:
             state = {name: values[:, agents] for name, values in state.items()}
         left = Left(*(_read_only(np.full(shape, np.inf)) for _ in Left._fields))
+        source = Draws(7, chosen, agents, owner="scheme")
+        source = _OthersDrawnAnew(source) if others_drawn_anew else source
         before = global_state()
         masks = []
         for episode in range(_ROUNDS):
             counts, signals = self._signals(episode, chosen, agents, disturb_all_but)
-            draws = SchemeDraws(Draws(7, chosen, agents), episode, _ROUNDS, _AGENTS)
+            draws = SchemeDraws(source, episode, _ROUNDS, _AGENTS)
             state = {name: _read_only(values) for name, values in state.items()}
             mask, new = _select(scheme, signals, state, draws, left)
             _check_state(state, new, shape)
@@ -151,6 +161,18 @@ class _Play:
         everybody = list(range(_TRIALS)), list(range(_AGENTS))
         counts, _ = self._signals(episode, *everybody, None)
         return _present(counts)
+
+
+class _OthersDrawnAnew(Draws):
+    """A scheme's draws, beside which all others have another seed."""
+
+    def __init__(self, own: Draws) -> None:
+        super().__init__(own.seed + 1, own.trials, own.agents, owner=own.owner)
+        self._own = own
+
+    def keys(self, purpose: str) -> NDArray[np.uint64]:
+        """The scheme's own."""
+        return self._own.keys(purpose)
 
 
 def _read_only(array: NDArray[Any]) -> NDArray[Any]:

@@ -79,7 +79,7 @@ class Star(Resumable):
 
     def open(self, seed: int) -> None:
         """Starts everything afresh: no episode, empty ledgers, full budgets."""
-        self.draws = Draws(seed, self._trials, self._agents)
+        self.draws = Draws(seed, self._trials, self._agents, owner="environment")
         up, down = self._channels
         self.uplink = LiveChannel(up, "uplink", self.draws, journal=self._journal)
         self.downlink = LiveChannel(down, "downlink", self.draws, journal=self._journal)

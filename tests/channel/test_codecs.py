@@ -293,9 +293,9 @@ def test_settings_out_of_range_are_refused(make, words):
 
 @pytest.mark.parametrize("inner", [1, ErrorFeedback(TopK()), Delta(key_every=2)])
 def test_a_codec_with_a_memory_holds_none_with_a_memory(inner):
-    with pytest.raises(TypeError, match="no codec without a memory"):
+    with pytest.raises(TypeError, match="not a codec without a memory"):
         ErrorFeedback(inner)
-    with pytest.raises(TypeError, match="no codec without a memory"):
+    with pytest.raises(TypeError, match="not a codec without a memory"):
         Delta(inner, key_every=2)
 
 
@@ -314,5 +314,5 @@ class Counting(Identity):
 
 @pytest.mark.parametrize("make", [ErrorFeedback, lambda inner: Delta(inner, 2)])
 def test_anothers_codec_with_a_memory_is_refused_at_the_start(make):
-    with pytest.raises(TypeError, match="no codec without a memory"):
+    with pytest.raises(TypeError, match="not a codec without a memory"):
         make(Counting()).start((1, 1), GRADIENT)

@@ -30,5 +30,7 @@ def test_a_schemes_draws_belong_to_the_round():
     draws = Draws(0, range(2), 3)
     first = SchemeDraws(draws, episode=4, num_episodes=9).uniforms(2)
     assert first.shape == (2, 3, 2)
-    np.testing.assert_array_equal(first, draws.uniforms("scheme", 4, 2))
+    np.testing.assert_array_equal(
+        first, draws.owned_by("scheme").uniforms("scheme", 4, 2)
+    )
     assert (first != SchemeDraws(draws, episode=5, num_episodes=9).uniforms(2)).all()

@@ -28,7 +28,7 @@ from commenv.channel.codecs.records import (
 )
 from commenv.channel.message import Messages
 from commenv.channel.randomness import MessageDraws
-from commenv.errors import MalformedMessage
+from commenv.errors import EncodingError, MalformedMessage
 
 __all__ = ["Delta", "ErrorFeedback"]
 
@@ -44,11 +44,19 @@ class ErrorFeedback(Codec):
     is taken off, and the rest stays in memory. A refused message stays whole. A lost
     one is gone, unless the channel has acknowledgements: then it returns.
 
+    What is left out stays bounded if the codec is a contraction, that is, if
+    E|C(x) - x|^2 <= (1 - delta) |x|^2 with a delta above 0: for messages of a size up
+    to G, E|e|^2 <= 4 (1 - delta) / delta^2 G^2 (Karimireddy et al. 2019). An unbiased
+    codec with E|C(x) - x|^2 <= omega |x|^2 is made one: both sides divide what is read
+    by 1 + omega, which costs no byte and gives delta = 1 / (1 + omega) (Beznosikov et
+    al., *On Biased Compression for Distributed Learning*, 2020). What the codec says of
+    its error is :meth:`Codec.relative_error`.
+
     Args:
-        codec: Any codec without a memory of its own.
+        codec: A codec without a memory of its own, which says how large its error is.
 
     Raises:
-        TypeError: It is no codec, or keeps a memory.
+        TypeError: It is not a codec, keeps a memory, or does not say.
 
     Source: A. Mitra, G. Pappas and H. Hassani, *Temporal Difference Learning with
     Compressed Updates: Error-Feedback Meets Reinforcement Learning* (2023).
@@ -65,7 +73,12 @@ class ErrorFeedback(Codec):
         return f"{self.codec.name} with feedback"
 
     def start(self, shape: tuple[int, int], dtype: np.dtype[np.void]) -> Memory:
-        """Nothing left out yet: ``error``, float64 of shape (trials, agents, n)."""
+        """Nothing left out yet: ``error``, float64 of shape (trials, agents, n).
+
+        Raises:
+            TypeError: Records that the codec cannot encode.
+            EncodingError: Records of so many numbers that it is not a contraction.
+        """
         fields = fields_of(dtype, self.name)
         _start_inner(self.codec, shape, dtype)
         return {"error": np.zeros((*shape, fields.count))}
@@ -76,11 +89,13 @@ class ErrorFeedback(Codec):
         """The payloads of e + x.
 
         Raises:
-            ValueError: A message of several records, or a number that is not finite.
+            ValueError: A message of several records, a number that is not finite, or
+                one of e + x that is larger than the codec carries.
         """
         fields, rest, numbers = _parts(messages, self.name)
         senders = messages.senders
         wanted = numbers + memory["error"].reshape(-1, fields.count)[senders]
+        _check_carried(self.codec, wanted)
         corrected = Messages(fields.join(rest, wanted), messages.counts)
         encoded, _ = self.codec.encode(corrected, {}, draws)
         read = _read(self.codec, encoded, fields, draws)
@@ -117,8 +132,8 @@ class ErrorFeedback(Codec):
         memory: Memory,
         draws: MessageDraws,
     ) -> Decoded:
-        """As the codec does."""
-        return self.codec.decode(incoming, dtype, memory, draws)
+        """As the codec does, as a contraction."""
+        return _decoded(self.codec, incoming, fields_of(dtype, self.name), draws)
 
     def record_size(self, dtype: np.dtype[np.void]) -> int | None:
         """As the codec's; a message of one record cannot be cut."""
@@ -139,15 +154,20 @@ class Delta(Codec):
     messages one is sent whole; between a loss and the next whole one, messages cannot
     be read, and count as lost.
 
+    A codec that leaves something out has to be a contraction, as in
+    :class:`ErrorFeedback`, since the next difference makes up for it; an unbiased one
+    is made one in the same way.
+
     Args:
-        codec: Of the differences, any codec without a memory.
+        codec: Of the differences, a codec without a memory, which says how large its
+            error is.
         key_every: Every so many messages one is whole, at least 1; None for
             acknowledgements.
         history: How many messages the receiver keeps, at least 1: what is under way
             together must not exceed it.
 
     Raises:
-        TypeError: The codec is none, or keeps a memory.
+        TypeError: The codec is none, keeps a memory, or does not say.
         ValueError: A number below 1.
     """
 
@@ -172,7 +192,12 @@ class Delta(Codec):
         return self.key_every is None
 
     def start(self, shape: tuple[int, int], dtype: np.dtype[np.void]) -> Memory:
-        """No message yet: the base, its number, and messages since the last whole."""
+        """No message yet: the base, its number, and messages since the last whole.
+
+        Raises:
+            TypeError: Records that the codec cannot encode.
+            EncodingError: Records of so many numbers that it is not a contraction.
+        """
         fields = fields_of(dtype, self.name)
         _start_inner(self.codec, shape, dtype)
         return {
@@ -257,7 +282,7 @@ class Delta(Codec):
         """
         fields = fields_of(dtype, self.name)
         named, rest = _without_prefix(incoming)
-        inner = self.codec.decode(rest, dtype, {}, draws)
+        inner = _decoded(self.codec, rest, fields, draws)
         if (inner.lengths != 1).any():
             raise MalformedMessage("a difference is one record")
         with np.errstate(invalid="ignore"):  # what is no number is refused below
@@ -293,17 +318,67 @@ class Delta(Codec):
 
 
 def _check_inner(codec: object) -> None:
-    """Raises TypeError for what is no codec, or remembers by itself."""
+    """Checks what another codec is put around.
+
+    Raises:
+        TypeError: It is not a codec, remembers by itself, or does not say how large its
+            error is.
+    """
     if not isinstance(codec, Codec) or isinstance(codec, (ErrorFeedback, Delta)):
-        raise TypeError(f"{codec!r} is no codec without a memory")
+        raise TypeError(f"{codec!r} is not a codec without a memory")
+    if codec.relative_error(1) is None:
+        raise TypeError(
+            f"codec {codec.name!r} does not say how large its error is, and what it "
+            "leaves out could grow without bound; define relative_error(count)"
+        )
 
 
 def _start_inner(
     codec: Codec, shape: tuple[int, int], dtype: np.dtype[np.void]
 ) -> None:
-    """Lets a codec check its records; raises TypeError if it keeps a memory."""
+    """Lets a codec check its records.
+
+    Raises:
+        TypeError: It keeps a memory.
+        EncodingError: It is not a contraction of so many numbers.
+    """
     if codec.start(shape, dtype) or codec.start_receiver(shape, dtype):
-        raise TypeError(f"{codec!r} is no codec without a memory")
+        raise TypeError(f"{codec!r} is not a codec without a memory")
+    _factor(codec, fields_of(dtype, codec.name).count)
+
+
+def _factor(codec: Codec, count: int) -> float:
+    """What is read is multiplied by it, so that the codec is a contraction.
+
+    Raises:
+        EncodingError: No factor is known for records of ``count`` numbers.
+    """
+    bound = codec.relative_error(count)
+    if bound is not None and codec.unbiased:
+        return 1 / (1 + bound)
+    if bound is None or not bound < 1:
+        size = "unknown" if bound is None else f"up to {bound:.3g} times its square"
+        raise EncodingError(
+            f"{codec!r} is not a contraction of {count:,} numbers: the squared error "
+            f"of a message is {size}, so what is left out could grow without bound; "
+            "send fewer numbers, give the codec more bits, or use one that is a "
+            "contraction of any number of them (int8, sign, top_k)"
+        )
+    return 1.0
+
+
+def _check_carried(codec: Codec, wanted: NDArray[np.float64]) -> None:
+    """Raises ValueError for numbers that a codec would cut off.
+
+    What was cut off would be owed, and grow for as long as messages are as large.
+    """
+    most = np.abs(wanted).max(initial=0.0)
+    if most > codec.largest:
+        raise ValueError(
+            f"codec {codec.name!r} carries numbers up to {codec.largest:g}, but with "
+            f"what earlier messages left out one is {most:g}; send smaller numbers, or "
+            "use a codec that scales them (int8, top_k)"
+        )
 
 
 def _parts(
@@ -325,8 +400,24 @@ def _read(
     incoming = Incoming(
         encoded.data, encoded.sizes[links], links, draws.sequence[links]
     )
-    decoded = codec.decode(incoming, fields.dtype, {}, draws.take(links))
+    decoded = _decoded(codec, incoming, fields, draws.take(links))
     return fields.split(decoded.records)[1]
+
+
+def _decoded(
+    codec: Codec, incoming: Incoming, fields: Fields, draws: MessageDraws
+) -> Decoded:
+    """What payloads hold, read so that the codec is a contraction.
+
+    Raises:
+        MalformedMessage: Bytes that the codec did not write.
+    """
+    decoded = codec.decode(incoming, fields.dtype, {}, draws)
+    factor = _factor(codec, fields.count)
+    if factor == 1:
+        return decoded
+    rest, numbers = fields.split(decoded.records)
+    return decoded._replace(records=fields.join(rest, numbers * factor))
 
 
 def _spread(

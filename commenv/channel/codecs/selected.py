@@ -67,6 +67,10 @@ class TopK(RecordCodec):
         np.put_along_axis(numbers, pairs["index"].astype(np.intp), pairs["value"], 1)
         return numbers
 
+    def relative_error(self, count: int) -> float | None:
+        """1 - k / n, when all numbers are of one size."""
+        return _left_out(self.k, count)
+
 
 @dataclass(frozen=True)
 class RandomK(RecordCodec):
@@ -104,6 +108,12 @@ class RandomK(RecordCodec):
         numbers = np.zeros((len(data), count))
         np.put_along_axis(numbers, self._positions(uniforms), kept, axis=1)
         return numbers
+
+    def relative_error(self, count: int) -> float | None:
+        """1 - k / n on average over the positions; unbiased n / k - 1."""
+        if self.unbiased:
+            return max(count / self.k, 1.0) - 1
+        return _left_out(self.k, count)
 
     def _positions(self, uniforms: Uniforms) -> NDArray[np.intp]:
         return np.argsort(uniforms(), axis=1, kind="stable")[:, : self.k]
@@ -175,6 +185,15 @@ class Sparse(Codec):
             raise MalformedMessage(f"codec {self.name!r} read what is no number")
         ones = np.ones(len(numbers), dtype=np.int64)
         return Decoded(fields.join(rest, numbers), ones, memory)
+
+    def relative_error(self, count: int) -> float | None:
+        """Nothing is lost."""
+        return 0.0
+
+
+def _left_out(k: int, count: int) -> float:
+    """The share of a record's numbers that is not sent."""
+    return max(1 - k / count, 0.0)
 
 
 def _check_positions(index: NDArray[np.signedinteger[Any]], count: int) -> None:
