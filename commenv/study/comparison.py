@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from commenv.errors import ResultsError, UnknownNameError
-from commenv.study.curves import X_AXES, progress_along
+from commenv.errors import ResultsError
+from commenv.study.axes import check_x, progress_along
 from commenv.study.estimands import Estimand, difference, final, value_at
 from commenv.study.significance import difference_test
 from commenv.study.statistics import (
@@ -137,8 +137,7 @@ def _axis(at: int | Mapping[str, float]) -> tuple[str, float]:
     if len(places) != 1:
         raise ValueError(f"at is {at}; name one axis, as in {{'env_steps': 1e4}}")
     [(x, amount)] = places.items()
-    if x not in X_AXES:
-        raise UnknownNameError("x axis", x, X_AXES)
+    check_x(x)
     if not isinstance(amount, Real) or not amount >= 0:
         raise ValueError(f"{x} {amount!r} is no place; give a number of 0 or more")
     return x, amount

@@ -77,11 +77,12 @@ class Results:
 
         Args:
             x: ``"episode"``, ``"env_steps"``, ``"messages"``, ``"uplink_bytes"`` or
-                ``"total_bytes"``, totals per agent; or ``"team_steps"`` and
-                ``"team_bytes"``, those of all agents together.
-            y: ``"evaluation"``, ``"reward"``, ``"cumulative_reward"``, ``"frequency"``
-                or ``"size"``, or several for as many panels; reward, frequency and
-                size when left out.
+                ``"total_bytes"``, totals per agent; ``"team_steps"`` and
+                ``"team_bytes"``, those of all agents together; or any other column of
+                amounts, such as ``"refused"``, of which it is the total so far.
+            y: Any column of numbers, such as ``"evaluation"``, ``"reward"`` or
+                ``"episode_return"``, or ``"cumulative_reward"``; or several for as many
+                panels. Reward, frequency and size when left out.
             title: Above the panels.
             path: Where to save the picture too: ``.png``, ``.svg`` or ``.pdf``.
 
@@ -109,7 +110,7 @@ class Results:
             b: The other.
             at: None for the last values, an episode, or an x axis and how much has been
                 spent on it: ``{"uplink_bytes": 1e5}``.
-            y: The column to compare.
+            y: The column of numbers to compare, or ``"cumulative_reward"``.
 
         Raises:
             UnknownNameError: No such label, column or axis.

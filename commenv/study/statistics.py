@@ -102,9 +102,11 @@ def apart(a: ArrayLike, b: ArrayLike) -> Array:
     nothing can tell a rounding error from a small difference.
     """
     one, other = np.asarray(a, np.float64), np.asarray(b, np.float64)
-    difference = one - other
-    size = np.minimum(np.abs(one), np.abs(other))
-    return np.where(np.abs(difference) <= ROUNDING * size, 0.0, difference)
+    with np.errstate(invalid="ignore"):  # equal infinities
+        difference = one - other
+        size = np.minimum(np.abs(one), np.abs(other))
+        alike = (one == other) | (np.abs(difference) <= ROUNDING * size)
+    return np.where(alike, 0.0, difference)
 
 
 def is_constant(values: Array) -> NDArray[np.bool_]:
