@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import math
 import os
+import textwrap
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -83,6 +84,7 @@ def plot(
     x: str = "episode",
     y: str | Sequence[str] | None = None,
     title: str | None = None,
+    notes: Sequence[str] = (),
 ) -> Figure:
     """Draw a study: one panel for each measure, one curve for each label.
 
@@ -100,6 +102,7 @@ def plot(
         y: One or more columns of numbers, or ``cumulative_reward``; None draws reward,
             frequency and size.
         title: A line above the panels.
+        notes: Lines below the caption, such as in what settings curves differ.
 
     Returns:
         A figure of matplotlib's that belongs to no window; see `save`.
@@ -113,16 +116,14 @@ def plot(
     panels = _panels(frame, x, y)
     drawn = {panel: curves(frame, x, panel) for panel in panels}
     entries = _legend_entries(list(drawn.values()))
-    figure, axes = _canvas(len(panels), entries, title)
+    caption = _caption([one for panel in drawn.values() for one in panel])
+    figure, axes = _canvas(len(panels), entries, title, [caption, *notes])
     for panel, ax in zip(panels, axes, strict=True):
         for index, one in enumerate(drawn[panel]):
             _draw_curve(ax, one, index, len(drawn[panel]))
         _dress(ax, x, panel)
         if panel in _IN_RETURNS:
             _draw_optima(ax, [one.label for one in drawn[panel]], optimum or {})
-    caption = _caption([one for panel in drawn.values() for one in panel])
-    bottom = 0.08 / figure.get_figheight()
-    figure.text(0.5, bottom, caption, ha="center", size=_SMALL, color=_GREY)
     # Notebooks ask an object for this method; pyplot would otherwise have to be loaded.
     figure._repr_png_ = partial(_bytes, figure, "png")  # type: ignore[attr-defined]
     return figure
@@ -179,9 +180,9 @@ def _panels(
 
 
 def _canvas(
-    count: int, entries: Sequence[Artist], title: str | None
+    count: int, entries: Sequence[Artist], title: str | None, captions: Sequence[str]
 ) -> tuple[Figure, list[Axes]]:
-    """An empty figure with its legend, its title and room for both and a caption."""
+    """An empty figure with its legend, its title and its captions, and room for all."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -192,7 +193,10 @@ def _canvas(
     entry = 0.7 + _CHARACTER_WIDTH * max(len(str(e.get_label())) for e in entries)
     width = max(_SINGLE_WIDTH if count == 1 else _PANEL_WIDTH * columns, entry)
     in_a_row = min(len(entries), int(width / entry))
-    below = _LINE_HEIGHT * math.ceil(len(entries) / in_a_row) + _CAPTION_HEIGHT
+    across = int(width / _CHARACTER_WIDTH)
+    lines = [line for text in captions for line in textwrap.wrap(text, across)]
+    caption = _CAPTION_HEIGHT + _LINE_HEIGHT * (len(lines) - 1)
+    below = _LINE_HEIGHT * math.ceil(len(entries) / in_a_row) + caption
     above = 0.35 if title else 0.05
     height = _PANEL_HEIGHT * rows + below + above
     figure = Figure(figsize=(width, height), facecolor="white")
@@ -202,7 +206,7 @@ def _canvas(
     legend = figure.legend(
         handles=entries,
         loc="lower center",
-        bbox_to_anchor=(0.5, (_CAPTION_HEIGHT - 0.05) / height),
+        bbox_to_anchor=(0.5, (caption - 0.05) / height),
         ncols=in_a_row,
         frameon=False,
         fontsize=_SMALL + 0.5,
@@ -215,6 +219,10 @@ def _canvas(
     if title:
         y = 1 - 0.1 / height
         figure.text(0.5, y, title, ha="center", va="top", size=12, weight="bold")
+    said = "\n".join(lines)
+    words = figure.text(0.5, 0.08 / height, said, ha="center", va="bottom")
+    words.set(size=_SMALL, color=_GREY)
+    words.set_parse_math(False)  # notes hold labels and settings, whatever these hold
     return figure, [figure.add_subplot(rows, columns, i + 1) for i in range(count)]
 
 
