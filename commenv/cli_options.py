@@ -245,16 +245,17 @@ def _add_plot_options(plot: argparse.ArgumentParser) -> None:
         "--x",
         default="episode",
         metavar="AXIS",
-        help="episode, env_steps, team_steps, messages, uplink_bytes, team_bytes or "
-        "total_bytes",
+        help="episode, env_steps, team_steps, messages, uplink_bytes, team_bytes, "
+        "total_bytes, or a column of amounts, added up (refused, lost, ...)",
     )
     plot.add_argument(
         "--y",
         action="append",
         metavar="AXIS",
-        help="evaluation, reward, cumulative_reward, frequency or size; repeat for "
-        "several panels "
-        "(default: reward, frequency and size)",
+        help="a column of numbers: evaluation, reward, episode_return, frequency, "
+        "size, messages, refused ... (a wrong name lists them all), or "
+        "cumulative_reward; repeat for several panels (default: reward, frequency and "
+        "size)",
     )
     plot.add_argument(
         "--out", metavar="FILE", help=".png, .svg or .pdf (default: DIR/curves.png)"

@@ -33,8 +33,9 @@ __all__ = [
 ]
 
 TOLERANCE = 1e-6
-"""How far a number may be from the stored one, as a share of it (or of 1 where it is
-smaller), where another type of processor computed it and it is no table's."""
+"""How far a number may be from the stored one, as a share of it (or of a typical one of
+its column where it is smaller), where another type of processor computed it and it is
+no table's."""
 
 _KINDS = ("blocks", "sizes", "policies")
 _AGAIN = "repeat the command that made the study"

@@ -124,7 +124,8 @@ class Verdict:
     Args:
         figure: The figure's name.
         claim: The statement.
-        estimand: The name of what was measured.
+        estimand: The name of what was measured, and what it says of trials that have
+            no such number, in brackets.
         margin: What its mean was held against.
         estimate: Its mean over the trials.
         low: The lower end of its 95 % interval, not corrected for other claims.
@@ -151,6 +152,7 @@ class Verdict:
 class _Evidence:
     """One claim's numbers, before the correction; ``p`` is for it and against it."""
 
+    measured: str
     estimate: float
     low: float
     high: float
@@ -220,16 +222,19 @@ def _evidence(
 ) -> _Evidence:
     """Estimate, interval and p-values of one claim, from its first trials."""
     values = np.array(list(claim.estimand(frame).values())[: claim.trials])
+    name, remark = claim.estimand.name, claim.estimand.remark
+    name += f" ({remark(frame)})" if remark else ""
     if claim.estimand.is_share:
-        return _share_evidence(claim, values)
+        return _share_evidence(claim, values, name)
     if len(values) < 2:
-        return _Evidence(float(values.mean()), -np.inf, np.inf, (1.0, 1.0), len(values))
+        alone = float(values.mean())
+        return _Evidence(name, alone, -np.inf, np.inf, (1.0, 1.0), len(values))
     words = f"{claim.figure}\n{claim.text}\n{claim.estimand.name}"
     key = np.random.SeedSequence(seed, spawn_key=(zlib.crc32(words.encode()),))
     interval = mean_interval(values, seed=key, resamples=resamples)
     p = _mean_p(claim, values, key, resamples)
     low, high = float(interval.low), float(interval.high)
-    return _Evidence(float(values.mean()), low, high, p, len(values))
+    return _Evidence(name, float(values.mean()), low, high, p, len(values))
 
 
 def _mean_p(
@@ -249,14 +254,14 @@ def _mean_p(
     return float(favour), float(against)
 
 
-def _share_evidence(claim: Claim, values: NDArray[np.float64]) -> _Evidence:
+def _share_evidence(claim: Claim, values: NDArray[np.float64], name: str) -> _Evidence:
     """Estimate, interval and p-values of a claim about a share."""
     successes, trials = int(values.sum()), len(values)
     above = share_test(successes, trials, claim.margin, "greater")
     below = share_test(successes, trials, claim.margin, "less")
     p = (above, below) if claim.direction == "greater" else (below, above)
     low, high = share_interval(successes, trials)
-    return _Evidence(successes / trials, float(low), float(high), p, trials)
+    return _Evidence(name, successes / trials, float(low), float(high), p, trials)
 
 
 def _verdict(
@@ -269,7 +274,7 @@ def _verdict(
     return Verdict(
         claim.figure,
         claim.text,
-        claim.estimand.name,
+        found.measured,
         claim.margin,
         found.estimate,
         found.low,

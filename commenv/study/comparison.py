@@ -1,23 +1,34 @@
-"""Two labels of a study side by side, paired by trial."""
+"""Two labels side by side, paired by trial where trials meet equal worlds."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Real
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from commenv.errors import ResultsError, UnknownNameError
-from commenv.study.curves import X_AXES, progress_along
+from commenv.errors import ResultsError
+from commenv.study.arrivals import arrivals, common_end, time_to
+from commenv.study.axes import check_x, progress_along
+from commenv.study.comparability import (
+    Settings,
+    check_same_quantity,
+    settings_of_frame,
+    unlike,
+    why_not_paired,
+)
 from commenv.study.estimands import Estimand, difference, final, value_at
 from commenv.study.significance import difference_test
 from commenv.study.statistics import (
     RESAMPLES,
+    apart,
     mean_interval,
     probability_of_improvement,
 )
+from commenv.study.unpaired import permutation_test, superiority, unpaired_interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,20 +40,28 @@ __all__ = ["Comparison", "compare"]
 class Comparison:
     """How much higher one label is than another; printed, it is a sentence.
 
-    The interval is that of :func:`~commenv.study.statistics.mean_interval`, p that of
+    Trials are pairs where their seed, number and environment are the same. Then the
+    interval is that of :func:`~commenv.study.statistics.mean_interval`, p that of
     :func:`~commenv.study.significance.difference_test`. With few trials the test is
-    the more careful: n trials alone can give no p below 2**(1 - n).
+    the more careful: n trials alone can give no p below 2**(1 - n). Other trials are
+    independent: see :mod:`commenv.study.unpaired`.
 
     Args:
         a: The one label.
         b: The other.
         what: What was compared, and where.
-        estimate: The mean over trials of ``a`` less ``b``.
+        estimate: The mean over trials of ``a`` less that of ``b``.
         low: The lower end of its 95 % interval.
         high: The upper end.
         p: Two-sided, of the hypothesis that the labels do not differ.
-        improvement: The share of trials in which ``a`` is above ``b``; ties count half.
-        trials: How many trials were paired.
+        improvement: The share of pairs in which ``a`` is above ``b`` (or before it),
+            ties counting half: pairs of trials, or all pairs where they are not paired.
+        trials: How many trials ``a`` has.
+        trials_b: How many ``b`` has.
+        not_paired: Why trials are not pairs; None where they are.
+        differences: What the labels differ in beside what they are compared for.
+        never: How many trials of ``a`` and of ``b`` never came to what was to be
+            reached; None where nothing was.
     """
 
     a: str
@@ -54,18 +73,48 @@ class Comparison:
     p: float
     improvement: float
     trials: int
+    trials_b: int
+    not_paired: str | None = None
+    differences: tuple[str, ...] = ()
+    never: tuple[int, int] | None = None
 
     def __str__(self) -> str:
-        """One sentence with all numbers in it."""
+        """One sentence with all numbers in it, and what qualifies it."""
         way = "lower" if self.estimate < 0 else "higher"
+        distance = f"{abs(self.estimate):.4g} {way} than of {self.b}"
+        if self.estimate == 0:
+            distance = f"the same as of {self.b}"
         p = f"p = {self.p:.2g}" if self.p >= 1e-3 else "p < 0.001"
-        return (
-            f"{self.what} of {self.a} is {abs(self.estimate):.4g} {way} than of "
-            f"{self.b} (difference {self.estimate:.4g}, 95 % interval {self.low:.4g} "
-            f"to {self.high:.4g}, {p} by sign flips and bootstrap, {self.trials} "
-            f"paired trials); {self.a} is above {self.b} in {self.improvement:.0%} of "
-            "them, ties counting half"
+        relation = "above" if self.never is None else "there before"
+        text = (
+            f"{self.what} of {self.a} is {distance} (difference {self.estimate:.4g}, "
+            f"95 % interval {self.low:.4g} to {self.high:.4g}, {p} by "
+            f"{self._how()}); {self.a} is {relation} {self.b} in "
+            f"{self.improvement:.0%} of them, ties counting half"
         )
+        return ". ".join([text, *self._qualified()])
+
+    def _how(self) -> str:
+        """The test, and what it is about."""
+        if self.not_paired is None:
+            return f"sign flips and bootstrap, {self.trials} paired trials"
+        return (
+            f"permutations, {self.trials} trials and {self.trials_b}, not paired: "
+            f"{self.not_paired}; all {self.trials * self.trials_b:,} pairs of one and "
+            "the other counted"
+        )
+
+    def _qualified(self) -> list[str]:
+        """What has to be said beside the numbers."""
+        said = []
+        if self.never is not None:
+            said.append(
+                f"Never: {self.never[0]} of {self.trials} trials of {self.a}, "
+                f"{self.never[1]} of {self.trials_b} of {self.b}"
+            )
+        if self.differences:
+            said.append(f"They also differ in {', '.join(self.differences)}")
+        return said
 
 
 def compare(
@@ -75,10 +124,12 @@ def compare(
     at: int | Mapping[str, float] | None = None,
     y: str = "evaluation",
     *,
+    reach: float | None = None,
+    settings: Mapping[str, Settings] | None = None,
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> Comparison:
-    """Compare two labels, trial by trial.
+    """Compare two labels, trial by trial where trials are pairs.
 
     Args:
         frame: A study's frame.
@@ -88,32 +139,135 @@ def compare(
             and how much has been spent on it, per agent: ``{"uplink_bytes": 1e5}``,
             ``{"env_steps": 1e4}``. Past a trial's end its last value is held, and the
             sentence says so where that is true of all.
-        y: The column to compare.
+        y: The column of numbers to compare, or ``"cumulative_reward"``.
+        reach: Compare not values but when ``y`` first reaches this. ``at`` then says in
+            what that is counted and how far is looked, as in ``{"uplink_bytes": 1e5}``;
+            when left out, in episodes, to where the first trial ends without it. Later
+            and never count as that; who is there first is counted without such a cut,
+            never as the last.
+        settings: What each label was run with, as in
+            :attr:`commenv.study.results.Results.settings`; when left out, all labels
+            are taken to have the same seed and gamma.
         seed: What the resamples of the interval and the test are drawn from.
         resamples: How many.
 
     Raises:
         UnknownNameError: There is no such label, column or axis.
-        ResultsError: The labels have different trials, fewer than 2 of them, or no
-            value at that place.
+        ResultsError: The labels have different trials although they are of one seed and
+            environment, fewer than 2 of them, no value at that place, or different
+            discounts where discounted returns are compared.
         ValueError: A place that is no number of 0 or more.
     """
-    pair = difference(_place(a, at, y), _place(b, at, y))
-    values = np.array(list(pair(frame).values()))
-    if len(values) < 2:
-        raise ResultsError("1 trial has no interval; run at least 2 (10 for a verdict)")
-    interval = mean_interval(values, seed=seed, resamples=resamples)
+    one, other = (
+        (settings or {}).get(label) or settings_of_frame(frame, label)
+        for label in (a, b)
+    )
+    check_same_quantity(a, one, b, other, y)
+    estimands, what = _wanted(frame, a, b, at, y, reach)
+    reason = why_not_paired(one, other)
+    if reason is None:
+        numbers = _paired(estimands, frame, seed, resamples)
+    else:
+        numbers = _independent(estimands, frame, seed, resamples)
+    never = None
+    if reach is not None:
+        x = "episode" if at is None else _axis(at)[0]
+        times = [_times(frame, label, reach, y, x) for label in (a, b)]
+        never = int(np.isinf(times[0]).sum()), int(np.isinf(times[1]).sum())
+        counted = probability_of_improvement if reason is None else superiority
+        numbers["improvement"] = counted(
+            _ranks(times[1], times), _ranks(times[0], times)
+        )
     return Comparison(
         a,
         b,
-        _words(at, y, frame, (a, b)),
-        estimate=float(values.mean()),
-        low=float(interval.low),
-        high=float(interval.high),
-        p=float(difference_test(values, seed=seed, resamples=resamples)),
-        improvement=probability_of_improvement(values, np.zeros_like(values)),
-        trials=len(values),
+        what,
+        **numbers,
+        not_paired=reason,
+        differences=tuple(unlike(one, other)),
+        never=never,
     )
+
+
+def _wanted(
+    frame: pd.DataFrame,
+    a: str,
+    b: str,
+    at: int | Mapping[str, float] | None,
+    y: str,
+    reach: float | None,
+) -> tuple[tuple[Estimand, Estimand], str]:
+    """What is compared of each label, and what it is called."""
+    if reach is None:
+        return (_place(a, at, y), _place(b, at, y)), _words(at, y, frame, (a, b))
+    x, end = "episode", None
+    if at is not None:
+        x, end = _axis(at)
+    end = common_end(frame, [a, b], reach, y, x) if end is None else end
+    first, second = (time_to(name, reach, y, x, within=end) for name in (a, b))
+    return (first, second), (
+        f"{x} until {y} is {reach:g} (later than {end:g} and never count as that)"
+    )
+
+
+def _paired(
+    estimands: tuple[Estimand, Estimand], frame: pd.DataFrame, seed: int, resamples: int
+) -> dict[str, Any]:
+    """The numbers of a comparison of pairs."""
+    values = np.array(list(difference(*estimands)(frame).values()))
+    if len(values) < 2:
+        raise ResultsError("1 trial has no interval; run at least 2 (10 for a verdict)")
+    interval = mean_interval(values, seed=seed, resamples=resamples)
+    above, below = values[values > 0].sum(), -values[values < 0].sum()
+    return {
+        "estimate": float(apart(above, below)) / len(values),
+        "low": float(interval.low),
+        "high": float(interval.high),
+        "p": float(difference_test(values, seed=seed, resamples=resamples)),
+        "improvement": probability_of_improvement(values, np.zeros_like(values)),
+        "trials": len(values),
+        "trials_b": len(values),
+    }
+
+
+def _independent(
+    estimands: tuple[Estimand, Estimand], frame: pd.DataFrame, seed: int, resamples: int
+) -> dict[str, Any]:
+    """The numbers of a comparison of independent trials."""
+    one, other = (np.array(list(each(frame).values())) for each in estimands)
+    if min(len(one), len(other)) < 2:
+        raise ResultsError("1 trial has no interval; run at least 2 (10 for a verdict)")
+    intervals = [
+        mean_interval(values, seed=seed, resamples=resamples) for values in (one, other)
+    ]
+    means = float(one.mean()), float(other.mean())
+    low, high = unpaired_interval(means[0], intervals[0], means[1], intervals[1])
+    return {
+        "estimate": float(apart(*means)),
+        "low": float(low),
+        "high": float(high),
+        "p": permutation_test(one, other, seed=seed, resamples=resamples),
+        "improvement": superiority(one, other),
+        "trials": len(one),
+        "trials_b": len(other),
+    }
+
+
+def _times(
+    frame: pd.DataFrame, label: str, reach: float, y: str, x: str
+) -> NDArray[np.float64]:
+    """When each trial of a label is there, inf for never."""
+    found = arrivals(frame, label, reach, y, x)
+    return np.array([found[trial][0] for trial in sorted(found)])
+
+
+def _ranks(
+    times: NDArray[np.float64], all_times: list[NDArray[np.float64]]
+) -> NDArray[np.float64]:
+    """Times with never as a number beyond all others."""
+    known = np.concatenate(all_times)
+    beyond = 2 * known[np.isfinite(known)].max(initial=1.0)
+    return np.where(np.isfinite(times), times, beyond)
 
 
 def _end(frame: pd.DataFrame, pair: tuple[str, str], x: str) -> float:
@@ -137,8 +291,7 @@ def _axis(at: int | Mapping[str, float]) -> tuple[str, float]:
     if len(places) != 1:
         raise ValueError(f"at is {at}; name one axis, as in {{'env_steps': 1e4}}")
     [(x, amount)] = places.items()
-    if x not in X_AXES:
-        raise UnknownNameError("x axis", x, X_AXES)
+    check_x(x)
     if not isinstance(amount, Real) or not amount >= 0:
         raise ValueError(f"{x} {amount!r} is no place; give a number of 0 or more")
     return x, amount

@@ -16,43 +16,21 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from commenv.errors import ResultsError, UnknownNameError
+from commenv.study.axes import check_x, check_y, progress_along, values_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
-    "X_AXES",
-    "Y_AXES",
     "Curve",
     "band",
     "curve",
     "curves",
     "labels",
-    "progress_along",
     "step_values",
 ]
 
-X_AXES = (
-    "episode",
-    "env_steps",
-    "team_steps",
-    "messages",
-    "uplink_bytes",
-    "team_bytes",
-    "total_bytes",
-)
-Y_AXES = ("evaluation", "reward", "cumulative_reward", "frequency", "size")
 PERCENTILES = (10.0, 90.0)
-
-# What is summed over the episodes of a trial, and the axes of all agents together; the
-# other axes are columns as they are.
-_SUMMED = {
-    "messages": "messages",
-    "uplink_bytes": "size",
-    "total_bytes": "total_size",
-    "cumulative_reward": "reward",
-}
-_TEAM = {"team_steps": "env_steps", "team_bytes": "uplink_bytes"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,36 +69,6 @@ class _Trial:
 def labels(frame: pd.DataFrame) -> list[str]:
     """The frame's labels, in the order in which they first occur."""
     return [str(label) for label in frame["label"].unique()]
-
-
-def progress_along(frame: pd.DataFrame, x: str) -> NDArray[np.float64]:
-    """How far each row's trial has come along an axis, per agent.
-
-    Args:
-        frame: Rows of one label, in order of trial and episode.
-        x: ``episode``; ``env_steps`` so far; or the sum so far, this episode included,
-            of ``messages``, of the uplink's payload (``uplink_bytes``), or of payload
-            and headers in both directions (``total_bytes``). ``team_steps`` and
-            ``team_bytes`` are the steps and uplink bytes of all the trial's agents.
-
-    Returns:
-        One float64 for each row.
-
-    Raises:
-        UnknownNameError: There is no such axis.
-    """
-    _check_name("x axis", x, X_AXES)
-    if x in _TEAM:
-        return _so_far(frame, _TEAM[x]) * frame["num_agents"].to_numpy(np.float64)
-    return _so_far(frame, x)
-
-
-def _so_far(frame: pd.DataFrame, axis: str) -> NDArray[np.float64]:
-    """A column, or the sum so far of one, within each trial."""
-    if axis not in _SUMMED:
-        return frame[axis].to_numpy(np.float64)
-    amount = frame[_SUMMED[axis]]
-    return amount.groupby(frame["trial"]).cumsum().to_numpy(np.float64)
 
 
 def step_values(
@@ -172,8 +120,9 @@ def curve(
     Args:
         frame: A study's frame, its rows in any order.
         label: Which label to take.
-        x: One of `X_AXES`.
-        y: One of `Y_AXES`; episodes in which it is missing are left out.
+        x: One of :data:`commenv.study.axes.X_AXES`.
+        y: One of :func:`commenv.study.axes.y_axes`; episodes in which it is missing are
+            left out.
         points: How many grid points a cost axis has; the episode axis has as many as
             there are measured episodes.
         until: Hold the last value to this x, if it lies beyond the curve's own end.
@@ -186,8 +135,8 @@ def curve(
         ResultsError: A trial has no value at all on the y axis.
         ValueError: ``points`` is below 2.
     """
-    _check_name("x axis", x, X_AXES)
-    _check_name("y axis", y, Y_AXES)
+    check_x(x)
+    check_y(frame, [y])
     if points < 2:
         raise ValueError(f"points is {points}; a curve needs at least 2")
     trials = _trials(_rows(frame, label), label, x, y)
@@ -208,8 +157,8 @@ def curves(
 
     Args:
         frame: A study's frame.
-        x: One of `X_AXES`.
-        y: One of `Y_AXES`.
+        x: One of :data:`commenv.study.axes.X_AXES`.
+        y: One of :func:`commenv.study.axes.y_axes`.
         points: How many grid points each curve has on a cost axis.
 
     Returns:
@@ -234,12 +183,6 @@ def curves(
     ]
 
 
-def _check_name(kind: str, name: str, known: Sequence[str]) -> None:
-    """Refuse a name that is not known."""
-    if name not in known:
-        raise UnknownNameError(kind, name, known)
-
-
 def _rows(frame: pd.DataFrame, label: str) -> pd.DataFrame:
     """One label's rows, in order of trial and episode."""
     rows = frame[frame["label"] == label]
@@ -250,7 +193,7 @@ def _rows(frame: pd.DataFrame, label: str) -> pd.DataFrame:
 
 def _trials(rows: pd.DataFrame, label: str, x: str, y: str) -> list[_Trial]:
     """Each trial's measured points; a trial without any is an error."""
-    along, value = progress_along(rows, x), _so_far(rows, y)
+    along, value = progress_along(rows, x), values_of(rows, y)
     numbers = rows["trial"].to_numpy()
     starts = np.flatnonzero(np.diff(numbers)) + 1
     cut: list[_Trial] = []

@@ -1,7 +1,9 @@
 """What a claim is about: one number for each trial, taken from a study's frame.
 
 An estimand has a name, for people, and a function from the frame to numbers by trial.
-Those of one label come first below; then those made of two, paired by trial.
+Those of one label come first below; then those made of two, paired by trial: the frame
+must be that of one study, in which trials of equal numbers meet equal worlds. What
+differs by rounding only does not differ (:func:`commenv.study.statistics.apart`).
 """
 
 from __future__ import annotations
@@ -14,7 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from commenv.errors import ResultsError, UnknownNameError
-from commenv.study.curves import X_AXES, labels, progress_along, step_values
+from commenv.study.axes import check_x, check_y, progress_along, values_of
+from commenv.study.curves import labels, step_values
+from commenv.study.statistics import apart, is_constant
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Estimand",
     "area",
+    "area_at_equal",
     "at_equal",
     "at_optimum",
     "correlation",
@@ -34,12 +39,11 @@ __all__ = [
     "ratio",
     "share",
     "smoothness",
-    "time_to",
     "total",
     "value_at",
 ]
 
-OPTIMAL = 1e-9
+OPTIMAL = 1e-9  # as a share of the optimum
 
 Points = NDArray[np.float64]
 Numbers = dict[int, float]
@@ -53,11 +57,17 @@ class Estimand:
         name: What the number is, for people.
         measure: From the frame to the number of each trial.
         is_share: The numbers are 0 and 1, no and yes; their mean is a share.
+        span: The stretch of the x axis that each trial's number is a mean over, where
+            it is one; two of them are compared over equal stretches only.
+        remark: What has to be said beside the numbers, such as how many trials never
+            reached a threshold.
     """
 
     name: str
     measure: Callable[[pd.DataFrame], Numbers]
     is_share: bool = False
+    span: Callable[[pd.DataFrame], dict[int, tuple[float, float]]] | None = None
+    remark: Callable[[pd.DataFrame], str] | None = None
 
     def __call__(self, frame: pd.DataFrame) -> Numbers:
         """The number of each trial, in order of trials.
@@ -103,16 +113,23 @@ def gap(label: str, optimum: float) -> Estimand:
     last = final(label)
     return Estimand(
         f"gap of {label} to {optimum:.6g}",
-        lambda frame: {trial: optimum - x for trial, x in last(frame).items()},
+        lambda frame: {t: float(apart(optimum, x)) for t, x in last(frame).items()},
     )
 
 
 def at_optimum(label: str, optimum: float, within: float = OPTIMAL) -> Estimand:
-    """Whether the last evaluation is the exact optimum; a share."""
+    """Whether the last evaluation is the exact optimum; a share.
+
+    Args:
+        label: Which label.
+        optimum: The exact value.
+        within: How far off still counts, as a share of the optimum.
+    """
     off = gap(label, optimum)
+    reach = within * abs(optimum)
     return Estimand(
-        f"{label} within {within:g} of {optimum:.6g}",
-        lambda frame: {t: float(abs(x) <= within) for t, x in off(frame).items()},
+        f"{label} within {reach:.3g} of {optimum:.6g}",
+        lambda frame: {t: float(abs(x) <= reach) for t, x in off(frame).items()},
         is_share=True,
     )
 
@@ -150,37 +167,40 @@ def correlation(label: str, a: str, b: str) -> Estimand:
     return Estimand(f"correlation of {a} and {b} of {label}", measure)
 
 
-def area(label: str, column: str = "evaluation", x: str = "episode") -> Estimand:
+def area(
+    label: str,
+    column: str = "evaluation",
+    x: str = "episode",
+    *,
+    within: tuple[float, float] | None = None,
+) -> Estimand:
     """The area under a curve over its length: a mean over the x axis.
 
-    The curve is a step function; the last value measured has no length.
+    The curve is a step function; the last value measured has no length. Areas of two
+    labels can be compared where they are over the same stretch of the axis, and are
+    refused elsewhere; :func:`area_at_equal` takes what both have in common.
+
+    Args:
+        label: Which label.
+        column: What stands on the y axis.
+        x: What stands on the x axis.
+        within: From where to where on the x axis, the same for every trial; past a
+            trial's end its last value is held. Each trial's own length, from its first
+            value to its last, when left out.
     """
+    if within is not None and not 0 <= within[0] < within[1] < np.inf:
+        raise ValueError(f"within is {within}; give two numbers of 0 or more, (1, 5)")
+
+    def span(frame: pd.DataFrame) -> dict[int, tuple[float, float]]:
+        found = trial_curves(frame, label, column, x)
+        return {t: within or _measured(y, along) for t, (y, along) in found.items()}
 
     def mean(y: Points, along: Points) -> float:
-        known = ~np.isnan(y)
-        lengths = np.diff(along[known])
-        if not lengths.sum() > 0:
-            return np.nan
-        return float((y[known][:-1] * lengths).sum() / lengths.sum())
+        return _mean_over(y, along, *(within or _measured(y, along)))
 
     name = f"mean {column} of {label} over {x}"
-    return Estimand(name, _each_trial(label, column, x, mean))
-
-
-def time_to(
-    label: str, threshold: float, column: str = "evaluation", x: str = "episode"
-) -> Estimand:
-    """Where on the x axis a column first reaches a threshold.
-
-    A trial that never does counts as its own end: its true number is larger.
-    """
-
-    def first(y: Points, along: Points) -> float:
-        reached = np.flatnonzero(y >= threshold)
-        return float(along[reached[0] if len(reached) else -1])
-
-    name = f"{x} at which {label} has {column} {threshold:g}"
-    return Estimand(name, _each_trial(label, column, x, first))
+    name += f" {within[0]:g} to {within[1]:g}" if within else ""
+    return Estimand(name, _each_trial(label, column, x, mean), span=span)
 
 
 def value_at(label: str, x: str, amount: float, column: str = "evaluation") -> Estimand:
@@ -206,17 +226,55 @@ def at_equal(
     """
 
     def measure(frame: pd.DataFrame) -> Numbers:
-        one, other = _curves(frame, a, column, x), _curves(frame, b, column, x)
-        _check_paired(a, one, b, other)
+        one, other = (
+            trial_curves(frame, a, column, x),
+            trial_curves(frame, b, column, x),
+        )
+        check_paired(a, one, b, other)
         ends = {trial: min(one[trial][1][-1], other[trial][1][-1]) for trial in one}
-        return {t: _value(*one[t], e) - _value(*other[t], e) for t, e in ends.items()}
+        return {
+            t: float(apart(_value(*one[t], end), _value(*other[t], end)))
+            for t, end in ends.items()
+        }
 
     return Estimand(f"{column} of {a} - of {b}, at equal {x}", measure)
 
 
+def area_at_equal(
+    a: str, b: str, x: str = "env_steps", column: str = "evaluation"
+) -> Estimand:
+    """How much higher the mean of ``a`` over the x axis is than that of ``b``.
+
+    In each trial both means are over the stretch of the axis on which both have a
+    value: from the later first one to all that the one that spent less has spent.
+    """
+
+    def measure(frame: pd.DataFrame) -> Numbers:
+        one, other = (
+            trial_curves(frame, a, column, x),
+            trial_curves(frame, b, column, x),
+        )
+        check_paired(a, one, b, other)
+        numbers = {}
+        for t in one:
+            low = max(_measured(*one[t])[0], _measured(*other[t])[0])
+            high = min(one[t][1][-1], other[t][1][-1])
+            if not low < high:
+                raise ResultsError(
+                    f"in trial {t}, {a} and {b} have no {x} in common beyond {low:g}, "
+                    "so no area to compare; compare their last values, or choose "
+                    "another axis"
+                )
+            means = (_mean_over(*each[t], low, high) for each in (one, other))
+            numbers[t] = float(apart(*means))
+        return numbers
+
+    return Estimand(f"mean {column} of {a} - of {b}, over equal {x}", measure)
+
+
 def difference(a: Estimand, b: Estimand) -> Estimand:
     """One number less another, trial by trial."""
-    return _paired(f"{a.name} - {b.name}", a, b, lambda x, y: x - y)
+    return _paired(f"{a.name} - {b.name}", a, b, lambda x, y: float(apart(x, y)))
 
 
 def ratio(a: Estimand, b: Estimand) -> Estimand:
@@ -234,21 +292,29 @@ def less(estimand: Estimand, number: float) -> Estimand:
     """An estimand less a fixed number, for claims that it equals that number."""
     return Estimand(
         f"{estimand.name} - {number:g}",
-        lambda frame: {trial: x - number for trial, x in estimand(frame).items()},
+        lambda frame: {t: float(apart(x, number)) for t, x in estimand(frame).items()},
+        remark=estimand.remark,
     )
 
 
 def share(
     estimand: Estimand, *, above: float = -np.inf, below: float = np.inf
 ) -> Estimand:
-    """Whether a number lies strictly between two others; a share."""
+    """Whether a number lies strictly between two others; a share.
+
+    One that differs from a bound by rounding only is not beyond it.
+    """
     if not above < below or (above, below) == (-np.inf, np.inf):
         raise ValueError(f"nothing to be counted above {above} and below {below}")
     bounds = [f"> {above:g}"] * bool(above > -np.inf)
     bounds += [f"< {below:g}"] * bool(below < np.inf)
+
+    def between(x: float) -> float:
+        return float(apart(x, above) > 0 and apart(x, below) < 0)
+
     return Estimand(
         f"{estimand.name} {' and '.join(bounds)}",
-        lambda frame: {t: float(above < x < below) for t, x in estimand(frame).items()},
+        lambda frame: {t: between(x) for t, x in estimand(frame).items()},
         is_share=True,
     )
 
@@ -260,13 +326,33 @@ def _paired(
 
     def measure(frame: pd.DataFrame) -> Numbers:
         one, other = a(frame), b(frame)
-        _check_paired(a.name, one, b.name, other)
+        check_paired(a.name, one, b.name, other)
+        _check_spans(a, b, frame)
         return {trial: combine(x, other[trial]) for trial, x in one.items()}
 
-    return Estimand(name, measure)
+    def remark(frame: pd.DataFrame) -> str:
+        return "; ".join(one.remark(frame) for one in (a, b) if one.remark)
+
+    return Estimand(name, measure, remark=remark if a.remark or b.remark else None)
 
 
-def _check_paired(
+def _check_spans(a: Estimand, b: Estimand, frame: pd.DataFrame) -> None:
+    """Means over an axis are over the same stretch of it."""
+    if a.span is None or b.span is None:
+        return
+    one, other = a.span(frame), b.span(frame)
+    for trial in one:
+        if np.any(apart(one[trial], other[trial])):
+            (low, high), (least, most) = one[trial], other[trial]
+            raise ResultsError(
+                f"in trial {trial}, {a.name} is over {low:g} to {high:g} and {b.name} "
+                f"over {least:g} to {most:g}: means over different ranges say little "
+                "about each other; give both the same within=(LOW, HIGH), or use "
+                "area_at_equal"
+            )
+
+
+def check_paired(
     a: str, one: Mapping[int, object], b: str, other: Mapping[int, object]
 ) -> None:
     """Both have the same trials."""
@@ -281,26 +367,23 @@ def _each_trial(
     label: str, column: str, x: str, number: Callable[[Points, Points], float]
 ) -> Callable[[pd.DataFrame], Numbers]:
     """A measure that takes each trial's y and x, in order of episodes, to a number."""
-    if x not in X_AXES:
-        raise UnknownNameError("x axis", x, X_AXES)
+    check_x(x)
     return lambda frame: {
         trial: number(y, along)
-        for trial, (y, along) in _curves(frame, label, column, x).items()
+        for trial, (y, along) in trial_curves(frame, label, column, x).items()
     }
 
 
-def _curves(
+def trial_curves(
     frame: pd.DataFrame, label: str, column: str, x: str
 ) -> dict[int, tuple[Points, Points]]:
     """Each trial's column and its x axis, in order of episodes."""
-    if column not in frame.columns:
-        raise UnknownNameError("column", column, [str(name) for name in frame.columns])
-    if x not in X_AXES:
-        raise UnknownNameError("x axis", x, X_AXES)
+    check_y(frame, [column])
+    check_x(x)
     rows = frame[frame["label"] == label].sort_values(["trial", "episode"])
     if rows.empty:
         raise UnknownNameError("label", label, labels(frame))
-    y, along = rows[column].to_numpy(np.float64), progress_along(rows, x)
+    y, along = values_of(rows, column), progress_along(rows, x)
     trials, starts = np.unique(rows["trial"].to_numpy(), return_index=True)
     parts = zip(np.split(y, starts[1:]), np.split(along, starts[1:]), strict=True)
     return {int(trial): part for trial, part in zip(trials, parts, strict=True)}
@@ -309,12 +392,13 @@ def _curves(
 def _columns(label: str, column: str) -> Callable[[pd.DataFrame], dict[int, Points]]:
     """A column's values, by trial."""
     return lambda frame: {
-        trial: y for trial, (y, _) in _curves(frame, label, column, "episode").items()
+        trial: y
+        for trial, (y, _) in trial_curves(frame, label, column, "episode").items()
     }
 
 
 def _correlated(x: Points, y: Points) -> float:
-    if np.ptp(x) == 0 or np.ptp(y) == 0:
+    if is_constant(x) or is_constant(y):
         return 0.0
     return float(np.corrcoef(x, y)[0, 1])
 
@@ -332,6 +416,22 @@ def _value(y: Points, x: Points, amount: float) -> float:
         if _any(y)
         else np.nan
     )
+
+
+def _measured(y: Points, x: Points) -> tuple[float, float]:
+    """Where the first and where the last value was measured; NaN without any."""
+    known = x[~np.isnan(y)]
+    return (float(known[0]), float(known[-1])) if len(known) else (np.nan, np.nan)
+
+
+def _mean_over(y: Points, x: Points, low: float, high: float) -> float:
+    """The mean of a step function over a stretch; NaN where it is not known there."""
+    known = ~np.isnan(y)
+    x, y = x[known], y[known]
+    if not high > low:
+        return np.nan
+    edges = np.array([low, *x[(x > low) & (x < high)], high])
+    return float((step_values(x, y, edges[:-1]) * np.diff(edges)).sum() / (high - low))
 
 
 def _any(y: Points) -> bool:

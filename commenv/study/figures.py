@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import math
 import os
+import textwrap
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from commenv.errors import MissingExtraError, UnknownNameError
-from commenv.study.curves import X_AXES, Y_AXES, Curve, curves
+from commenv.study.axes import (
+    X_AXES,
+    check_x,
+    check_y,
+    in_bytes,
+    is_amount,
+    x_label,
+    y_axes,
+    y_label,
+)
+from commenv.study.curves import Curve, curves
 from commenv.study.files import write_atomically
 
 if TYPE_CHECKING:
@@ -28,29 +39,12 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
-__all__ = ["DEFAULT_PANELS", "FORMATS", "X_LABELS", "Y_LABELS", "plot", "save"]
+__all__ = ["DEFAULT_PANELS", "FORMATS", "plot", "save"]
 
 DEFAULT_PANELS = ("reward", "frequency", "size")
 FORMATS = ("pdf", "png", "svg")
 
-X_LABELS: dict[str, str] = {
-    "episode": "episode",
-    "env_steps": "environment steps per agent",
-    "team_steps": "environment steps of all agents",
-    "messages": "messages per agent",
-    "uplink_bytes": "uplink payload per agent (bytes)",
-    "team_bytes": "uplink payload of all agents (bytes)",
-    "total_bytes": "all bytes per agent\n(payload and headers, both directions)",
-}
-Y_LABELS: dict[str, str] = {
-    "evaluation": "discounted return\n(greedy or unperturbed policy)",
-    "reward": "discounted return\n(behaviour policy)",
-    "cumulative_reward": "sum of discounted returns so far\n(behaviour policy)",
-    "frequency": "agents that sent (share)",
-    "size": "uplink payload per agent\nand episode (bytes)",
-}
 _IN_RETURNS = ("evaluation", "reward")
-_IN_BYTES = ("uplink_bytes", "team_bytes", "total_bytes", "size")
 
 # Okabe and Ito's palette without its yellow, which is too faint on white, and darker or
 # duller colours for figures of more curves. Markers, not dashes, tell curves apart
@@ -90,6 +84,7 @@ def plot(
     x: str = "episode",
     y: str | Sequence[str] | None = None,
     title: str | None = None,
+    notes: Sequence[str] = (),
 ) -> Figure:
     """Draw a study: one panel for each measure, one curve for each label.
 
@@ -100,12 +95,14 @@ def plot(
         frame: A study's frame.
         optimum: The exact optimum of each label where it is known, drawn as a line in
             the panels of returns.
-        x: ``episode``, ``env_steps``, ``messages``, ``uplink_bytes`` or
-            ``total_bytes``; all but the first add up over episodes, per agent.
-            ``team_steps`` and ``team_bytes`` are those of all agents together.
-        y: One or more of ``evaluation``, ``reward``, ``cumulative_reward``,
-            ``frequency``, ``size``; None draws reward, frequency and size.
+        x: ``episode``, ``env_steps``, ``messages``, ``uplink_bytes``,
+            ``total_bytes`` or another of :data:`commenv.study.axes.X_AXES`; all but the
+            first add up over episodes, per agent. ``team_steps`` and ``team_bytes`` are
+            those of all agents together.
+        y: One or more columns of numbers, or ``cumulative_reward``; None draws reward,
+            frequency and size.
         title: A line above the panels.
+        notes: Lines below the caption, such as in what settings curves differ.
 
     Returns:
         A figure of matplotlib's that belongs to no window; see `save`.
@@ -116,19 +113,17 @@ def plot(
         ResultsError: The frame is empty, or a trial has no value on a y axis.
         ValueError: ``y`` is an empty sequence.
     """
-    panels = _panels(x, y)
+    panels = _panels(frame, x, y)
     drawn = {panel: curves(frame, x, panel) for panel in panels}
     entries = _legend_entries(list(drawn.values()))
-    figure, axes = _canvas(len(panels), entries, title)
+    caption = _caption([one for panel in drawn.values() for one in panel])
+    figure, axes = _canvas(len(panels), entries, title, [caption, *notes])
     for panel, ax in zip(panels, axes, strict=True):
         for index, one in enumerate(drawn[panel]):
             _draw_curve(ax, one, index, len(drawn[panel]))
         _dress(ax, x, panel)
         if panel in _IN_RETURNS:
             _draw_optima(ax, [one.label for one in drawn[panel]], optimum or {})
-    caption = _caption([one for panel in drawn.values() for one in panel])
-    bottom = 0.08 / figure.get_figheight()
-    figure.text(0.5, bottom, caption, ha="center", size=_SMALL, color=_GREY)
     # Notebooks ask an object for this method; pyplot would otherwise have to be loaded.
     figure._repr_png_ = partial(_bytes, figure, "png")  # type: ignore[attr-defined]
     return figure
@@ -171,23 +166,23 @@ def _bytes(figure: Figure, suffix: str, dpi: int = 200) -> bytes:
     return buffer.getvalue()
 
 
-def _panels(x: str, y: str | Sequence[str] | None) -> tuple[str, ...]:
+def _panels(
+    frame: pd.DataFrame, x: str, y: str | Sequence[str] | None
+) -> tuple[str, ...]:
     """The names of the panels, checked."""
-    if x not in X_AXES:
-        raise UnknownNameError("x axis", x, X_AXES)
+    check_x(x)
     panels = DEFAULT_PANELS if y is None else (y,) if isinstance(y, str) else tuple(y)
     if not panels:
-        raise ValueError(f"y is empty; name at least one of {', '.join(Y_AXES)}")
-    for panel in panels:
-        if panel not in Y_AXES:
-            raise UnknownNameError("y axis", panel, Y_AXES)
+        known = ", ".join(y_axes(frame))
+        raise ValueError(f"y is empty; name at least one of {known}")
+    check_y(frame, panels)
     return tuple(dict.fromkeys(panels))
 
 
 def _canvas(
-    count: int, entries: Sequence[Artist], title: str | None
+    count: int, entries: Sequence[Artist], title: str | None, captions: Sequence[str]
 ) -> tuple[Figure, list[Axes]]:
-    """An empty figure with its legend, its title and room for both and a caption."""
+    """An empty figure with its legend, its title and its captions, and room for all."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -198,7 +193,10 @@ def _canvas(
     entry = 0.7 + _CHARACTER_WIDTH * max(len(str(e.get_label())) for e in entries)
     width = max(_SINGLE_WIDTH if count == 1 else _PANEL_WIDTH * columns, entry)
     in_a_row = min(len(entries), int(width / entry))
-    below = _LINE_HEIGHT * math.ceil(len(entries) / in_a_row) + _CAPTION_HEIGHT
+    across = int(width / _CHARACTER_WIDTH)
+    lines = [line for text in captions for line in textwrap.wrap(text, across)]
+    caption = _CAPTION_HEIGHT + _LINE_HEIGHT * (len(lines) - 1)
+    below = _LINE_HEIGHT * math.ceil(len(entries) / in_a_row) + caption
     above = 0.35 if title else 0.05
     height = _PANEL_HEIGHT * rows + below + above
     figure = Figure(figsize=(width, height), facecolor="white")
@@ -208,7 +206,7 @@ def _canvas(
     legend = figure.legend(
         handles=entries,
         loc="lower center",
-        bbox_to_anchor=(0.5, (_CAPTION_HEIGHT - 0.05) / height),
+        bbox_to_anchor=(0.5, (caption - 0.05) / height),
         ncols=in_a_row,
         frameon=False,
         fontsize=_SMALL + 0.5,
@@ -221,6 +219,10 @@ def _canvas(
     if title:
         y = 1 - 0.1 / height
         figure.text(0.5, y, title, ha="center", va="top", size=12, weight="bold")
+    said = "\n".join(lines)
+    words = figure.text(0.5, 0.08 / height, said, ha="center", va="bottom")
+    words.set(size=_SMALL, color=_GREY)
+    words.set_parse_math(False)  # notes hold labels and settings, whatever these hold
     return figure, [figure.add_subplot(rows, columns, i + 1) for i in range(count)]
 
 
@@ -355,15 +357,15 @@ def _draw_optima(
 def _dress(ax: Axes, x: str, y: str) -> None:
     """Title, axis labels with units, number formats, limits and grid."""
     ax.set_title(y.replace("_", " ").capitalize(), loc="left", size=10.5, weight="bold")
-    ax.set_xlabel(X_LABELS[x], size=10)
-    ax.set_ylabel(Y_LABELS[y], size=10)
+    ax.set_xlabel(x_label(x), size=10)
+    ax.set_ylabel(y_label(y), size=10)
     _format_numbers(ax.xaxis, x)
     _format_numbers(ax.yaxis, y)
     ax.tick_params(labelsize=9)
     ax.margins(x=0.02)
     if y == "frequency":
         ax.set_ylim(-0.03, 1.05)
-    elif y == "size":
+    elif is_amount(y):
         # From 0, so that what was saved is seen in proportion.
         anything = any(np.any(line.get_ydata()) for line in ax.lines)
         top = ax.get_ylim()[1] if anything else 1.0
@@ -377,7 +379,7 @@ def _format_numbers(axis: Axis, name: str) -> None:
     """Bytes and large counts with SI prefixes (20 kB, 200k), the rest in full."""
     from matplotlib.ticker import EngFormatter, MaxNLocator, StrMethodFormatter
 
-    if name in _IN_BYTES:
+    if in_bytes(name):
         axis.set_major_formatter(EngFormatter(unit="B"))
     elif name in X_AXES:
         large = axis.get_view_interval()[1] >= 1e5

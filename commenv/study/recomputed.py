@@ -32,8 +32,9 @@ class Difference:
 
     Attributes:
         column: The array's name, such as ``"reward"`` or ``"policies: q"``.
-        distance: The largest ``|stored - now| / max(1, |now|)``; inf where text or the
-            number of rows differs, or one of two numbers is not finite.
+        distance: The largest ``|stored - now| / max(|now|, typical)``, where typical is
+            the mean of ``|now|`` over the array, so that it has no unit; inf where text
+            or the number of rows differs, or one of two numbers is not finite.
     """
 
     column: str
@@ -216,5 +217,8 @@ def _distance(one: NDArray[Any], other: NDArray[Any]) -> float:
     alike = (one == other) | (np.isnan(one) & np.isnan(other))
     if not (finite | alike).all():
         return np.inf
-    apart = np.abs(one[finite] - other[finite]) / np.maximum(1.0, np.abs(other[finite]))
-    return float(apart.max(initial=0.0))
+    apart, size = np.abs(one[finite] - other[finite]), np.abs(other[finite])
+    if not apart.any():
+        return 0.0
+    typical = size.mean()
+    return float((apart / np.maximum(size, typical)).max()) if typical else np.inf

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from commenv.errors import MissingExtraError, ResultsError
+from commenv.study.comparability import settings_of_study
 from commenv.study.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+    from commenv.study.comparability import Settings
     from commenv.study.comparison import Comparison
     from commenv.study.cost import LinkProfile
     from commenv.study.verification import Verification
@@ -32,12 +34,15 @@ class Results:
         sizes: What gives the histogram of the messages' sizes, a frame of
             :data:`commenv.study.sizes.SIZE_COLUMNS`, when :meth:`cost` needs it.
         directories: The folders that the results are kept in, if any.
+        settings: As the attribute.
 
     Attributes:
         frame: One row per episode and trial; the columns and their units are
             :data:`commenv.study.frame.COLUMNS`.
         optimum: The exact optimal value of each label's environment within the time
             limit; None where there are no tables.
+        settings: What each label was run with, by names in words, such as ``"gamma"``,
+            ``"seed"`` and ``"environment argument size"``.
     """
 
     def __init__(
@@ -46,11 +51,13 @@ class Results:
         optimum: Mapping[str, float | None],
         sizes: Callable[[], pd.DataFrame] | None = None,
         directories: Sequence[str | Path] = (),
+        settings: Mapping[str, Settings] | None = None,
     ) -> None:
         self.frame = frame
         self.optimum = dict(optimum)
         self._sizes = sizes
         self._directories = tuple(directories)
+        self.settings = dict(settings or {})
 
     def __repr__(self) -> str:
         labels = ", ".join(repr(str(label)) for label in self.frame["label"].unique())
@@ -60,10 +67,23 @@ class Results:
         return self.table()
 
     def table(self) -> str:
-        """A plain-text table: evaluation, optimum, gap, reward, messages, bytes."""
+        """A plain-text table: evaluation, optimum, gap, reward, messages, bytes.
+
+        Below it stands in what settings the folders differ, if there are several.
+        """
         from commenv.study.tables import render, summary
 
-        return render(summary(self.frame, self.optimum))
+        table = render(summary(self.frame, self.optimum))
+        return "\n".join([table, *self._different()])
+
+    def _different(self) -> list[str]:
+        """In what settings the folders of these results differ, a line for each."""
+        from commenv.study.comparability import differing
+
+        several = len(self._directories) > 1
+        return [
+            f"labels differ in {line}" for line in differing(self.settings)
+        ] * several
 
     def plot(
         self,
@@ -75,13 +95,16 @@ class Results:
     ) -> Figure:
         """Curves with their mean and 10th to 90th percentile over trials.
 
+        In what settings folders differ that were loaded together stands below them.
+
         Args:
             x: ``"episode"``, ``"env_steps"``, ``"messages"``, ``"uplink_bytes"`` or
-                ``"total_bytes"``, totals per agent; or ``"team_steps"`` and
-                ``"team_bytes"``, those of all agents together.
-            y: ``"evaluation"``, ``"reward"``, ``"cumulative_reward"``, ``"frequency"``
-                or ``"size"``, or several for as many panels; reward, frequency and
-                size when left out.
+                ``"total_bytes"``, totals per agent; ``"team_steps"`` and
+                ``"team_bytes"``, those of all agents together; or any other column of
+                amounts, such as ``"refused"``, of which it is the total so far.
+            y: Any column of numbers, such as ``"evaluation"``, ``"reward"`` or
+                ``"episode_return"``, or ``"cumulative_reward"``; or several for as many
+                panels. Reward, frequency and size when left out.
             title: Above the panels.
             path: Where to save the picture too: ``.png``, ``.svg`` or ``.pdf``.
 
@@ -90,7 +113,14 @@ class Results:
         """
         from commenv.study.figures import plot, save
 
-        figure = plot(self.frame, optimum=self.optimum, x=x, y=y, title=title)
+        figure = plot(
+            self.frame,
+            optimum=self.optimum,
+            x=x,
+            y=y,
+            title=title,
+            notes=self._different(),
+        )
         if path is not None:
             save(figure, path)
         return figure
@@ -101,23 +131,61 @@ class Results:
         b: str,
         at: int | Mapping[str, float] | None = None,
         y: str = "evaluation",
+        *,
+        reach: float | None = None,
     ) -> Comparison:
-        """Compares two labels, trial by trial; printed, it is a sentence.
+        """Compares two labels; printed, it is a sentence.
+
+        Trials are taken as pairs where their seed, number and environment are the same.
+        The sentence names every setting that the labels differ in beside what they are
+        compared for.
 
         Args:
             a: The one label.
             b: The other.
             at: None for the last values, an episode, or an x axis and how much has been
                 spent on it: ``{"uplink_bytes": 1e5}``.
-            y: The column to compare.
+            y: The column of numbers to compare, or ``"cumulative_reward"``.
+            reach: Compare when ``y`` first reaches this, instead of its values; see
+                :func:`commenv.study.comparison.compare`.
 
         Raises:
             UnknownNameError: No such label, column or axis.
-            ResultsError: Other trials, fewer than 2, or no value there.
+            ResultsError: Other trials, fewer than 2, or no value there; or discounted
+                returns of different discounts.
         """
         from commenv.study.comparison import compare
 
-        return compare(self.frame, a, b, at, y)
+        return compare(self.frame, a, b, at, y, reach=reach, settings=self.settings)
+
+    def times(
+        self,
+        reach: float,
+        y: str = "evaluation",
+        x: str = "episode",
+        *,
+        within: float | None = None,
+    ) -> pd.DataFrame:
+        """When each label reaches a threshold, and how many trials never do.
+
+        Args:
+            reach: The threshold; the first value of at least this counts.
+            y: The column that is to reach it.
+            x: What the time is counted in: one of the axes of :meth:`plot`.
+            within: How far along x is looked; when left out, to where the first trial
+                ends without having reached it.
+
+        Returns:
+            One row for each label; the columns are those of
+            :func:`commenv.study.arrivals.times`.
+
+        Raises:
+            UnknownNameError: No such column or axis.
+            ResultsError: A trial ends before ``within`` without having reached it.
+        """
+        from commenv.study.arrivals import times
+
+        return times(self.frame, reach, y, x, within=within)
 
     def cost(self, link: str | LinkProfile, *, per_trial: bool = False) -> pd.DataFrame:
         """What all messages cost on a link: seconds on air and joules.
@@ -220,6 +288,7 @@ def load(*directories: str | Path) -> Results:
     counts = pd.Series([label for one in found for label in one.optimum]).value_counts()
     frames: list[pd.DataFrame] = []
     optimum: dict[str, float | None] = {}
+    settings: dict[str, Settings] = {}
     names: list[dict[Any, str]] = []
     for directory, one in zip(directories, found, strict=True):
         new: dict[Any, str] = {
@@ -228,6 +297,7 @@ def load(*directories: str | Path) -> Results:
         }
         frames.append(one.frame.assign(label=one.frame["label"].map(new)))
         optimum |= {new[label]: value for label, value in one.optimum.items()}
+        settings |= {new[label]: value for label, value in one.settings.items()}
         names.append(new)
 
     def sizes() -> pd.DataFrame:
@@ -237,7 +307,11 @@ def load(*directories: str | Path) -> Results:
             parts.append(part.assign(label=part["label"].map(new)))
         return pd.concat(parts, ignore_index=True)
 
-    return Results(pd.concat(frames, ignore_index=True), optimum, sizes, directories)
+    frame = pd.concat(frames, ignore_index=True)
+    loaded = Results(frame, optimum, sizes, directories, settings)
+    for line in loaded._different():
+        _logger.warning("%s", line)
+    return loaded
 
 
 def _read(directory: str | Path) -> Results:
@@ -255,4 +329,5 @@ def _read(directory: str | Path) -> Results:
                 wanted,
                 label,
             )
-    return Results(frame, manifest.optima)
+    settings = settings_of_study(manifest.study, manifest.software)
+    return Results(frame, manifest.optima, settings=settings)

@@ -13,6 +13,7 @@ from commenv.learning import Algorithm, Scheme
 from commenv.study.backends import Backend, choose
 from commenv.study.block import optimum_of
 from commenv.study.checkpoints import Schedule
+from commenv.study.comparability import settings_of_study
 from commenv.study.jobs import Measured, run_job
 from commenv.study.lock import locked
 from commenv.study.plan import blocks_of, missing
@@ -20,7 +21,7 @@ from commenv.study.progress import Progress
 from commenv.study.reading import lean_memory
 from commenv.study.results import Results
 from commenv.study.sharding import shares_of
-from commenv.study.software import unlike
+from commenv.study.software import software, unlike
 from commenv.study.spec import Study, cells, check_count
 from commenv.study.store import Store, check_extra
 from commenv.study.trace import expected_size
@@ -221,14 +222,15 @@ def _execute(
                         _note_other_machines(one.software, others)
                         measured += writer.take(one)
                         del one  # a table is as large as a study's other memory
+    settings = settings_of_study(study.describe(), software())
     if store is not None:
-        return Results(store.frame(), optima, store.sizes, [store.directory])
+        return Results(store.frame(), optima, store.sizes, [store.directory], settings)
     import pyarrow as pa
 
     measured.sort(key=lambda one: one.block)
     tables = pa.concat_tables(one.table for one in measured).to_pandas()
     sizes = pa.concat_tables(one.sizes for one in measured).to_pandas()
-    return Results(tables, optima, lambda: sizes)
+    return Results(tables, optima, lambda: sizes, settings=settings)
 
 
 def _note_other_machines(computed_by: Mapping[str, str], known: set[str]) -> None:

@@ -16,8 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from commenv.study.statistics import (
     RESAMPLES,
-    ROUNDING,
     Seed,
+    apart,
     checked,
     distributions,
     is_constant,
@@ -37,6 +37,7 @@ __all__ = [
 
 EXACT_UP_TO = 16  # trials; 2**16 sign patterns
 _CHUNK = 4096
+_SLACK = 1e-12  # as a share: sums that are equal but for rounding are as extreme
 
 Array: TypeAlias = NDArray[np.float64]
 Side: TypeAlias = Literal["greater", "less"]
@@ -70,7 +71,7 @@ def sign_flip(
     """
     away = _away(checked(values, 1), margin, side)
     count = len(away)
-    observed = away.sum(axis=0) - 1e-12 * np.abs(away).sum(axis=0)
+    observed = away.sum(axis=0) - _SLACK * np.abs(away).sum(axis=0)
     extreme = np.zeros(away.shape[1:])
     for signs in _signs(count, resamples, np.random.default_rng(seed)):
         extreme += (signs @ away >= observed).sum(axis=0)
@@ -102,7 +103,7 @@ def bootstrap_t(
     error = array.std(axis=0, ddof=1) / len(array) ** 0.5
     reach = _away(array, margin, side).mean(axis=0)
     observed = reach / np.where(constant, 1.0, error)
-    extreme = (ratios >= observed).sum(axis=0)
+    extreme = (ratios >= observed - _SLACK * np.abs(observed)).sum(axis=0)
     return np.where(constant, 1.0, (extreme + 1) / (resamples + 1))
 
 
@@ -222,9 +223,7 @@ def _away(array: Array, margin: float, side: Side) -> Array:
     """How far each trial is on the side asked for; a rounding error counts as 0."""
     if side not in ("greater", "less"):
         raise ValueError(f"side is {side!r}; it is 'greater' or 'less'")
-    away = array - margin if side == "greater" else margin - array
-    size = np.maximum(1.0, np.maximum(np.abs(array), abs(margin)))
-    return np.where(np.abs(away) <= ROUNDING * size, 0.0, away)
+    return apart(array, margin) if side == "greater" else apart(margin, array)
 
 
 def _signs(

@@ -37,6 +37,7 @@ __all__ = [
     "RESAMPLES",
     "Interval",
     "Seed",
+    "apart",
     "bca_interval",
     "bootstrap_t_interval",
     "checked",
@@ -53,7 +54,9 @@ __all__ = [
 ]
 
 RESAMPLES = 9_999
-ROUNDING = 1e-9  # of the size of the numbers: what differs by less does not differ
+ROUNDING = 1e-9
+"""As a share of the numbers' size: what differs by less does not differ. There is no
+absolute limit beside it, so that no result depends on the unit of measurement."""
 
 Array: TypeAlias = NDArray[np.float64]
 Seed: TypeAlias = int | np.random.SeedSequence | np.random.Generator
@@ -92,10 +95,23 @@ def checked(values: ArrayLike, least: int = 2) -> Array:
     return array
 
 
+def apart(a: ArrayLike, b: ArrayLike) -> Array:
+    """``a`` less ``b``, number by number; 0 where they differ by rounding only.
+
+    Subtract here wherever a difference is to be tested, counted or printed: afterwards
+    nothing can tell a rounding error from a small difference.
+    """
+    one, other = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    with np.errstate(invalid="ignore"):  # equal infinities
+        difference = one - other
+        size = np.minimum(np.abs(one), np.abs(other))
+        alike = (one == other) | (np.abs(difference) <= ROUNDING * size)
+    return np.where(alike, 0.0, difference)
+
+
 def is_constant(values: Array) -> NDArray[np.bool_]:
-    """Whether trials differ by rounding only: 1e-9, times the largest if above 1."""
-    size = np.maximum(1.0, np.abs(values).max(axis=0))
-    return np.ptp(values, axis=0) <= ROUNDING * size
+    """Whether trials differ by rounding only: the largest from the smallest."""
+    return apart(values.max(axis=0), values.min(axis=0)) == 0
 
 
 def percentiles(values: ArrayLike) -> Interval:
@@ -244,7 +260,8 @@ def bca_interval(
     pull = left_out.mean() - left_out
     if not (spread := (pull**2).sum()):
         return Interval(*np.quantile(found, ((1 - level) / 2, (1 + level) / 2)))
-    below = ((found < estimate).mean() + (found <= estimate).mean()) / 2
+    same = np.abs(found - estimate) <= 1e-12 * np.abs(array).max()  # but for rounding
+    below = ((found < estimate) & ~same).mean() + same.mean() / 2
     bias = normal.ppf(np.clip(below, 1 / (resamples + 1), 1 - 1 / (resamples + 1)))
     shift = bias + normal.ppf([(1 - level) / 2, (1 + level) / 2])
     speed = (pull**3).sum() / (6 * spread**1.5)
@@ -264,8 +281,11 @@ def share_interval(successes: int, trials: int, level: float = 0.95) -> Interval
 
 
 def probability_of_improvement(a: ArrayLike, b: ArrayLike) -> float:
-    """The share of paired trials in which ``a`` is above ``b``; a tie counts half."""
-    differences = checked(a, 1) - checked(b, 1)
+    """The share of paired trials in which ``a`` is above ``b``; a tie counts half.
+
+    Trials that differ by rounding only are ties; see :func:`apart`.
+    """
+    differences = apart(checked(a, 1), checked(b, 1))
     return float((np.sign(differences) + 1).mean() / 2)
 
 

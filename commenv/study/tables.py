@@ -11,6 +11,7 @@ import numpy as np
 
 from commenv.errors import ResultsError
 from commenv.study.curves import labels
+from commenv.study.statistics import apart
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["render", "summary"]
 
 REWARD_WINDOW = 100
-EXACT = 1e-9  # a gap below this is rounding, not learning
 DEFAULT_WIDTH = 100
 
 _SETTINGS = ("environment", "algorithm", "scheme", "agents", "trials", "episodes")
@@ -87,7 +87,7 @@ def _row(label: str, rows: pd.DataFrame, optimum: float | None) -> dict[str, Any
         "reward_window": min(REWARD_WINDOW, int(lengths.max())),
         "evaluation": evaluation,
         "optimum": optimum,
-        "gap": None if optimum is None else optimum - evaluation,
+        "gap": None if optimum is None else float(apart(optimum, evaluation)),
         "reward": float(recent.mean()),
         "messages": float(rows["messages"].mean()),
         "bytes": float(rows["size"].mean()),
@@ -175,7 +175,7 @@ def _cell(name: str, value: float | None, decimals: int) -> str:
     """One number; a small gap is never rounded to an exact zero, nor the reverse."""
     if value is None or math.isnan(value):
         return "-"
-    if name == "gap" and abs(value) < EXACT:
+    if name == "gap" and value == 0:
         return "0"
     if value and abs(value) < 0.5 * 10**-decimals:
         return f"{value:.1e}"

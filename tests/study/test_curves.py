@@ -10,7 +10,6 @@ from commenv.study.curves import (
     curve,
     curves,
     labels,
-    progress_along,
     step_values,
 )
 
@@ -45,36 +44,6 @@ def three_trials():
 def test_labels_keep_their_order():
     frame = pd.DataFrame({"label": ["z", "a", "z", "b"]})
     assert labels(frame) == ["z", "a", "b"]
-
-
-@pytest.mark.parametrize(
-    ("x", "expected"),
-    [
-        ("episode", [0, 1, 2, 0, 1]),
-        ("env_steps", [7, 9, 12, 4, 8]),
-        ("messages", [1, 1.5, 1.5, 0, 1]),
-        ("uplink_bytes", [20, 30, 30, 0, 40]),
-        ("total_bytes", [937, 1780, 2596, 816, 1689]),
-    ],
-)
-def test_cost_adds_up_within_each_trial(x, expected):
-    first = trial_rows(
-        "a",
-        0,
-        env_steps=[7.0, 9, 12],
-        messages=[1.0, 0.5, 0],
-        size=[20.0, 10, 0],
-        total_size=[937.0, 843, 816],
-    )
-    second = trial_rows(
-        "a",
-        1,
-        env_steps=[4.0, 8],
-        messages=[0.0, 1],
-        size=[0.0, 40],
-        total_size=[816.0, 873],
-    )
-    assert_array_equal(progress_along(pd.concat([first, second]), x), expected)
 
 
 def test_a_step_function_waits_jumps_and_holds():

@@ -62,9 +62,21 @@ def study():
         (estimands.area("a"), {0: 1.0, 1: 2.0}),
         (estimands.area("a", "frequency"), {0: 1 / 3, 1: 2.5 / 3}),
         (estimands.area("a", "frequency", "env_steps"), {0: 1 / 3, 1: 2.5 / 3}),
-        (estimands.time_to("a", 4.5), {0: 2.0, 1: 3.0}),
-        (estimands.time_to("a", 4.0, x="env_steps"), {0: 30.0, 1: 30.0}),
-        (estimands.time_to("b", 9.0, x="uplink_bytes"), {0: 80.0, 1: 80.0}),
+        # From 5 to 45 steps: 1 or 2 until the second evaluation at 30, then 5 or 4.
+        (
+            estimands.area("a", x="env_steps", within=(10, 50)),
+            {0: (20 * 1 + 20 * 5) / 40, 1: (20 * 2 + 20 * 4) / 40},
+        ),
+        # Both have values from step 10 (a's first) to step 20 (b's last): a is at 1 or
+        # 2 throughout, b at 0 and from step 15 on at 3 or 0.
+        (estimands.area_at_equal("a", "b"), {0: 1 - 1.5, 1: 2.0}),
+        (estimands.area_at_equal("b", "a"), {0: 1.5 - 1, 1: -2.0}),
+        (
+            estimands.difference(
+                estimands.area("a", within=(0, 3)), estimands.area("b", within=(0, 3))
+            ),
+            {0: (2 * 1 + 5) / 3 - 1, 1: (2 * 2 + 4) / 3},
+        ),
         (estimands.value_at("a", "env_steps", 29.0), {0: 1.0, 1: 2.0}),
         (estimands.value_at("a", "env_steps", 30.0), {0: 5.0, 1: 4.0}),
         (estimands.value_at("a", "uplink_bytes", 1e9), {0: 5.0, 1: 4.0}),
@@ -88,6 +100,65 @@ def test_the_number_of_each_trial(estimand, expected):
     found = estimand(study())
     assert list(found) == [0, 1]
     assert found == pytest.approx(expected)
+
+
+def test_areas_over_different_ranges_are_not_compared():
+    a, b = (estimands.area(label, x="env_steps") for label in "ab")
+    with pytest.raises(ResultsError, match=r"over 10 to 30 and .* over 5 to 15: means"):
+        estimands.difference(a, b)(study())
+    with pytest.raises(ResultsError, match="use area_at_equal"):
+        estimands.ratio(b, a)(study())
+    # On an axis on which both are as long they are.
+    whole = [estimands.area(label, "frequency") for label in "ab"]
+    assert estimands.difference(*whole)(study()) == {0: 0.0, 1: 0.0}
+
+
+def test_an_area_needs_a_range_in_which_there_are_values():
+    early = estimands.area("a", x="env_steps", within=(5, 20))
+    with pytest.raises(ResultsError, match="is nan in trial 0"):
+        early(study())
+    for within in [(5, 5), (6, 5), (-1, 5), (0, np.inf)]:
+        with pytest.raises(ValueError, match="within is"):
+            estimands.area("a", within=within)
+    silent = study()
+    silent.loc[silent["label"] == "b", "size"] = 0.0
+    with pytest.raises(ResultsError, match=r"no uplink_bytes in common beyond 20"):
+        estimands.area_at_equal("a", "b", "uplink_bytes")(silent)
+
+
+def with_rounding():
+    """a ends at .1 + .2 and b at .3."""
+    data = study()
+    ends = {"a": 0.1 + 0.2, "b": 0.3}
+    return data.assign(evaluation=data["label"].map(ends), frequency=0.5)
+
+
+def test_rounding_is_not_a_difference():
+    data = with_rounding()
+    a, b = estimands.final("a"), estimands.final("b")
+    nothing = {0: 0.0, 1: 0.0}
+    for estimand in (
+        estimands.difference(a, b),
+        estimands.at_equal("a", "b"),
+        estimands.area_at_equal("a", "b"),
+        estimands.less(a, 0.3),
+        estimands.gap("a", 0.3),
+        estimands.share(a, above=0.3),
+        estimands.share(estimands.less(b, 0.1 + 0.2), below=0),
+    ):
+        assert estimand(data) == nothing, estimand.name
+    noise = data.assign(frequency=0.3 + 4e-17 * np.arange(len(data)))
+    assert estimands.correlation("a", "frequency", "env_steps")(noise) == nothing
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1e-3, 1e12])
+def test_what_counts_does_not_depend_on_the_unit(scale):
+    data = study()
+    data["evaluation"] *= scale
+    for optimum, expected in ((5.0 + 1e-9, 1.0), (5.0 + 1e-7, 0.0)):
+        assert estimands.at_optimum("a", optimum * scale)(data)[0] == expected
+    above = estimands.share(estimands.final("a"), above=4.9999 * scale)
+    assert above(data) == {0: 1.0, 1: 0.0}
 
 
 def test_only_shares_are_shares():

@@ -206,6 +206,20 @@ def test_the_x_axis_has_its_unit(study, x, text):
     assert plot(study, x=x, y="reward").axes[0].get_xlabel() == text
 
 
+def test_a_column_of_amounts_is_drawn_from_0_with_its_unit(study):
+    frame = study.assign(
+        refused_bytes=[3e3, 4e3, 5e3] * 4, episode_return=[-9, -7, -6] * 4
+    )
+    amounts, returns = plot(frame, y=["refused_bytes", "episode_return"]).axes
+    assert amounts.get_title(loc="left") == "Refused bytes"
+    assert amounts.get_ylabel().startswith("uplink payload that a budget")
+    assert amounts.yaxis.get_major_formatter()(4000.0) == "4 kB"
+    assert -1000 < amounts.get_ylim()[0] <= 0
+    assert_array_equal(lines(returns)["dql"].get_ydata(), [-9, -7, -6])
+    (reward,) = plot(frame, x="refused_bytes", y="reward").axes
+    assert_array_equal(lines(reward)["dql"].get_xdata()[[0, -1]], [3e3, 12e3])
+
+
 def test_bytes_and_counts_are_written_readably(study):
     figure = plot(study.assign(size=4e3, env_steps=[1e6, 2e6, 3e6] * 4), x="env_steps")
     reward, _, size = figure.axes

@@ -117,6 +117,58 @@ def test_two_labels_are_compared_trial_by_trial():
     assert team.estimate == alone.estimate
 
 
+def test_folders_that_differ_say_in_what(folders, caplog, tmp_path):
+    pytest.importorskip("matplotlib")
+    a, b = folders / "a", folders / "b"
+    loaded = commenv.load(a, b)
+    line = f"labels differ in gamma: 0.9 (dql, {a}), 0.5 (dql, {b})"
+    assert [record.getMessage() for record in caplog.records] == [line]
+    assert loaded.table().splitlines()[-1] == line
+    caption = loaded.plot(y="reward").texts[-1].get_text()
+    assert line in caption.replace("\n", " ")
+    with pytest.raises(ResultsError, match=r"discounts with gamma 0\.9"):
+        loaded.compare(f"dql, {a}", f"dql, {b}")
+    text = str(loaded.compare(f"dql, {a}", f"dql, {b}", y="episode_return"))
+    assert "2 paired trials" in text
+    assert text.endswith("They also differ in gamma (0.9 and 0.5)")
+    # One study alone is as it was asked for.
+    assert "differ" not in commenv.load(folders / "c").table()
+
+
+def test_folders_of_other_seeds_are_not_paired(folders, tmp_path):
+    small(tmp_path / "d", seed=1)
+    loaded = commenv.load(folders / "a", tmp_path / "d")
+    found = loaded.compare(*loaded.optimum, y="reward")
+    assert found.not_paired == "their seeds differ"
+    assert f"seed: 0 (dql, {folders / 'a'}), 1 (dql, " in loaded.table()
+
+
+def test_settings_are_the_same_from_a_folder_and_from_memory(folders):
+    loaded, ran = commenv.load(folders / "a"), small(None)
+    assert loaded.settings == ran.settings
+    assert loaded.settings["dql"]["gamma"] == 0.9
+
+
+def test_when_labels_reach_a_threshold(folders):
+    results = commenv.load(folders / "a")
+    (row,) = results.times(-1e9, "reward", "env_steps").to_dict("records")
+    first = results.frame[results.frame["episode"] == 0]["env_steps"]
+    assert row["mean"] == first.mean()
+    (row,) = results.times(0.0, "reward").to_dict("records")
+    assert (row["never"], row["median"], row["within"]) == (2, np.inf, 2)
+
+
+@pytest.mark.parametrize("y", ["episode_return", "refused", "total_size"])
+def test_every_column_of_numbers_is_drawn_and_compared(folders, y):
+    pytest.importorskip("matplotlib")
+    results = commenv.load(folders / "c")
+    assert len(results.plot(y=y).axes) == 1
+    compared = results.compare(*results.optimum, at=1, y=y)
+    rows = results.frame[results.frame["episode"] == 1].groupby("label")[y].mean()
+    one, other = results.optimum
+    assert compared.estimate == pytest.approx(rows[one] - rows[other])
+
+
 def test_costs_are_the_same_from_a_folder_and_from_memory(folders):
     loaded, ran = commenv.load(folders / "a"), small(None)
     for link in ("lora", "lte", "wifi"):

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from commenv.study.significance import (
     bootstrap_t,
@@ -143,10 +145,31 @@ def test_equal_trials_are_judged_by_their_number_and_side():
     assert bootstrap_t(values) == 1.0
 
 
-def test_a_rounding_error_is_no_effect():
-    assert mean_test(np.full(12, 1e-16)) == 1.0
-    assert mean_test(np.tile([1e-16, 3e-16], 6)) == 1.0
+def test_a_rounding_error_is_not_an_effect():
     assert mean_test(np.full(12, 0.1 + 0.2), 0.3) == 1.0
+    assert mean_test(np.tile([0.3, 0.1 + 0.2], 6), 0.3) == 1.0
+    assert mean_test(np.full(12, 3e-11 + 1e-27), 3e-11) == 1.0
+    # Small numbers are not rounding errors: the unit may be large.
+    assert mean_test(np.full(12, 1e-16)) == 2**-12
+
+
+@given(
+    values=st.lists(st.integers(-50, 50), min_size=3, max_size=12).map(np.array),
+    margin=st.integers(0, 20),
+    scale=st.floats(-12, 12).map(lambda power: 10.0**power),
+    shift=st.integers(-1000, 1000),
+)
+@settings(max_examples=60, deadline=None)
+def test_p_does_not_depend_on_the_unit_nor_on_where_0_is(values, margin, scale, shift):
+    how = {"resamples": 199}
+    for side in ("greater", "less"):
+        for test in (sign_flip, bootstrap_t, mean_test):
+            expected = test(values, margin, side, **how)
+            moved = scale * (values + shift), scale * (margin + shift), side
+            assert test(*moved, **how) == expected
+    for test in (difference_test, equivalence):
+        expected = test(values, margin, **how)
+        assert test(scale * values, scale * margin, **how) == expected
 
 
 def test_the_share_test_is_the_binomial_tail():

@@ -5,8 +5,11 @@ import sys
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from commenv.study.statistics import (
+    apart,
     bca_interval,
     bootstrap_t_interval,
     iqm,
@@ -154,11 +157,54 @@ def test_the_interval_of_a_share_holds_it_at_least_as_often_as_it_says(trials, s
 
 def test_equal_trials_give_a_point():
     assert mean_interval(np.full(10, -5.217)) == pytest.approx((-5.217, -5.217))
-    noise = np.tile([0.0, 1e-15], 5)
-    low, high = mean_interval(-5.217 + noise)
+    low, high = mean_interval(-5.217 + np.tile([0.0, 1e-15], 5))
     assert high - low < 1e-12
-    assert is_constant(noise)
-    assert not is_constant(np.array([0.0, 1e-6]))
+
+
+def test_trials_are_equal_by_their_own_size_and_not_by_an_absolute_one():
+    assert is_constant(np.full(3, 0.1 + 0.2))
+    assert is_constant(np.array([0.3, 0.1 + 0.2]))
+    assert is_constant(np.zeros(3))
+    assert is_constant(np.array([1e12, 1e12 + 1]))
+    assert not is_constant(np.array([0.0, 1e-300]))
+    assert not is_constant(np.array([1e-15, -1e-15]))
+    assert not is_constant(np.array([1.0, 1 + 1e-8]))
+    table = np.array([[1.0, 1e-12], [1.0, 3e-12]])
+    np.testing.assert_array_equal(is_constant(table), [True, False])
+
+
+def test_a_difference_is_0_where_rounding_makes_it():
+    a = [0.1 + 0.2, 1e-20, 0.0, 5.0, -5.217, -np.inf]
+    b = [0.3, 3e-20, 0.0, 4.0, np.nextafter(-5.217, 0), 1.0]
+    expected = [0.0, 1e-20 - 3e-20, 0.0, 1.0, 0.0, -np.inf]
+    np.testing.assert_array_equal(apart(a, b), expected)
+    np.testing.assert_array_equal(apart([1.0, 0.1 + 0.2], 0.3), [0.7, 0.0])
+
+
+SCALES = st.floats(-12, 12).map(lambda power: 10.0**power)
+TRIALS = st.lists(st.integers(-50, 50), min_size=3, max_size=12).map(np.array)
+
+
+@given(values=TRIALS, scale=SCALES, shift=st.integers(-1000, 1000))
+@settings(max_examples=60, deadline=None)
+@pytest.mark.parametrize(
+    "interval", [mean_interval, student_interval, bootstrap_t_interval, iqm_interval]
+)
+def test_an_interval_moves_and_grows_with_the_unit(interval, values, scale, shift):
+    how = {} if interval is student_interval else {"resamples": 199}
+    low, high = map(float, interval(values, **how))
+    moved = interval(scale * (values + shift), **how)
+    size = scale * max(np.abs(values + shift).max(), np.ptp(values))
+    expected = scale * (np.array([low, high]) + shift)
+    np.testing.assert_allclose(moved, expected, rtol=1e-9, atol=1e-11 * size)
+
+
+@given(values=TRIALS, scale=SCALES)
+@settings(deadline=None)
+def test_who_is_above_does_not_depend_on_the_unit(values, scale):
+    one, other = values / 10, values[::-1] / 10
+    expected = probability_of_improvement(values, values[::-1])
+    assert probability_of_improvement(scale * one, scale * other) == expected
 
 
 def test_one_deviating_trial_of_many_bounds_the_mean_all_the_same():
@@ -171,6 +217,7 @@ def test_one_deviating_trial_of_many_bounds_the_mean_all_the_same():
 def test_the_probability_of_improvement_counts_ties_half():
     assert probability_of_improvement([1, 2, 3, 4], [0, 2, 5, 1]) == 2.5 / 4
     assert probability_of_improvement([1, 1], [1, 1]) == 0.5
+    assert probability_of_improvement([0.1 + 0.2, 3e-17], [0.3, 1e-17]) == 0.75
 
 
 def test_a_seed_fixes_an_interval_and_nothing_else_does():

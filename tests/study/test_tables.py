@@ -87,6 +87,16 @@ def test_the_summary_is_as_computed_by_hand():
     assert (second["episodes"], second["reward_window"]) == (50, 50)
 
 
+@pytest.mark.parametrize("scale", [1e-12, 1.0, 1e12])
+def test_a_gap_is_0_by_rounding_only_whatever_the_unit(scale):
+    (exact, short) = (
+        summary(rows("a", 0, 1, evaluation=value * scale), {"a": 0.3 * scale})
+        for value in (0.1 + 0.2, 0.3 - 1e-6)
+    )
+    assert exact[0]["gap"] == 0
+    assert short[0]["gap"] == pytest.approx(1e-6 * scale)
+
+
 def test_labels_may_be_categories_and_optima_unknown():
     (only,) = summary(rows("a", 3, 2).astype({"label": "category"}))
     assert (only["label"], only["optimum"], only["trials"]) == ("a", None, 1)
@@ -165,7 +175,8 @@ def test_a_width_below_one_column_still_prints_every_number():
 @pytest.mark.parametrize(
     ("changes", "cell", "place"),
     [
-        ({"gap": 4e-16}, "0", 3),
+        ({"gap": 0.0}, "0", 3),
+        ({"gap": 4e-16}, "4.0e-16", 3),
         ({"gap": 3.2e-6}, "3.2e-06", 3),
         ({"gap": -0.25}, "-0.2500", 3),
         ({"gap": None, "optimum": None}, "-", 3),
