@@ -294,6 +294,7 @@ class CartPoleVectorEnv(NativeVectorEnv):
     ) -> None:
         super().__init__(num_envs, sutton_barto_reward=sutton_barto_reward, **kwargs)
         self._batch = CartPoleBatch(num_envs, sutton_barto_reward=sutton_barto_reward)
+        self._running_reward = 0.0 if sutton_barto_reward else 1.0
 
     def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> Any:
         """Starts an episode; see :meth:`NativeVectorEnv.reset`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import Any
 
 import gymnasium as gym
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from commenv.channel import Channel, Received
 from commenv.errors import NotResetError
 from commenv.wrappers.metrics import Metrics
-from commenv.wrappers.star import Star
+from commenv.wrappers.star import Star, seed_of_star
 from commenv.wrappers.statistics import EpisodeStatistics
 from commenv.wrappers.telling import Told, comm_of, messages_of, told, totals_of
 from commenv.wrappers.time_limit import steps_allowed
@@ -127,7 +126,7 @@ class SingleChannel:
         if self._star.episode >= 0:
             closing = {"episode_comm": self._totals()}
         if seed is not None or self._star.episode < 0:
-            self._star.open(secrets.randbits(63) if seed is None else seed)
+            self._star.open(seed_of_star(seed))
         self._statistics.begin()
         self._begin_messages()
         return {**info, **closing, "comm": self._comm()}
