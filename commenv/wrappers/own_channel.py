@@ -43,6 +43,8 @@ class OwnChannel(SingleChannel):
         ValueError: A gamma outside [0, 1], or a negative agent.
     """
 
+    has_channel = True
+
     def __init__(
         self,
         *args: Any,

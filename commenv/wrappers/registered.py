@@ -8,6 +8,7 @@ without MuJoCo.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from gymnasium.envs.classic_control import cartpole
@@ -74,5 +75,9 @@ def __getattr__(name: str) -> Any:
     robot = name.removesuffix("Env")
     if robot == name or robot not in ROBOTS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    made = globals()[name] = _scalar(gymnasium_class(robot), _Robot)
-    return made
+    return _robot(gymnasium_class(robot))
+
+
+@cache
+def _robot(theirs: type) -> Any:
+    return _scalar(theirs, _Robot)
