@@ -10,6 +10,7 @@ import gymnasium as gym
 
 __all__ = [
     "NAMESPACE",
+    "ROBOTS",
     "batched_entry_point",
     "env_ids",
     "parallel_ids",
@@ -24,35 +25,35 @@ MAX_EPISODE_STEPS = 200
 # name -> (scalar form, vector form); strings, so that nothing is imported before use.
 _TABULAR = {
     "FrozenLake-v0": (
-        "commenv.envs.frozen_lake:FrozenLakeEnv",
-        "commenv.envs.vector:FrozenLakeVectorEnv",
+        "commenv.wrappers.registered:FrozenLakeEnv",
+        "commenv.wrappers.registered:FrozenLakeVectorEnv",
     ),
     "SimpleGrid-v0": (
-        "commenv.envs.grid:SimpleGridEnv",
-        "commenv.envs.vector:SimpleGridVectorEnv",
+        "commenv.wrappers.registered:SimpleGridEnv",
+        "commenv.wrappers.registered:SimpleGridVectorEnv",
     ),
     "WindyGrid-v0": (
-        "commenv.envs.grid:WindyGridEnv",
-        "commenv.envs.vector:WindyGridVectorEnv",
+        "commenv.wrappers.registered:WindyGridEnv",
+        "commenv.wrappers.registered:WindyGridVectorEnv",
     ),
 }
 _PLAIN = ("SimpleGrid-v0", "WindyGrid-v0")
-_ROBOTS = ("Ant", "HalfCheetah", "Hopper", "Humanoid", "Walker2d")
+ROBOTS = ("Ant", "HalfCheetah", "Hopper", "Humanoid", "Walker2d")
 # Gymnasium's environments that we step in batches, under its names and with its limits:
 # name -> (scalar form, vector form, batch). Tabular ones are batched by their tables.
 _BATCHED: dict[str, tuple[str, str | None, str]] = {
     "CartPole-v1": (
-        "gymnasium.envs.classic_control.cartpole:CartPoleEnv",
-        "commenv.envs.cart_pole:CartPoleVectorEnv",
+        "commenv.wrappers.registered:CartPoleEnv",
+        "commenv.wrappers.registered:CartPoleVectorEnv",
         "commenv.envs.cart_pole:CartPoleBatch",
     ),
     **{
         f"{robot}-v5": (
-            f"commenv.envs.robots:{robot}Env",
+            f"commenv.wrappers.registered:{robot}Env",
             None,
             f"commenv.envs.robots:{robot}Batch",
         )
-        for robot in _ROBOTS
+        for robot in ROBOTS
     },
 }
 # PettingZoo's id -> module, where agents act in one world instead of one each; in its

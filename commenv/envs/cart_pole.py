@@ -49,7 +49,7 @@ class CartPoleBatch(BatchedEnv):
     ## Description
     The dynamics of Gymnasium's `CartPole-v1`, to the last bit: every operation is the
     scalar form's, in its order. `gym.make("commenv/CartPole-v1")` makes Gymnasium's own
-    class. The best return is 500.
+    class with a channel. The best return is 500.
 
     ## Action Space
     `Discrete(2)`: 0 pushes the cart to the left, 1 to the right, with 10 N.
@@ -71,7 +71,8 @@ class CartPoleBatch(BatchedEnv):
     without such an end.
 
     ## Information
-    None: a batch has no `info`, and that of the scalar and vector forms is empty.
+    None: a batch has no `info`, and that of the scalar and vector forms is empty, but
+    for what a channel tells (:class:`commenv.wrappers.MessageChannel`).
 
     ## Arguments
     - `num_envs`: how many instances, at least 1.
@@ -294,6 +295,7 @@ class CartPoleVectorEnv(NativeVectorEnv):
     ) -> None:
         super().__init__(num_envs, sutton_barto_reward=sutton_barto_reward, **kwargs)
         self._batch = CartPoleBatch(num_envs, sutton_barto_reward=sutton_barto_reward)
+        self._running_reward = 0.0 if sutton_barto_reward else 1.0
 
     def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> Any:
         """Starts an episode; see :meth:`NativeVectorEnv.reset`."""

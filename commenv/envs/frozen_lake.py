@@ -67,7 +67,8 @@ class FrozenLakeEnv(TabularEnv):
     reward 0. Truncation after 200 steps, by the time limit of the registered id.
 
     ## Information
-    None: `info` is always empty.
+    Empty without a channel; with one `comm`, and `episode_comm` where an episode ends:
+    see :class:`commenv.wrappers.MessageChannel`.
 
     ## Arguments
     - `map_name`: `"5x5"`, `"4x4"` or `"8x8"`; `"5x5"`.
@@ -76,6 +77,8 @@ class FrozenLakeEnv(TabularEnv):
     - `is_slippery`: whether the agent goes the way it wants only with probability 1/3,
       and to either side of it with probability 1/3 each; False.
     - `render_mode`: `"human"`, `"ansi"`, `"rgb_array"` or None.
+    - `uplink`, `downlink`, `agent`, `gamma`, of the registered id: its channel, see
+      :class:`commenv.wrappers.OwnChannel`.
 
     An unknown map, rows of different lengths, other letters and a map without a start
     raise `ValueError`.

@@ -58,13 +58,16 @@ class SimpleGridEnv(TabularEnv):
     Truncation after 200 steps, by the time limit of the registered id.
 
     ## Information
-    None: `info` is always empty.
+    Empty without a channel; with one `comm`, and `episode_comm` where an episode ends:
+    see :class:`commenv.wrappers.MessageChannel`.
 
     ## Arguments
     - `size`: the number of rows and columns, an int or a pair; 5.
     - `goal`: (row, column) of the goal; the lower right corner.
     - `start`: (row, column) of the start; (0, 0).
     - `render_mode`: `"human"`, `"ansi"`, `"rgb_array"` or None.
+    - `uplink`, `downlink`, `agent`, `gamma`, of the registered id: its channel, see
+      :class:`commenv.wrappers.OwnChannel`.
 
     A size below 1, or cells outside the grid or on top of each other, raise
     `ValueError`.
@@ -116,7 +119,8 @@ class WindyGridEnv(TabularEnv):
     time limit of the registered id.
 
     ## Information
-    None: `info` is always empty.
+    Empty without a channel; with one `comm`, and `episode_comm` where an episode ends:
+    see :class:`commenv.wrappers.MessageChannel`.
 
     ## Arguments
     - `size`: the number of rows and columns, an int or a pair; 5.
@@ -127,6 +131,8 @@ class WindyGridEnv(TabularEnv):
       mapping, and walls stop each of them. The published code of the thesis blows down
       and left: `{"down": 0.3, "left": 0.3}`.
     - `render_mode`: `"human"`, `"ansi"`, `"rgb_array"` or None.
+    - `uplink`, `downlink`, `agent`, `gamma`, of the registered id: its channel, see
+      :class:`commenv.wrappers.OwnChannel`.
 
     A size below 1, cells outside the grid or on top of each other, unknown directions
     and probabilities outside [0, 1] raise `ValueError`.

@@ -27,7 +27,9 @@ from commenv.registration import NAMESPACE, batched_entry_point
 
 __all__ = ["creator_of", "find_spec", "make_batched", "make_scalar"]
 
-_OF_THE_BATCH = ("num_envs", "max_episode_steps")  # not the environment's arguments
+# What is given beside the environment's arguments.
+_OF_THE_BATCH = ("num_envs", "max_episode_steps")
+_OF_THE_CHANNEL = ("uplink", "downlink", "agent", "gamma")
 _logger = logging.getLogger("commenv")
 
 
@@ -195,6 +197,8 @@ def _check_arguments(
 ) -> None:
     """Refuses arguments that the environment does not have, and those ``besides``."""
     parameters = inspect.signature(creator).parameters
+    if getattr(creator, "has_channel", False):
+        besides = (*besides, *_OF_THE_CHANNEL)
     own = [name for name in parameters if name not in besides]
     takes_any = any(
         p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import gymnasium as gym
@@ -21,6 +21,14 @@ __all__ = ["NativeVectorEnv"]
 
 _NEVER = 2**62
 _NOBODY = np.zeros(0, dtype=np.intp)
+
+_Step = tuple[
+    NDArray[Any],
+    NDArray[np.float64],
+    NDArray[np.bool_],
+    NDArray[np.bool_],
+    dict[str, Any],
+]
 
 
 class NativeVectorEnv(VectorEnv[NDArray[Any], ArrayLike, NDArray[Any]]):
@@ -88,6 +96,11 @@ class NativeVectorEnv(VectorEnv[NDArray[Any], ArrayLike, NDArray[Any]]):
         self._now = np.zeros((), dtype=hand)  # the clock; compares faster than an int
         self._deadlines = np.zeros(num_envs, dtype=hand)
         self._finished = _NOBODY  # sub-environments that wait for their reset
+        self._last_rewards = np.zeros(0)  # of their last steps
+        self._running_reward: float | None = None  # of a step that ends no episode
+        # A channel's part in a step: whose episodes it ends, and what it makes of it.
+        self._cut_short: NDArray[np.bool_] | None = None
+        self._on_step: Callable[..., Any] | None = None
         self._begun = False
         self._random = True  # whether the sub-environments draw numbers at all
         self._generators: list[np.random.Generator] = []
@@ -135,18 +148,14 @@ class NativeVectorEnv(VectorEnv[NDArray[Any], ArrayLike, NDArray[Any]]):
         observations = self._start(mask)
         self._begun = True
         self._deadlines[mask] = self._in_steps(self._limit)
-        self._finished = self._finished[~mask[self._finished]]
+        waiting = ~mask[self._finished]
+        self._finished = self._finished[waiting]
+        self._last_rewards = self._last_rewards[waiting]
+        if self._cut_short is not None:
+            self._cut_short &= ~mask
         return observations, {}
 
-    def step(
-        self, actions: ArrayLike
-    ) -> tuple[
-        NDArray[Any],
-        NDArray[np.float64],
-        NDArray[np.bool_],
-        NDArray[np.bool_],
-        dict[str, Any],
-    ]:
+    def step(self, actions: ArrayLike) -> _Step:
         """Moves every sub-environment by one step, or resets it if it has finished.
 
         Args:
@@ -172,18 +181,29 @@ class NativeVectorEnv(VectorEnv[NDArray[Any], ArrayLike, NDArray[Any]]):
                 'reset it with reset(options={"reset_mask": ...})'
             )
         observations, rewards, terminations = self._move(actions, waiting)
+        if self._cut_short is not None:
+            terminations |= self._cut_short
+            self._cut_short = None
         self._now[()] = self._clock = self._in_steps(1)
+        if len(waiting):
+            self._deadlines[waiting] = self._in_steps(self._limit)
         truncations = self._deadlines == self._now
         ended = terminations | truncations
         finished = ended.nonzero()[0]
         infos: dict[str, Any] = {}
         if not self._same_step:
             self._finished = finished
-            self._deadlines[finished] = self._in_steps(1 + self._limit)
+            if len(finished):
+                self._last_rewards = rewards[finished]
         elif len(finished):
             infos = self._ends(observations, ended, finished)
             self._deadlines[finished] = self._in_steps(self._limit)
             observations = self._start_again(observations, ended, finished)
+        if self._on_step is not None:
+            step: _Step = self._on_step(
+                observations, rewards, terminations, truncations, infos
+            )
+            return step
         return observations, rewards, terminations, truncations, infos
 
     def render(self) -> tuple[Any, ...] | None:
@@ -262,6 +282,11 @@ class NativeVectorEnv(VectorEnv[NDArray[Any], ArrayLike, NDArray[Any]]):
             "final_info": {},
             "_final_info": mask.copy(),
         }
+
+    def _elapsed(self) -> NDArray[np.int64]:
+        """Steps of the episodes so far; of those that are over, of all."""
+        left = (self._deadlines - self._now).astype(np.int64)
+        return self._limit - left
 
     def _in_steps(self, steps: int) -> int:
         """What the clock shows after some more steps."""

@@ -1,7 +1,6 @@
 """The MuJoCo robots: Ant, Half Cheetah, Hopper, Humanoid and Walker2d.
 
-``AntEnv`` and so on are Gymnasium's own classes; they are looked up when asked for, so
-that this module can be imported without MuJoCo.
+This module can be imported without MuJoCo.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from commenv.envs.mujoco import MujocoBatch, Seen, gymnasium_class
+from commenv.envs.mujoco import MujocoBatch, Seen
 
 __all__ = [
     "AntBatch",
@@ -29,7 +28,7 @@ class AntBatch(MujocoBatch):
 
     ## Description
     Equal to Gymnasium's environment bit for bit, from the same seeds and actions;
-    `gym.make("commenv/Ant-v5")` makes Gymnasium's own class. See
+    `gym.make("commenv/Ant-v5")` makes Gymnasium's own class with a channel. See
     https://gymnasium.farama.org/environments/mujoco/ant/ for pictures and names of
     the joints.
 
@@ -56,7 +55,8 @@ class AntBatch(MujocoBatch):
     `max_episode_steps` (1000 for the registered id) without such an end.
 
     ## Information
-    None: a batch has no `info`; that of the scalar form is Gymnasium's.
+    None: a batch has no `info`; that of the scalar form is Gymnasium's, and what a
+    channel tells (:class:`commenv.wrappers.MessageChannel`).
 
     ## Arguments
     - `num_envs`: how many instances, at least 1.
@@ -218,15 +218,3 @@ class HumanoidBatch(MujocoBatch):
         contact = np.square(seen["cfrc_ext"]).sum(axis=1)
         contact = self._given.contact_cost_weight * contact
         return control + np.clip(contact, *self._given.contact_cost_range)
-
-
-def __getattr__(name: str) -> Any:
-    """Gymnasium's own classes: ``AntEnv`` and so on.
-
-    Raises:
-        MissingExtraError: The extra ``mujoco`` is not installed.
-    """
-    robot = name.removesuffix("Env")
-    if robot != name and f"{robot}Batch" in __all__:
-        return gymnasium_class(robot)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

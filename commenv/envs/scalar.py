@@ -10,6 +10,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from commenv.envs.choices import Choices
 from commenv.envs.drawing import GridScene, Window, draw_pixels, draw_text
 from commenv.envs.flat import thresholds
 from commenv.envs.tabular import TabularMDP
@@ -59,7 +60,7 @@ class TabularEnv(gym.Env[Any, Any]):
         self.scene = scene
         self.render_mode = render_mode
         self.observation_space = spaces.Discrete(mdp.num_states)
-        self.action_space = spaces.Discrete(mdp.num_actions)
+        self.action_space = Choices(mdp.num_actions)
         self._start = thresholds(mdp.start).tolist()
         self._branches = _branches(mdp)
         self._state: int | None = None

@@ -42,6 +42,10 @@ class TabularVectorEnv(NativeVectorEnv):
         # the states themselves belong to the caller.
         self._pairs = np.zeros(num_envs, dtype=np.int64)
         self._stride = np.array(self._tables.stride)  # multiplies faster than an int
+        running = (self.mdp.probability > 0) & ~self.mdp.terminated
+        rewards = np.unique(self.mdp.reward[running])
+        if len(rewards) < 2:
+            self._running_reward = float(rewards.sum())
 
     @property
     def _states(self) -> NDArray[np.int64]:

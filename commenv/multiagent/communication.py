@@ -60,8 +60,10 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
     the link does not delay it. ``infos[agent]["comm"]`` says what the sender may know:
     ``sent`` and ``refused``, transmissions of the episode so far, ``messages_left`` and
     ``bytes_left``, and with acknowledgements ``acknowledged``, copies that arrived.
-    ``infos[agent]["episode_comm"]`` of a reset holds the totals of the episode before,
-    all 0 where there was none.
+    ``infos[agent]["episode_comm"]`` holds the metrics of an episode that is over, by
+    name (see :class:`commenv.Metrics`), and ``charged_size``, the bytes of the bill: in
+    the step that ends it, and once more in the reset that follows. At the first reset
+    they are all 0.
 
     A budget counts transmissions of its sender: with ``"broadcast"`` one for each
     message, otherwise one for each receiver. ``exceed="penalize"`` takes its price off
@@ -288,7 +290,25 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
             for agent, info in self._known(infos)
         }
         seen = self._seen(observations, receipt.left)
+        self._close_episodes(infos, terminations, truncations)
         return seen, rewards, terminations, truncations, infos
+
+    def _close_episodes(
+        self,
+        infos: dict[str, dict[str, Any]],
+        terminations: Mapping[str, bool],
+        truncations: Mapping[str, bool],
+    ) -> None:
+        """Adds their metrics to the infos of agents whose episode the step has ended."""
+        over = [
+            agent
+            for agent in infos
+            if terminations.get(agent, False) or truncations.get(agent, False)
+        ]
+        if over:
+            totals = self._reckoning.totals
+            for agent in over:
+                infos[agent]["episode_comm"] = totals[self._place[agent]]
 
     def _open(self, seed: int) -> Mesh:
         links = self._links

@@ -43,9 +43,13 @@ class ParallelInstances(NamedStar, ParallelEnv[str, Any, Any]):
 
     ``infos[agent]["comm"]`` of every step and reset says what the agent may know:
     ``sent`` and ``refused``, messages of the episode so far, and ``messages_left`` and
-    ``bytes_left``. ``infos[agent]["episode_comm"]`` of a reset holds the agent's
-    metrics of the episode before it, as numbers by name (see :class:`commenv.Metrics`);
-    all 0 where there was none.
+    ``bytes_left``.
+
+    ``infos[agent]["episode_comm"]`` holds the agent's metrics of an episode that is
+    over, as numbers by name: ``reward``, ``frequency``, ``size`` and all others of
+    :class:`commenv.Metrics`. The step that ends it has them as of then. The reset that
+    follows has the final ones, with what was sent in between: log one of the two. At
+    the first reset they are all 0, since some libraries want the same keys in all.
 
     A budget with ``exceed="penalize"`` takes its price off the agent's next reward of
     the episode; the metrics ``reward`` and ``episode_return`` are without it. One with
@@ -190,6 +194,12 @@ class ParallelInstances(NamedStar, ParallelEnv[str, Any, Any]):
         comm = comm_of(up, star.uplink.left)
         rows = [(agent, self._rows[agent]) for agent in acted]
         ended = (terminated | truncated).tolist()
+        infos: _Infos = {agent: {"comm": comm[row]} for agent, row in rows}
+        if any(ended[row] for _, row in rows):
+            totals = self._channel.metrics
+            for agent, row in rows:
+                if ended[row]:
+                    infos[agent]["episode_comm"] = totals_of(totals, row)
         self.agents = [agent for agent, row in rows if not ended[row]]
         self._show.follow()
         paid = (rewards - due).tolist()
@@ -198,7 +208,7 @@ class ParallelInstances(NamedStar, ParallelEnv[str, Any, Any]):
             {agent: paid[row] for agent, row in rows},
             {agent: bool(terminated[row]) for agent, row in rows},
             {agent: bool(truncated[row]) for agent, row in rows},
-            {agent: {"comm": comm[row]} for agent, row in rows},
+            infos,
         )
 
     def render(self) -> NDArray[np.uint8] | str | None:

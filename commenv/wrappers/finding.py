@@ -21,8 +21,8 @@ def find_channel(env: Any) -> Any:
         env: An environment, possibly wrapped or converted.
 
     Returns:
-        The outermost whose class has the channel's methods: a
-        :class:`~commenv.wrappers.MessageChannel` or its vector form, a
+        The outermost whose class has the channel's methods: an environment of one of
+        our ids, a :class:`~commenv.wrappers.MessageChannel` or its vector form, a
         :class:`~commenv.wrappers.ChannelEnv`, an environment of
         :func:`commenv.parallel_env`, or a :class:`commenv.CommunicationBudget`.
 

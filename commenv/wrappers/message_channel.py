@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import Any
 
 import gymnasium as gym
@@ -12,14 +11,165 @@ from numpy.typing import NDArray
 
 from commenv.channel import Channel, Received
 from commenv.errors import NotResetError
-from commenv.wrappers.metrics import Metrics, check_gamma
-from commenv.wrappers.star import Star
+from commenv.wrappers.metrics import Metrics
+from commenv.wrappers.star import Star, seed_of_star
+from commenv.wrappers.statistics import EpisodeStatistics
 from commenv.wrappers.telling import Told, comm_of, messages_of, told, totals_of
+from commenv.wrappers.time_limit import steps_allowed
 
-__all__ = ["MessageChannel"]
+__all__ = ["MessageChannel", "SingleChannel"]
 
 
-class MessageChannel(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
+class SingleChannel:
+    """The messages of one agent and its learner, as methods of an environment.
+
+    What :class:`MessageChannel` and the environments that ``gym.make`` makes of our ids
+    have in common; see :class:`MessageChannel`.
+    """
+
+    _star: Star
+    _statistics: EpisodeStatistics
+    _charged: float  # of the uplink's penalty, what has come off rewards
+    _cut_short: bool  # a budget ends the episode with the next step
+    _allowed: float | None  # steps, by time limits outside; not looked up yet
+
+    @property
+    def star(self) -> Star:
+        """The links and their ledgers."""
+        return self._star
+
+    @property
+    def metrics(self) -> Metrics:
+        """The metrics of the episode so far, of shape (1, 1).
+
+        Raises:
+            NotResetError: Before the first reset.
+        """
+        return self._measured(*self._links().traffic)
+
+    def send(self, payload: Any) -> Told:
+        """Sends one message to the learner.
+
+        Args:
+            payload: Records (a one-dimensional structured array), or a free-form
+                payload: nested dictionaries, lists, arrays, strings and numbers. Keep
+                to one of the two.
+
+        Raises:
+            NotResetError: Before the first reset.
+            TypeError: It cannot be encoded; the message says which part.
+            ValueError: The same, or another form than before.
+            BudgetExceededError: Under ``exceed="raise"``.
+        """
+        receipt = self._links().send(messages_of([payload]))
+        self._cut_short = self._cut_short or bool(receipt.ended[0, 0])
+        return told(receipt)
+
+    def receive(self) -> list[Any] | NDArray[np.void]:
+        """The learner's side: what arrived since the last call.
+
+        Returns:
+            Free-form payloads in a list, or all records in one array; an empty list
+            before anything was sent.
+
+        Raises:
+            NotResetError: Before the first reset.
+        """
+        arrived = self._links().receive()
+        if arrived is None:
+            return []
+        return arrived.records if isinstance(arrived, Received) else arrived[0]
+
+    def broadcast(self, parameters: NDArray[np.void]) -> Told:
+        """The learner's side: sends one record to the agent.
+
+        Args:
+            parameters: A structured array of one record.
+
+        Raises:
+            NotResetError: Before the first reset.
+            ValueError: Not one record.
+            BudgetExceededError: Under ``exceed="raise"``.
+        """
+        return told(self._links().broadcast(np.atleast_1d(parameters)))
+
+    def receive_broadcast(self) -> np.void | None:
+        """The last record that the agent received; None before the first.
+
+        Raises:
+            NotResetError: Before the first reset.
+        """
+        received = self._links().receive_broadcast()
+        return None if received is None else received[0, 0]
+
+    def _set_up(
+        self,
+        uplink: Channel | None,
+        downlink: Channel | None,
+        agent: int,
+        gamma: float,
+    ) -> None:
+        if agent < 0:
+            raise ValueError(f"agent {agent} is negative; use 0 or more")
+        self._statistics = EpisodeStatistics(gamma)
+        self._star = Star([0], [agent], uplink, downlink)
+
+    def _links(self) -> Star:
+        """The links, once an episode has begun."""
+        if self._star.episode < 0:
+            raise NotResetError("the environment was not reset; call reset() first")
+        return self._star
+
+    def _begin(self, seed: int | None, info: dict[str, Any]) -> dict[str, Any]:
+        """Begins an episode that the environment has begun; what is told of it."""
+        closing = {}
+        if self._star.episode >= 0:
+            closing = {"episode_comm": self._totals()}
+        if seed is not None or self._star.episode < 0:
+            self._star.open(seed_of_star(seed))
+        self._statistics.begin()
+        self._begin_messages()
+        return {**info, **closing, "comm": self._comm()}
+
+    def _begin_messages(self) -> None:
+        self._star.begin_episode()
+        self._charged, self._cut_short, self._allowed = 0.0, False, None
+
+    def _settle(
+        self,
+        observation: Any,
+        reward: Any,
+        terminated: bool,
+        truncated: bool,
+        info: dict[str, Any],
+    ) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """What a channel makes of a step: its price, its clock, what it tells."""
+        reward = float(reward)
+        self._statistics.add(reward)
+        due = float(self._star.uplink_traffic.penalty.sum()) - self._charged
+        self._charged += due
+        terminated = bool(terminated) or self._cut_short
+        self._star.tick()
+        info = {**info, "comm": self._comm()}
+        if self._allowed is None:
+            self._allowed = steps_allowed(self)  # type: ignore[arg-type]
+        if terminated or truncated or self._statistics.length >= self._allowed:
+            info["episode_comm"] = self._totals()
+        return observation, reward - due, terminated, truncated, info
+
+    def _comm(self) -> dict[str, float]:
+        return comm_of(self._star.uplink_traffic, self._star.uplink.left)[0]
+
+    def _measured(self, *traffic: Any) -> Metrics:
+        return self._statistics.metrics((1, 1), *traffic)
+
+    def _totals(self) -> dict[str, float]:
+        return totals_of(self._measured(*self._star.traffic))
+
+
+class MessageChannel(
+    SingleChannel, gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs
+):
     """Gives an environment a metered, budgeted channel to a learner elsewhere.
 
     The agent sends what it likes with :meth:`send`, before, between and after its
@@ -29,8 +179,13 @@ class MessageChannel(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
 
     ``info["comm"]`` of every step and reset says what the sender may know: ``sent`` and
     ``refused``, messages of the episode so far, and ``messages_left`` and
-    ``bytes_left``. ``info["episode_comm"]`` of a reset holds the metrics of the episode
-    before it, as numbers by name (see :class:`commenv.Metrics`).
+    ``bytes_left``.
+
+    ``info["episode_comm"]`` holds the metrics of an episode that is over, as numbers by
+    name: ``reward``, ``frequency``, ``size`` and all others of :class:`commenv.Metrics`.
+    The step that ends an episode has them as of then, whether the environment, a budget
+    or a time limit around it has ended it. The reset that follows has the final ones,
+    with what was sent in between: log one of the two.
 
     A budget with ``exceed="penalize"`` takes its price off the next reward, and one
     with ``"terminate"`` ends the episode at the next step.
@@ -73,11 +228,7 @@ class MessageChannel(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
             self, uplink=uplink, downlink=downlink, agent=agent, gamma=gamma
         )
         gym.Wrapper.__init__(self, env)
-        check_gamma(gamma)
-        if agent < 0:
-            raise ValueError(f"agent {agent} is negative; use 0 or more")
-        self.star = Star([0], [agent], uplink, downlink)
-        self._gamma = gamma
+        self._set_up(uplink, downlink, agent, gamma)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -87,119 +238,10 @@ class MessageChannel(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         A seed empties the ledgers and fills the budgets. Without one at the very first
         reset, one is drawn from the operating system.
         """
-        closing = (
-            {} if self.star.episode < 0 else {"episode_comm": totals_of(self.metrics)}
-        )
         observation, info = self.env.reset(seed=seed, options=options)
-        if seed is not None or self.star.episode < 0:
-            self.star.open(secrets.randbits(63) if seed is None else seed)
-        self.star.begin_episode()
-        self._reward = self._return = 0.0
-        self._length, self._discount = 0, 1.0
-        self._charged, self._ended = 0.0, False
-        return observation, {**info, **closing, "comm": self._comm()}
+        return observation, self._begin(seed, info)
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """One step, and one tick of the channel."""
-        self._check_reset()
-        observation, reward, terminated, truncated, info = self.env.step(action)
-        reward = float(reward)
-        self._reward += self._discount * reward
-        self._return += reward
-        self._length += 1
-        self._discount *= self._gamma
-        due = float(self.star.uplink_traffic.penalty.sum()) - self._charged
-        self._charged += due
-        terminated = bool(terminated) or self._ended
-        self.star.tick()
-        return (
-            observation,
-            reward - due,
-            terminated,
-            truncated,
-            {
-                **info,
-                "comm": self._comm(),
-            },
-        )
-
-    def send(self, payload: Any) -> Told:
-        """Sends one message to the learner.
-
-        Args:
-            payload: Records (a one-dimensional structured array), or a free-form
-                payload: nested dictionaries, lists, arrays, strings and numbers. Keep
-                to one of the two.
-
-        Raises:
-            NotResetError: Before the first reset.
-            TypeError: It cannot be encoded; the message says which part.
-            ValueError: The same, or another form than before.
-            BudgetExceededError: Under ``exceed="raise"``.
-        """
-        self._check_reset()
-        receipt = self.star.send(messages_of([payload]))
-        self._ended = self._ended or bool(receipt.ended[0, 0])
-        return told(receipt)
-
-    def receive(self) -> list[Any] | NDArray[np.void]:
-        """The learner's side: what arrived since the last call.
-
-        Returns:
-            Free-form payloads in a list, or all records in one array; an empty list
-            before anything was sent.
-
-        Raises:
-            NotResetError: Before the first reset.
-        """
-        self._check_reset()
-        arrived = self.star.receive()
-        if arrived is None:
-            return []
-        return arrived.records if isinstance(arrived, Received) else arrived[0]
-
-    def broadcast(self, parameters: NDArray[np.void]) -> Told:
-        """The learner's side: sends one record to the agent.
-
-        Args:
-            parameters: A structured array of one record.
-
-        Raises:
-            NotResetError: Before the first reset.
-            ValueError: Not one record.
-            BudgetExceededError: Under ``exceed="raise"``.
-        """
-        self._check_reset()
-        return told(self.star.broadcast(np.atleast_1d(parameters)))
-
-    def receive_broadcast(self) -> np.void | None:
-        """The last record that the agent received; None before the first.
-
-        Raises:
-            NotResetError: Before the first reset.
-        """
-        self._check_reset()
-        received = self.star.receive_broadcast()
-        return None if received is None else received[0, 0]
-
-    @property
-    def metrics(self) -> Metrics:
-        """The metrics of the episode so far, of shape (1, 1).
-
-        Raises:
-            NotResetError: Before the first reset.
-        """
-        self._check_reset()
-        return Metrics.measured(
-            np.array([[self._reward]]),
-            np.array([[self._return]]),
-            np.array([[self._length]]),
-            *self.star.traffic,
-        )
-
-    def _comm(self) -> dict[str, float]:
-        return comm_of(self.star.uplink_traffic, self.star.uplink.left)[0]
-
-    def _check_reset(self) -> None:
-        if self.star.episode < 0:
-            raise NotResetError("the environment was not reset; call reset() first")
+        self._links()
+        return self._settle(*self.env.step(action))

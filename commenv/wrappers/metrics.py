@@ -159,6 +159,12 @@ class Traffic:
         return self.payload + self.header + HEADER_SIZE * self.acknowledgements
 
     @classmethod
+    def nothing(cls, shape: tuple[int, int]) -> Traffic:
+        """No message at all."""
+        counts = np.zeros(shape, dtype=np.int64)
+        return cls(**{**dict.fromkeys(_TRAFFIC, counts), "penalty": np.zeros(shape)})
+
+    @classmethod
     def read(cls, channel: LiveChannel) -> Traffic:
         """The totals since a channel was opened."""
         ledger = channel.ledger

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from types import NoneType
 from typing import Any, ClassVar
@@ -23,7 +24,18 @@ from commenv.errors import ResultsError
 from commenv.snapshots import Resumable, Snapshot, array_of, check_within
 from commenv.wrappers.metrics import Traffic
 
-__all__ = ["Star"]
+__all__ = ["Star", "seed_of_star"]
+
+
+def seed_of_star(seed: int | Sequence[int | None] | None) -> int:
+    """The seed that addresses the draws of a star, from what a reset was given.
+
+    Args:
+        seed: A seed; or one for each agent, of which the first counts; or None, for one
+            from the operating system.
+    """
+    first = seed[0] if isinstance(seed, Sequence) else seed
+    return secrets.randbits(63) if first is None else int(first)
 
 
 class Star(Resumable):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -79,14 +78,9 @@ def comm_of(up: Traffic, left: Left) -> list[Numbers]:
 
 def totals_of(metrics: Metrics, agent: int = 0) -> Numbers:
     """``info["episode_comm"]``: one agent's metrics as numbers by name."""
-    alone = Metrics(
-        **{
-            field.name: getattr(metrics, field.name)[:1, agent : agent + 1]
-            for field in fields(metrics)
-        }
+    return Numbers(
+        {name: values[0, agent].item() for name, values in vars(metrics).items()}
     )
-    means = alone.mean_over_agents()
-    return Numbers({name: float(values[0]) for name, values in means.items()})
 
 
 def messages_of(payloads: Sequence[Any]) -> Messages | FreeForm:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,138 +11,43 @@ from numpy.typing import NDArray
 
 from commenv.channel import Channel, FreeForm, Messages, Receipt, Received
 from commenv.errors import NotResetError
-from commenv.wrappers.metrics import Metrics, check_gamma
-from commenv.wrappers.star import Star
+from commenv.wrappers.metrics import Metrics
+from commenv.wrappers.star import Star, seed_of_star
+from commenv.wrappers.statistics import EpisodeStatistics
 from commenv.wrappers.telling import Told
 
-__all__ = ["VectorMessageChannel"]
+__all__ = ["VectorChannel", "VectorMessageChannel"]
+
+_Step = tuple[Any, Any, Any, Any, dict[str, Any]]
 
 
-class VectorMessageChannel(VectorWrapper):  # generic since Gymnasium 1.4
-    """Gives each sub-environment a metered, budgeted channel to one learner.
+class VectorChannel:
+    """The messages of sub-environments and their learner, as methods of a vector.
 
-    The vector form of :class:`MessageChannel`: sub-environment i is agent i of a star.
-    The clock ticks with every step and every reset. Episodes begin one by one; a send
-    after the end of an episode belongs to it, until its sub-environment is reset.
-
-    ``infos["comm"]`` holds arrays of shape (num_envs,): ``sent`` and ``refused``,
-    messages of the episodes so far, ``messages_left`` and ``bytes_left``.
-    ``infos["episode_comm"]`` holds the metrics of the episodes that the present ones
-    follow, by name, with the mask ``infos["_episode_comm"]`` of the sub-environments
-    that were just reset.
-
-    Args:
-        env: A vector environment that resets itself in the next step, or not at all.
-        uplink: From each agent to the learner; unlimited and perfect by default.
-        downlink: From the learner to the agents; likewise.
-        gamma: The discount of the metric ``reward``, in [0, 1].
-
-    Attributes:
-        star: The links and their ledgers.
-        autoreset_mode: How the environment resets itself, where TorchRL looks for it.
-
-    Raises:
-        ValueError: SAME_STEP autoreset, where an episode is over before its agent can
-            send; a budget with ``exceed="terminate"``, since a sub-environment cannot
-            be ended from outside; or a gamma outside [0, 1].
-
-    Example:
-        >>> import gymnasium as gym
-        >>> from commenv.wrappers import VectorMessageChannel
-        >>> envs = VectorMessageChannel(gym.make_vec("commenv/SimpleGrid-v0", 3))
-        >>> observations, infos = envs.reset(seed=0)
-        >>> envs.send([{"hello": 1}, None, {"hello": 3}]).accepted
-        array([ True, False,  True])
-        >>> envs.receive()
-        [[{'hello': 1}], [], [{'hello': 3}]]
+    What :class:`VectorMessageChannel` and the native vectors that ``gym.make_vec`` makes
+    of our ids have in common; see :class:`VectorMessageChannel`.
     """
 
-    _reward: NDArray[np.float64]
-    _return: NDArray[np.float64]
-    _length: NDArray[np.int64]
-    _discount: NDArray[np.float64]
-    _charged: NDArray[np.float64]
-    _over: NDArray[np.bool_]
+    num_envs: int
+    _star: Star
+    _statistics: EpisodeStatistics
+    _mode: AutoresetMode
+    _charged: NDArray[np.float64]  # of the uplink's penalty, what came off rewards
+    _over: NDArray[np.bool_]  # whose episode has ended, and none has begun
 
-    def __init__(
-        self,
-        env: VectorEnv[Any, Any, Any],
-        *,
-        uplink: Channel | None = None,
-        downlink: Channel | None = None,
-        gamma: float = 0.9,
-    ) -> None:
-        super().__init__(env)
-        mode = env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
-        self.autoreset_mode = AutoresetMode(mode)
-        if self.autoreset_mode == AutoresetMode.SAME_STEP:
-            raise ValueError(
-                "autoreset_mode SAME_STEP begins the next episode before an agent can "
-                "send what it learned in the last; use NEXT_STEP or DISABLED"
-            )
-        check_gamma(gamma)
-        for channel in (uplink, downlink):
-            if channel and channel.budget.exceed == "terminate":
-                raise ValueError(
-                    "exceed='terminate' cannot end a sub-environment from outside; put "
-                    "MessageChannel around each of them"
-                )
-        self._resets_itself = self.autoreset_mode == AutoresetMode.NEXT_STEP
-        self._gamma = gamma
-        self.star = Star([0], env.num_envs, uplink, downlink)
-        self._clear()
+    @property
+    def star(self) -> Star:
+        """The links and their ledgers."""
+        return self._star
 
-    def reset(
-        self, *, seed: Any = None, options: dict[str, Any] | None = None
-    ) -> tuple[Any, dict[str, Any]]:
-        """Begins episodes; with a seed, of the channel's draws too.
-
-        Args:
-            seed: A seed for all, which also empties the ledgers and fills the budgets;
-                or one for each, of which the first addresses the channel's draws.
-            options: ``"reset_mask"``, bool of shape (num_envs,): whose episodes begin,
-                where the vector environment does not reset itself.
-        """
-        which = None if options is None else options.get("reset_mask")
-        closing = None if self.star.episode < 0 else self._totals()
-        observations, infos = self.env.reset(seed=seed, options=options)
-        if self.star.episode < 0 or (which is None and seed is not None):
-            first = seed[0] if isinstance(seed, Sequence) else seed
-            self.star.open(secrets.randbits(63) if first is None else int(first))
-        everybody = np.ones(self.num_envs, dtype=np.bool_)
-        begins = everybody if which is None else np.asarray(which, dtype=np.bool_)
-        self._begin(begins, together=which is None)
-        return observations, self._informed(infos, closing, begins)
-
-    def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
-        """One step, and one tick of the channel.
-
-        A sub-environment whose episode has ended is reset by it, and earns nothing.
+    @property
+    def metrics(self) -> Metrics:
+        """The metrics of the episodes so far, of shape (1, num_envs).
 
         Raises:
             NotResetError: Before the first reset.
         """
-        self._check_reset()
-        closing, begins = None, self._over & self._resets_itself
-        if begins.any():
-            closing = self._totals()
-        observations, rewards, terminated, truncated, infos = self.env.step(actions)
-        acts = ~self._over
-        earned = np.where(acts, np.asarray(rewards, dtype=np.float64), 0)
-        self._reward += self._discount * earned
-        self._return += earned
-        self._length += acts
-        self._discount = np.where(acts, self._discount * self._gamma, self._discount)
-        penalty = self.star.traffic[0].penalty[0]
-        due = np.where(begins, 0, penalty - self._charged)
-        self._charged = penalty
-        if begins.any():
-            self._begin(begins, together=False)
-        else:
-            self.star.tick()
-        self._over = (self._over & ~begins) | terminated | truncated
-        infos = self._informed(infos, closing, begins)
-        return observations, rewards - due, terminated, truncated, infos
+        return self._measured(*self._links().traffic)
 
     def send(self, payloads: Messages | Sequence[Any]) -> Told:
         """Sends one message from each agent that is not silent.
@@ -161,11 +65,14 @@ class VectorMessageChannel(VectorWrapper):  # generic since Gymnasium 1.4
             ValueError: The same, not one payload for each, or another form than before.
             BudgetExceededError: Under ``exceed="raise"``; nothing is sent then.
         """
-        self._check_reset()
-        if isinstance(payloads, Messages):
-            return _told(self.star.send(payloads))
-        free = FreeForm(list(payloads), (1, self.num_envs))
-        return _told(self.star.send(free))
+        star = self._links()
+        if not isinstance(payloads, Messages):
+            payloads = FreeForm(list(payloads), (1, self.num_envs))
+        receipt = star.send(payloads)
+        cut_short = receipt.ended[0] & ~self._over
+        if cut_short.any():
+            self._end(cut_short)
+        return _told(receipt)
 
     def receive(self) -> Received | list[list[Any]]:
         """The learner's side: what arrived since the last call.
@@ -177,8 +84,7 @@ class VectorMessageChannel(VectorWrapper):  # generic since Gymnasium 1.4
         Raises:
             NotResetError: Before the first reset.
         """
-        self._check_reset()
-        arrived = self.star.receive()
+        arrived = self._links().receive()
         return [[] for _ in range(self.num_envs)] if arrived is None else arrived
 
     def broadcast(self, parameters: NDArray[np.void]) -> Told:
@@ -189,8 +95,7 @@ class VectorMessageChannel(VectorWrapper):  # generic since Gymnasium 1.4
             ValueError: Not one record.
             BudgetExceededError: Under ``exceed="raise"``; nothing is sent then.
         """
-        self._check_reset()
-        return _told(self.star.broadcast(np.atleast_1d(parameters)))
+        return _told(self._links().broadcast(np.atleast_1d(parameters)))
 
     def receive_broadcast(self) -> NDArray[np.void] | None:
         """The last record that each agent received, shape (num_envs,).
@@ -200,70 +105,251 @@ class VectorMessageChannel(VectorWrapper):  # generic since Gymnasium 1.4
         Raises:
             NotResetError: Before the first reset.
         """
-        self._check_reset()
-        received = self.star.receive_broadcast()
+        received = self._links().receive_broadcast()
         return None if received is None else received[0]
 
-    @property
-    def metrics(self) -> Metrics:
-        """The metrics of the episodes so far, of shape (1, num_envs).
-
-        Raises:
-            NotResetError: Before the first reset.
-        """
-        self._check_reset()
-        return Metrics.measured(
-            self._reward[None].copy(),
-            self._return[None].copy(),
-            self._length[None].copy(),
-            *self.star.traffic,
-        )
-
-    def _begin(self, which: NDArray[np.bool_], *, together: bool) -> None:
-        """Begins episodes of some sub-environments, and with them the next tick."""
-        if self.star.episode < 0:
-            together = True
-            self._clear()
-        self.star.begin_episode(None if together else which[None])
-        sums: list[NDArray[Any]] = [self._reward, self._return, self._length]
-        for one in [*sums, self._charged]:
-            one[which] = 0
-        self._discount[which] = 1
-        self._over = self._over & ~which
-
-    def _clear(self) -> None:
-        count = self.num_envs
-        self._reward = np.zeros(count)
-        self._return = np.zeros(count)
-        self._length = np.zeros(count, dtype=np.int64)
-        self._discount = np.ones(count)
-        self._charged = np.zeros(count)
-        self._over = np.zeros(count, dtype=np.bool_)
-
-    def _informed(
+    def _set_up(
         self,
-        infos: dict[str, Any],
-        closing: dict[str, NDArray[Any]] | None,
-        begins: NDArray[np.bool_],
+        uplink: Channel | None,
+        downlink: Channel | None,
+        gamma: float,
+        mode: AutoresetMode,
+    ) -> None:
+        self._mode = mode
+        self._statistics = EpisodeStatistics(gamma, self.num_envs)
+        self._star = Star([0], self.num_envs, uplink, downlink)
+        self._charged = np.zeros(self.num_envs)
+        self._over = np.zeros(self.num_envs, dtype=np.bool_)
+
+    def _links(self) -> Star:
+        """The links, once an episode has begun."""
+        if self._star.episode < 0:
+            raise NotResetError("the environments were not reset; call reset() first")
+        return self._star
+
+    def _end(self, rows: NDArray[np.bool_]) -> None:
+        """Ends episodes with the next step, since a budget says so."""
+        raise NotImplementedError
+
+    def _begin(
+        self, seed: Any, which: NDArray[np.bool_] | None, infos: dict[str, Any]
     ) -> dict[str, Any]:
-        up, left = self.star.traffic[0], self.star.uplink.left
-        comm = {
+        """Begins the episodes that a reset has begun; what is told of it.
+
+        Args:
+            seed: As the reset got it.
+            which: Its mask, if it had one.
+            infos: What the environment says.
+        """
+        begins = np.ones(self.num_envs, dtype=np.bool_) if which is None else which
+        closing = self._totals() if self._star.episode >= 0 else None
+        if self._star.episode < 0 or (which is None and seed is not None):
+            self._star.open(seed_of_star(seed))
+            which = None
+        self._begin_episodes(which)
+        return {**infos, **self._comm(), **_closed(closing, begins)}
+
+    def _begin_episodes(self, which: NDArray[np.bool_] | None) -> None:
+        """Begins episodes, all if left out, and with them the next tick."""
+        self._star.begin_episode(None if which is None else which[None])
+        self._statistics.begin(which)
+        begins = slice(None) if which is None else which
+        self._charged[begins], self._over[begins] = 0, False
+
+    def _settle(
+        self,
+        observations: Any,
+        rewards: Any,
+        terminated: NDArray[np.bool_],
+        truncated: NDArray[np.bool_],
+        infos: dict[str, Any],
+    ) -> _Step:
+        """What channels make of a step: their prices, their clock, what they tell.
+
+        Sub-environments that the step has reset earn nothing. With SAME_STEP autoreset
+        they are those that have ended in it; its tick begins their next episodes.
+        """
+        ended = terminated | truncated
+        same_step = self._mode is AutoresetMode.SAME_STEP
+        resting = self._over.copy()
+        begins = resting & (self._mode is AutoresetMode.NEXT_STEP)
+        closing = self._totals() if begins.any() else None
+        due = self._enter(np.asarray(rewards, dtype=np.float64), ~resting)
+        if same_step and ended.any():
+            begins, closing = ended, self._totals()
+            infos = {**infos, "final_info": self._final(infos, closing, ended)}
+            infos["_final_info"] = ended.copy()
+        if begins.any():
+            self._begin_episodes(begins)
+        else:
+            self._star.tick()
+        if not same_step:
+            self._over |= ended
+            if ended.any():
+                now, closing = self._totals(), closing or {}
+                closing = {
+                    name: np.where(ended, value, closing.get(name, 0))
+                    for name, value in now.items()
+                }
+        told = {**self._comm(), **_closed(closing, begins | ended)}
+        return observations, rewards - due, terminated, truncated, {**infos, **told}
+
+    def _enter(
+        self, rewards: NDArray[np.float64], acts: NDArray[np.bool_]
+    ) -> NDArray[np.float64]:
+        """Adds a step to the statistics; the prices that come off its rewards."""
+        self._statistics.add(np.where(acts, rewards, 0.0), acts)
+        penalty = self._star.traffic[0].penalty[0]
+        resets = ~acts & (self._mode is AutoresetMode.NEXT_STEP)
+        due = np.where(resets, 0.0, penalty - self._charged)
+        self._charged = penalty
+        return due
+
+    def _final(
+        self,
+        infos: Mapping[str, Any],
+        closing: Mapping[str, NDArray[Any]],
+        ended: NDArray[np.bool_],
+    ) -> dict[str, Any]:
+        """The last infos of episodes whose sub-environments have been reset."""
+        told = _masked("comm", self._known(), ended)
+        return {**infos.get("final_info", {}), **told, **_closed(closing, ended)}
+
+    def _known(self) -> dict[str, NDArray[Any]]:
+        up, left = self._star.uplink_traffic, self._star.uplink.left
+        return {
             "sent": up.messages[0],
             "refused": up.refused[0],
             "messages_left": left.messages[0],
             "bytes_left": left.bytes[0],
         }
-        told = {"comm": comm, "_comm": np.ones(self.num_envs, dtype=np.bool_)}
-        if closing is not None:
-            told |= {"episode_comm": closing, "_episode_comm": begins}
-        return {**infos, **told}
+
+    def _comm(self) -> dict[str, Any]:
+        return _masked("comm", self._known(), np.ones(self.num_envs, dtype=np.bool_))
+
+    def _measured(self, *traffic: Any) -> Metrics:
+        return self._statistics.metrics((1, self.num_envs), *traffic)
 
     def _totals(self) -> dict[str, NDArray[Any]]:
-        return {name: values[0] for name, values in vars(self.metrics).items()}
+        metrics = self._measured(*self._star.traffic)
+        return {name: values[0] for name, values in vars(metrics).items()}
 
-    def _check_reset(self) -> None:
-        if self.star.episode < 0:
-            raise NotResetError("the environments were not reset; call reset() first")
+
+class VectorMessageChannel(
+    VectorChannel, VectorWrapper
+):  # generic since Gymnasium 1.4
+    """Gives each sub-environment a metered, budgeted channel to one learner.
+
+    The vector form of :class:`MessageChannel`: sub-environment i is agent i of a star.
+    The clock ticks with every step and every reset. Episodes begin one by one; a send
+    after the end of an episode belongs to it, until its sub-environment is reset.
+
+    Infos are those that ``SyncVectorEnv`` makes of single environments with a channel:
+    ``infos["comm"]`` holds arrays of shape (num_envs,), ``sent`` and ``refused``,
+    messages of the episodes so far, ``messages_left`` and ``bytes_left``.
+
+    ``infos["episode_comm"]`` holds the metrics of episodes that are over, by name:
+    ``reward``, ``frequency``, ``size`` and all others of :class:`commenv.Metrics`. The
+    mask ``infos["_episode_comm"]`` says whose: of those whose episode this step ends,
+    as of then; and of those whom this step or reset has reset, the final ones, with
+    what was sent in between. Log one of the two: ``terminations | truncations`` tells
+    them apart.
+
+    With SAME_STEP autoreset nothing can be sent between two episodes, and the last
+    infos of the first are in ``infos["final_info"]``, as usual.
+
+    Args:
+        env: A vector environment.
+        uplink: From each agent to the learner; unlimited and perfect by default.
+        downlink: From the learner to the agents; likewise.
+        gamma: The discount of the metric ``reward``, in [0, 1].
+
+    Attributes:
+        star: The links and their ledgers.
+        autoreset_mode: How the environment resets itself, where TorchRL looks for it.
+
+    Raises:
+        ValueError: A budget with ``exceed="terminate"``, since a sub-environment cannot
+            be ended from outside; or a gamma outside [0, 1].
+
+    Example:
+        >>> import gymnasium as gym
+        >>> from commenv.wrappers import VectorMessageChannel
+        >>> envs = VectorMessageChannel(gym.make_vec("commenv/SimpleGrid-v0", 3))
+        >>> observations, infos = envs.reset(seed=0)
+        >>> envs.send([{"hello": 1}, None, {"hello": 3}]).accepted
+        array([ True, False,  True])
+        >>> envs.receive()
+        [[{'hello': 1}], [], [{'hello': 3}]]
+    """
+
+    def __init__(
+        self,
+        env: VectorEnv[Any, Any, Any],
+        *,
+        uplink: Channel | None = None,
+        downlink: Channel | None = None,
+        gamma: float = 0.9,
+    ) -> None:
+        super().__init__(env)
+        mode = env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
+        self.autoreset_mode = AutoresetMode(mode)
+        for channel in (uplink, downlink):
+            if channel and channel.budget.exceed == "terminate":
+                raise ValueError(
+                    "exceed='terminate' cannot end a sub-environment from outside; put "
+                    "MessageChannel around each of them"
+                )
+        self._set_up(uplink, downlink, gamma, self.autoreset_mode)
+
+    def reset(
+        self, *, seed: Any = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """Begins episodes; with a seed, of the channel's draws too.
+
+        Args:
+            seed: A seed for all, which also empties the ledgers and fills the budgets;
+                or one for each, of which the first addresses the channel's draws.
+            options: ``"reset_mask"``, bool of shape (num_envs,): whose episodes begin,
+                where the vector environment does not reset itself.
+        """
+        which = reset_mask(options)
+        observations, infos = self.env.reset(seed=seed, options=options)
+        return observations, self._begin(seed, which, infos)
+
+    def step(self, actions: Any) -> _Step:
+        """One step, and one tick of the channel.
+
+        A sub-environment whose episode has ended is reset by it, and earns nothing.
+
+        Raises:
+            NotResetError: Before the first reset.
+        """
+        self._links()
+        return self._settle(*self.env.step(actions))
+
+
+def reset_mask(options: Mapping[str, Any] | None) -> NDArray[np.bool_] | None:
+    """Whose episodes a reset with these options begins; None for all."""
+    mask = None if options is None else options.get("reset_mask")
+    return None if mask is None else np.array(mask, dtype=np.bool_)
+
+
+def _closed(
+    closing: Mapping[str, NDArray[Any]] | None, which: NDArray[np.bool_]
+) -> dict[str, Any]:
+    return {} if closing is None else _masked("episode_comm", closing, which)
+
+
+def _masked(
+    key: str, values: Mapping[str, NDArray[Any]], which: NDArray[np.bool_]
+) -> dict[str, Any]:
+    """Numbers by name as Gymnasium batches them: 0 where they are missing."""
+    parts: dict[str, Any] = {}
+    for name, column in values.items():
+        parts[name] = np.where(which, column, np.zeros_like(column))
+        parts[f"_{name}"] = which.copy()
+    return {key: parts, f"_{key}": which.copy()}
 
 
 def _told(receipt: Receipt) -> Told:

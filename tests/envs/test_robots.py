@@ -11,13 +11,6 @@ ROBOTS = [name.removesuffix("Batch") for name in robots.__all__]
 
 
 @pytest.mark.parametrize("robot", ROBOTS)
-def test_the_scalar_form_is_gymnasiums_own_class(robot):
-    pytest.importorskip("mujoco")
-    theirs = type(gym.make(f"{robot}-v5").unwrapped)
-    assert getattr(robots, f"{robot}Env") is theirs
-
-
-@pytest.mark.parametrize("robot", ROBOTS)
 def test_without_mujoco_every_form_names_the_extra(robot, monkeypatch):
     for name in [one for one in sys.modules if "mujoco" in one.split(".")]:
         if not name.startswith("commenv"):
@@ -35,9 +28,3 @@ def test_importing_the_robots_imports_no_mujoco():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "False"
-
-
-@pytest.mark.parametrize("name", ["SpiderEnv", "MujocoEnv", "AntBat"])
-def test_other_names_are_attribute_errors(name):
-    with pytest.raises(AttributeError, match=name):
-        getattr(robots, name)

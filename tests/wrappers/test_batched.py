@@ -304,15 +304,6 @@ def test_messages_of_another_shape_or_form_are_refused():
         env.broadcast(np.zeros(2, STEP))
 
 
-def test_a_bare_environment_has_no_channel():
-    import gymnasium as gym
-
-    env = gym.make("SimpleGrid-v0")
-    assert env.reset(seed=0)[1] == {}
-    assert env.step(1)[4] == {}
-    assert not hasattr(env.unwrapped, "send")
-
-
 @pytest.mark.parametrize("way", ["uplink", "downlink"])
 def test_what_is_no_channel_is_named(way):
     with pytest.raises(TypeError, match=f"{way} is 3; give a Channel"):

@@ -41,13 +41,22 @@ CHANNELS = {
 }
 
 
+def same(batched, numbers, agent):
+    """The numbers of one agent are in its rows, under their masks."""
+    assert batched.keys() == {*numbers, *(f"_{name}" for name in numbers)}
+    for name, value in numbers.items():
+        assert batched[name][agent] == value
+        assert batched[f"_{name}"][agent]
+
+
 @pytest.mark.parametrize("name", CHANNELS)
 @pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.DISABLED])
 def test_it_equals_one_wrapper_around_each_environment(name, mode):
     uplink = CHANNELS[name]
     vector, alone = make(mode, uplink=uplink), singles(uplink=uplink)
     _, infos = vector.reset(seed=4)
-    told = [env.reset(seed=4 + agent)[1] for agent, env in enumerate(alone)]
+    for agent, env in enumerate(alone):
+        same(infos["comm"], env.reset(seed=4 + agent)[1]["comm"], agent)
     over = np.zeros(COUNT, dtype=bool)
     rng = np.random.default_rng(1)
     begun = 0
@@ -75,8 +84,7 @@ def test_it_equals_one_wrapper_around_each_environment(name, mode):
                 _, info = env.reset()
                 begun += 1
                 assert infos["_episode_comm"][agent]
-                for key, value in info["episode_comm"].items():
-                    assert infos["episode_comm"][key][agent] == value
+                same(infos["episode_comm"], info["episode_comm"], agent)
             elif mode == AutoresetMode.DISABLED and resets.any():
                 env.star.tick()  # the vector's clock is one for all
                 info = {"comm": env._comm()}
@@ -84,15 +92,16 @@ def test_it_equals_one_wrapper_around_each_environment(name, mode):
                 _, reward, one, other, info = env.step(int(actions[agent]))
                 assert reward == rewards[agent]
                 assert (one or other) == ends[agent]
-            for key, value in info["comm"].items():
-                assert infos["comm"][key][agent] == value
+                assert infos.get("_episode_comm", ends)[agent] == ends[agent]
+                if ends[agent]:
+                    same(infos["episode_comm"], info["episode_comm"], agent)
+            same(infos["comm"], info["comm"], agent)
         over = ends
         assert vector.receive() == [
             arrived if isinstance(arrived := env.receive(), list) else arrived.tolist()
             for env in alone
         ]
     assert begun > 5
-    assert told[0]["comm"].keys() == infos["comm"].keys()
     for agent, env in enumerate(alone):
         for fate in Fate:
             mine = env.star.uplink.ledger.count(fate)[0, 0]
@@ -146,9 +155,21 @@ def test_it_says_how_it_resets_itself(mode):
     assert make(mode).autoreset_mode == mode
 
 
-def test_same_step_autoreset_is_refused():
-    with pytest.raises(ValueError, match=r"SAME_STEP .* use NEXT_STEP or DISABLED"):
-        make(AutoresetMode.SAME_STEP)
+def test_with_same_step_autoreset_the_last_infos_are_final_infos():
+    vector = make(AutoresetMode.SAME_STEP, limit=2)
+    vector.reset(seed=0)
+    vector.step(np.full(COUNT, 4))
+    vector.send(["x", None, "xx"])
+    *_, infos = vector.step(np.full(COUNT, 4))
+    final = infos["final_info"]
+    assert final["_comm"].all()
+    assert final["comm"]["sent"].tolist() == [1, 0, 1]
+    for told in (final, infos):
+        assert told["_episode_comm"].all()
+        assert told["episode_comm"]["messages"].tolist() == [1, 0, 1]
+        assert told["episode_comm"]["episode_length"].tolist() == [2, 2, 2]
+    assert infos["comm"]["sent"].tolist() == [0, 0, 0]
+    assert vector.metrics.episode_length.tolist() == [[0, 0, 0]]
 
 
 @pytest.mark.parametrize(

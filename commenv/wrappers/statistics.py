@@ -1,0 +1,120 @@
+"""What agents earn in an episode, added up step by step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from commenv.wrappers.metrics import Metrics, Traffic, check_gamma
+
+__all__ = ["EpisodeStatistics"]
+
+
+class EpisodeStatistics:
+    """Discounted return, return and length of the episodes so far.
+
+    Of a single agent they are Python's numbers, of many arrays with one row for each.
+    Episodes may begin together or one by one.
+
+    Args:
+        gamma: The discount of :attr:`reward`, in [0, 1].
+        count: How many agents; one alone if left out.
+
+    Attributes:
+        reward: Sum over t of gamma^t r(t), t from 0.
+        episode_return: The same without discount.
+        length: Steps.
+
+    Raises:
+        ValueError: A gamma outside [0, 1].
+    """
+
+    def __init__(self, gamma: float, count: int | None = None) -> None:
+        check_gamma(gamma)
+        self._gamma = gamma
+        self._count = count
+        self.begin()
+
+    def begin(self, which: NDArray[np.bool_] | None = None) -> None:
+        """Begins episodes.
+
+        Args:
+            which: bool, shape (count,): whose; everybody's if left out.
+        """
+        if which is not None:
+            self.reward = np.where(which, 0.0, self.reward)
+            self.episode_return = np.where(which, 0.0, self.episode_return)
+            self.length = np.where(which, 0, self.length)
+            self._discount = np.where(which, 1.0, self._discount)
+            return
+        alone = self._count is None
+        self.reward: Any = 0.0 if alone else np.zeros(self._count or 0)
+        self.episode_return: Any = 0.0 if alone else np.zeros(self._count or 0)
+        self.length: Any = 0 if alone else np.zeros(self._count or 0, np.int64)
+        # One number as long as all episodes are equally old.
+        self._discount: Any = 1.0
+
+    def add(self, earned: Any, acts: Any = 1) -> None:
+        """Enters a step.
+
+        Args:
+            earned: The rewards, float64; 0 for those who take no step.
+            acts: Who takes one. The others' episodes are over: nothing is added to them
+                until they begin anew.
+        """
+        self.reward = self.reward + self._discount * earned
+        self.episode_return = self.episode_return + earned
+        self.length = self.length + acts
+        self._discount = self._discount * self._gamma
+
+    def enter(self, reward: Any, episode_return: Any, length: Any) -> None:
+        """Enters what was added up elsewhere, in the place of all that is here."""
+        self.reward, self.episode_return, self.length = reward, episode_return, length
+
+    def replay(
+        self,
+        lengths: NDArray[np.int64],
+        reward: float,
+        rows: NDArray[np.intp],
+        last: NDArray[np.float64],
+    ) -> None:
+        """Adds up episodes in which all steps but the last earn the same.
+
+        The operations are those of :meth:`add`, so the bits are, too.
+
+        Args:
+            lengths: int64, shape (count,): the steps of each so far.
+            reward: What each step earns.
+            rows: Whose last step may have earned something else.
+            last: What it earned.
+        """
+        self.begin()
+        discounts = [self._discount]
+        for step in range(int(lengths.max(initial=0))):
+            earned = np.where(lengths > step, reward, 0.0)
+            ends = lengths[rows] == step + 1
+            earned[rows[ends]] = last[ends]
+            self.add(earned, lengths > step)
+            discounts.append(self._discount)
+        self._discount = np.array(discounts)[lengths]
+
+    def metrics(
+        self, shape: tuple[int, int], up: Traffic | None, down: Traffic | None
+    ) -> Metrics:
+        """The metrics of what was earned and of what passed.
+
+        Args:
+            shape: (trials, agents).
+            up: The uplink's traffic; None where nothing was ever sent.
+            down: The downlink's.
+        """
+        nothing = Traffic.nothing(shape)
+        return Metrics.measured(
+            np.array(self.reward, np.float64).reshape(shape),
+            np.array(self.episode_return, np.float64).reshape(shape),
+            np.array(self.length, np.int64).reshape(shape),
+            up or nothing,
+            down or nothing,
+        )
