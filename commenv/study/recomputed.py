@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from commenv.errors import ResultsError, shown
+from commenv.errors import ResultsError
 from commenv.study.block import optimum_of, run_block
-from commenv.study.files import check_regular
 from commenv.study.frame import NAMES
-from commenv.study.policies import Memory
+from commenv.study.policies import Memory, unpacked
 from commenv.study.setting_up import problem_of, world_of
 from commenv.study.sizes import SIZE_COLUMNS
 from commenv.study.spec import Cell, Study
 from commenv.study.store import Store
+from commenv.study.stored_block import StoredBlock
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -57,7 +57,7 @@ def recompute(
     store: Store,
     study: Study,
     cell: int,
-    block: Path,
+    block: StoredBlock,
     report: Callable[[int], None] = lambda count: None,
 ) -> Recomputed:
     """Runs a block again and compares its table, sizes, policies and optimum.
@@ -66,7 +66,7 @@ def recompute(
         store: The folder; what a block was stored without is not compared.
         study: The study that it holds.
         cell: The place of the block's cell.
-        block: The block's file.
+        block: The block.
         report: See :func:`commenv.study.block.run_block`.
 
     Raises:
@@ -77,15 +77,15 @@ def recompute(
     now = run_block(
         study,
         study.cells[cell],
-        list(store.trials_of(block)),
+        list(block.trials()),
         report=report,
         keep=memory.update,
         count=tables.append,
     )
-    pairs = [(store.read_block(block), now.to_pandas(), "", NAMES)]
-    if store.beside(block, "sizes").exists():
+    pairs = [(block.table(), now.to_pandas(), "", NAMES)]
+    if "sizes" in block.seal.files:
         sizes = tables[0].to_pandas()
-        pairs.append((store.read_sizes(block), sizes, "sizes: ", tuple(SIZE_COLUMNS)))
+        pairs.append((block.sizes(), sizes, "sizes: ", tuple(SIZE_COLUMNS)))
     label = study.cells[cell].label
     optimum = store.manifest().optima[label], optimum_of(study, study.cells[cell])
     found = [_difference("optimum", *optimum)]
@@ -93,9 +93,8 @@ def recompute(
         found += [
             _difference(f"{prefix}{name}", stored[name], fresh[name]) for name in names
         ]
-    policies = store.beside(block, "policies")
-    if policies.exists():
-        found += _policies(policies, memory)
+    if (data := block.content("policies")) is not None:
+        found += _policies(block.beside("policies"), data, memory)
     different = sorted(filter(None, found), key=lambda one: -one.distance)
     return Recomputed(len(found), tuple(different))
 
@@ -114,15 +113,13 @@ def is_tabular(study: Study, cell: Cell) -> bool:
         world.close()
 
 
-def _policies(path: Path, now: Mapping[str, Any]) -> Iterator[Difference | None]:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
+def _policies(
+    path: Path, data: bytes, now: Mapping[str, Any]
+) -> Iterator[Difference | None]:
     try:
-        check_regular(path)
-        stored = load(path.read_bytes())
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
-        raise ResultsError(f"{path} is damaged ({shown(error)})") from None
+        stored = unpacked(data)
+    except ValueError as error:
+        raise ResultsError(f"{path} is damaged ({error})") from None
     for name in sorted(stored.keys() | now.keys()):
         if name in stored and name in now:
             yield _difference(f"policies: {name}", stored[name], now[name])
