@@ -8,7 +8,7 @@ read as they are stored, each once.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from commenv.errors import ResultsError
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-__all__ = ["lean_memory", "parquet_of", "read_table"]
+__all__ = ["lean_memory", "metadata_of", "read_table"]
 
 _ALWAYS_BYTES = 64 * 2**20
 # A table of one number throughout, as large as the above, has about 200.
@@ -26,12 +26,8 @@ _BYTES_PER_BYTE = 2**10
 _BYTES_PER_NUMBER = 8
 
 
-def parquet_of(data: bytes, texts: Sequence[str] = ()) -> pq.ParquetFile:
-    """Opens the content of a Parquet file; nothing but its metadata is decoded.
-
-    Args:
-        data: The content.
-        texts: Columns of text, to be read as they are stored.
+def metadata_of(data: bytes) -> pq.FileMetaData:
+    """What the content of a Parquet file says about itself.
 
     Raises:
         pyarrow.ArrowException: It is not one.
@@ -39,7 +35,7 @@ def parquet_of(data: bytes, texts: Sequence[str] = ()) -> pq.ParquetFile:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    return pq.ParquetFile(pa.BufferReader(data), read_dictionary=list(texts))
+    return pq.read_metadata(pa.BufferReader(data))
 
 
 def read_table(data: bytes, dtypes: Mapping[str, str]) -> pd.DataFrame:
@@ -55,9 +51,10 @@ def read_table(data: bytes, dtypes: Mapping[str, str]) -> pd.DataFrame:
             is far larger than its file, or a text would steer a terminal.
         pyarrow.ArrowException: It is not a Parquet file.
     """
-    texts = [name for name, dtype in dtypes.items() if dtype == "str"]
-    file = parquet_of(data, texts)
-    metadata = file.metadata
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    metadata = metadata_of(data)
     schema = metadata.schema.to_arrow_schema()
     for name, dtype in dtypes.items():
         count = len(schema.get_all_field_indices(name))
@@ -70,7 +67,10 @@ def read_table(data: bytes, dtypes: Mapping[str, str]) -> pd.DataFrame:
     groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
     size = metadata.num_rows * len(dtypes) * _BYTES_PER_NUMBER
     _check_memory(data, max(size, sum(group.total_byte_size for group in groups)))
-    table = file.read(columns=list(dtypes))
+    texts = [name for name, dtype in dtypes.items() if dtype == "str"]
+    table = pq.ParquetFile(
+        pa.BufferReader(data), metadata=metadata, read_dictionary=texts
+    ).read(columns=list(dtypes))
     for name in texts:
         size += _check_texts(name, table.column(name))
     _check_memory(data, size)

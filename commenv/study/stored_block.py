@@ -30,7 +30,7 @@ from commenv.study.checksums import (
 from commenv.study.files import reason_of
 from commenv.study.frame import COLUMNS, NAMES
 from commenv.study.names import trials_in
-from commenv.study.reading import parquet_of, read_table
+from commenv.study.reading import metadata_of, read_table
 from commenv.study.sizes import SIZE_DTYPES, check_sizes
 from commenv.study.spec import MOST
 
@@ -203,7 +203,7 @@ class StoredBlock:
         import pyarrow as pa
 
         try:
-            metadata = parquet_of(data).metadata
+            metadata = metadata_of(data)
             names = metadata.schema.to_arrow_schema().names
         except (pa.ArrowException, OSError, UnicodeError) as error:
             raise self._damaged(self.path, error) from None
