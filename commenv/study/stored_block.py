@@ -102,6 +102,8 @@ class StoredBlock:
         path = self._place(kind)
         try:
             return read_sealed(path, expected, self.root)
+        except FileNotFoundError:
+            raise ResultsError(f"{path} is missing; {self._cure()}") from None
         except (OSError, ResultsError) as error:
             raise self._damaged(path, error) from None
 

@@ -29,8 +29,6 @@ _MOST_SECONDS_TO_ANSWER = 60.0
 # How a client of HTTP/2, which Ray speaks, begins; a server answers with its settings.
 _GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\4" + bytes(5)
 _logger = logging.getLogger("commenv")
-# Where this process is killed, Ray's agents report to what is gone until they give up.
-_SOON_GONE = {"RAY_gcs_rpc_server_reconnect_timeout_s": "10"}
 _QUIET = {"log_to_driver": False, "configure_logging": False}
 # Ray says in a line that it uses a token, where nobody has chosen.
 _CHATTY = "ray._private.authentication"
@@ -200,8 +198,7 @@ def _start(workers: int) -> None:
     before = logger.level
     logger.setLevel(logging.ERROR)
     try:
-        quiet = {"RAY_USAGE_STATS_ENABLED": "0"}
-        with variables_set({**ONE_THREAD, **_SOON_GONE, **quiet}):
+        with variables_set({**ONE_THREAD, "RAY_USAGE_STATS_ENABLED": "0"}):
             ray.init(
                 address=_LOCAL, num_cpus=workers, include_dashboard=False, **_QUIET
             )
