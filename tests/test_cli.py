@@ -424,7 +424,7 @@ def damage_folder(study):
             "manifest.json is damaged or not ours",
             "damaged or not ours",
         ),
-        (damage_block, r"parquet is damaged .*delete it", "parquet is damaged"),
+        (damage_block, r"parquet is damaged .*delete ", "parquet is damaged"),
         (damage_by_others, "is no results folder", "holds other files"),
         (damage_folder, "cannot use", r"cannot use .*choose a folder"),
     ],
@@ -459,7 +459,7 @@ def test_a_folder_that_cannot_be_written_to_is_a_failure(
     def refuse(*args, **kwargs):
         raise PermissionError(13, "Permission denied", "folder")
 
-    monkeypatch.setattr("tempfile.mkstemp", refuse)
+    monkeypatch.setattr("commenv.study.files.os.replace", refuse)
     monkeypatch.setattr("tempfile.TemporaryFile", refuse)
     for out in (study, tmp_path / "new"):
         refused(run(capsys, *GRID, "--out", out), 1, "cannot use .*Permission denied")

@@ -17,6 +17,7 @@ from commenv.cli import main
 from commenv.errors import MissingExtraError, ResultsError
 from commenv.study.animation import draw
 from commenv.study.evaluation import evaluate, render
+from tests.study.seals import reseal
 
 pytest.importorskip("pandas")
 pytest.importorskip("pyarrow")
@@ -243,6 +244,7 @@ def test_folders_that_are_not_ours_are_one_line(grid, capsys, tmp_path):
     manifest = json.loads((copy / "manifest.json").read_text())
     manifest["study"]["cells"][0]["algorithm"]["class"] = "evil:Class"
     (copy / "manifest.json").write_text(json.dumps(manifest))
+    reseal(copy)
     refused(call(capsys, copy), 1, "names 'evil:Class'.*--allow evil:Class")
     refused(call(capsys, copy, "--allow", "evil:Class"), 1, "cannot import 'evil'")
     shutil.rmtree(copy / "blocks")

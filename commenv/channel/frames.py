@@ -28,6 +28,7 @@ __all__ = [
     "TRUNCATED",
     "Frames",
     "decode_frame",
+    "following",
     "merge",
 ]
 
@@ -149,6 +150,28 @@ NO_FRAMES = Frames(
     np.empty(0, np.int64),
     np.empty(0, np.int64),
 )
+
+
+def following(
+    sequence: NDArray[np.uint32], sent: NDArray[np.uint32] | int = 1
+) -> NDArray[np.uint32]:
+    """The numbers of links' next messages.
+
+    Args:
+        sequence: uint32, shape (m,): the numbers of the ones before.
+        sent: Whether each was sent, 0 or 1.
+
+    Raises:
+        ValueError: A header has no larger number.
+    """
+    numbers = sequence + np.asarray(sent, dtype=np.uint32)
+    if (numbers < sequence).any():
+        raise ValueError(
+            f"{int(sequence.max()):,} messages were sent on one link, the most that "
+            "the header's 32-bit sequence number can count; reset the environment with "
+            "a seed to begin a new channel"
+        )
+    return numbers
 
 
 def merge(batches: Sequence[Frames]) -> Frames:

@@ -17,6 +17,7 @@ from commenv.channel.frames import (
     LEARNER,
     TRUNCATED,
     Frames,
+    following,
     merge,
 )
 from commenv.channel.held import check_headers, check_in_flight
@@ -354,12 +355,13 @@ class LiveChannel(Running, Resumable):
         """Budget, link and ledger; returns who was accepted, (trials, agents)."""
         codec, turns = self.channel.codec, self._turns(frames.links)
         record_size = None if dtype is None else codec.record_size(dtype)
+        numbers = following(self._sequence[frames.links])
         with self._naming():
             verdict = self._accounts.admit(
                 frames.links, frames.sizes, record_size, turns
             )
         self._dtype, self._begun = dtype, True
-        self._sequence[frames.links] += 1
+        self._sequence[frames.links] = numbers
         self.ledger.attempt(frames.links, frames.sizes)
         self.ledger.charge(frames.links, verdict.penalty)
         passed = verdict.accepted | verdict.queued

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from commenv.channel.channel import Channel
 from commenv.channel.codec import Encoded, Memory
 from commenv.channel.coding import Coder
-from commenv.channel.frames import Frames
+from commenv.channel.frames import Frames, following
 from commenv.channel.message import Messages
 from commenv.draws import Draws
 from commenv.errors import EncodingError, ResultsError
@@ -84,8 +84,8 @@ class Sender(Resumable):
                 raise
             named = f"{uplink_sender(self._draws, error.sender)}: {error}"
             raise EncodingError(named) from error
-        self._open = pending, self._sequence.copy()
-        self._sequence = self._sequence + encoded.present.astype(np.uint32)
+        numbers = following(self._sequence, encoded.present.astype(np.uint32))
+        self._open, self._sequence = (pending, self._sequence), numbers
         return encoded
 
     def hear(self, accepted: NDArray[np.bool_], verdicts: list[Verdict]) -> None:

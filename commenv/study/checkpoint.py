@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from commenv.errors import ResultsError, shown
 from commenv.snapshots import Snapshot
+from commenv.study.safe_files import check_depth
 
 __all__ = ["packed", "unpacked"]
 
@@ -90,6 +91,7 @@ def unpacked(data: bytes) -> Snapshot:
 
     try:
         tree = msgspec.msgpack.decode(structure.tobytes(), ext_hook=resolved)
+        check_depth(tree)
     except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
         raise ResultsError(f"its tree is damaged ({shown(error)})") from None
     if not isinstance(tree, dict):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from commenv.snapshots import Snapshot
 from commenv.study.checkpoint import unpacked
 from commenv.study.files import make_folder, usable, write_atomically
 from commenv.study.names import block_name, cell_folder, trials_in
+from commenv.study.safe_files import listed, read_file
 
 __all__ = ["ACTORS", "CheckpointFolder"]
 
@@ -35,23 +36,42 @@ class CheckpointFolder:
 
     Args:
         directory: The results folder.
+        check_ours: Raises ResultsError where nothing may be written to it any more.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(
+        self, directory: Path, check_ours: Callable[[], None] = lambda: None
+    ) -> None:
         self._directory = directory
+        self._check_ours = check_ours
 
     def begun(self, cell: int) -> list[range]:
         """The trials of each of a cell's blocks that has a checkpoint."""
         found = {
             trials
-            for path in self._directory.glob(f"checkpoints/{cell:02d}-*/trials-*")
+            for path in self.paths(f"{cell:02d}-")
             if path.suffix in (_NEWEST, _BEFORE) and (trials := trials_in(path))
         }
         return sorted(found, key=lambda trials: (trials.start, trials.stop))
 
-    def paths(self) -> list[Path]:
-        """The files of all states that are kept."""
-        return sorted(self._directory.glob("checkpoints/*/trials-*"))
+    def paths(self, prefix: str = "") -> list[Path]:
+        """The files of all states that are kept, of cells whose folder begins so.
+
+        Raises:
+            ResultsError: A folder on the way is a link.
+        """
+        found = listed(self._directory, "checkpoints", prefix)
+        return [path for path in found if path.name.startswith("trials-")]
+
+    def content(self, path: Path) -> Snapshot:
+        """What a file holds.
+
+        Raises:
+            ResultsError: It is damaged or none of ours.
+            OSError: It cannot be read; see
+                :func:`commenv.study.safe_files.open_regular`.
+        """
+        return unpacked(read_file(path, within=self._directory))
 
     def write(self, cell: int, label: str, trials: Sequence[int], data: bytes) -> None:
         """Keeps a block's state; the newest one until now becomes the one before it.
@@ -61,6 +81,7 @@ class CheckpointFolder:
         """
         newest, before = self._paths(cell, label, trials)
         with usable(self._directory):
+            self._check_ours()
             make_folder(self._directory, newest.parent)
             with contextlib.suppress(FileNotFoundError):
                 os.replace(newest, before)
@@ -84,7 +105,7 @@ class CheckpointFolder:
         """
         for path in self._paths(cell, label, trials):
             try:
-                return _state(path, about)
+                return _state(path, self.content(path), about)
             except FileNotFoundError:
                 continue
             except _OtherActorsError:
@@ -116,8 +137,7 @@ class _OtherActorsError(ResultsError):
     """A state that is of use, but not to this run."""
 
 
-def _state(path: Path, about: dict[str, Any]) -> Snapshot:
-    tree = unpacked(path.read_bytes())
+def _state(path: Path, tree: Snapshot, about: dict[str, Any]) -> Snapshot:
     said = tree.get("about")
     if not _is(said, about):
         if isinstance(said, dict) and _is({**said, ACTORS: about.get(ACTORS)}, about):

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 from commenv.errors import CommenvError, ResultsError
-from commenv.study.checkpoint import unpacked
-from commenv.study.checksums import MANIFEST, Seal, digest_of, read_seal
 from commenv.study.conservation import unbalanced
 from commenv.study.described import study_of
-from commenv.study.files import reason_of
 from commenv.study.manifest import Settings
 from commenv.study.names import words_for
 from commenv.study.progress import Progress
@@ -20,6 +16,7 @@ from commenv.study.recomputed import Recomputed, is_tabular, recompute
 from commenv.study.software import software, unlike
 from commenv.study.spec import Study
 from commenv.study.store import Store
+from commenv.study.stored_block import StoredBlock
 
 __all__ = [
     "TOLERANCE",
@@ -37,7 +34,6 @@ TOLERANCE = 1e-6
 its column where it is smaller), where another type of processor computed it and it is
 no table's."""
 
-_KINDS = ("blocks", "sizes", "policies")
 _AGAIN = "repeat the command that made the study"
 
 
@@ -59,62 +55,36 @@ class Check:
 
 
 class Block(NamedTuple):
-    """A stored block."""
+    """A block, and its files that are not as they were written, with the cure."""
 
     cell: int
     label: str
-    path: Path
+    stored: StoredBlock
     trials: range
+    problems: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return words_for(self.label, self.trials)
 
 
-def of_checksums(
-    store: Store, blocks: Sequence[Block]
-) -> tuple[dict[Path, dict[str, str]], Check]:
-    """What computed each block, and whether its files are as they were written."""
-    there, problems, notes = {}, [], []
-    files, without = 0, []
-    manifest = digest_of(store.manifest_path)
-    for block in blocks:
-        path = store.beside(block.path, "checksums")
-        try:
-            seal = read_seal(path)
-        except FileNotFoundError:
-            without.append(str(block))
-            continue
-        except ResultsError as error:
-            problems.append(f"{error}; delete {block.path} and {_AGAIN}")
-            continue
-        there[block.path] = seal.software
-        problems += _changed(store, block, seal)
-        files += len(seal.files) - 1
-        if seal.files.get(MANIFEST) != manifest:
-            problems.append(
-                f"{store.manifest_path} is not as it was when {block} was written; "
-                "restore it, or run the study into a new folder"
-            )
-    if without:
-        notes.append(
-            f"no checksums of {_listed(without)} (stored by an earlier version, or "
-            "removed), so a change of these files may go unseen; to have them, delete "
-            f"those blocks and {_AGAIN}"
-        )
+def of_checksums(blocks: Sequence[Block]) -> Check:
+    """Whether the files of each block are as they were written."""
+    problems = [line for block in blocks for line in block.problems]
+    sound = [block for block in blocks if not block.problems]
+    files = sum(len(block.stored.seal.files) - 1 for block in sound)
     right = ", all as they were written" if files and not problems else ""
-    sealed = count_of(len(blocks) - len(without), "block")
-    text = f"{count_of(files, 'file')} of {sealed}{right}"
-    return there, Check("checksums", text, tuple(problems), tuple(notes))
+    text = f"{count_of(files, 'file')} of {count_of(len(sound), 'block')}{right}"
+    return Check("checksums", text, tuple(dict.fromkeys(problems)))
 
 
 def of_checkpoints(store: Store) -> Check | None:
     """Whether the states of unfinished blocks can be gone on from; None without any."""
     problems, notes, whole = [], [], 0
-    ours = {MANIFEST: digest_of(store.manifest_path), "commenv": software()["commenv"]}
+    ours = store.about_states()
     paths = store.checkpoints.paths()
     for path in paths:
         try:
-            about = unpacked(path.read_bytes()).get("about")
+            about = store.checkpoints.content(path).get("about")
         except FileNotFoundError:
             continue  # the study is running
         except (ResultsError, OSError) as error:
@@ -134,26 +104,12 @@ def of_checkpoints(store: Store) -> Check | None:
     return Check("checkpoints", text, tuple(problems), tuple(notes)) if paths else None
 
 
-def _changed(store: Store, block: Block, seal: Seal) -> Iterator[str]:
-    """The files of a block that are not as they were written."""
-    for kind, expected in seal.files.items():
-        if kind not in _KINDS:
-            continue
-        path = block.path if kind == "blocks" else store.beside(block.path, kind)
-        try:
-            same = digest_of(path) == expected
-            how = "is not as it was written"
-        except OSError as error:
-            same, how = False, f"cannot be read ({reason_of(error)})"
-        if not same:
-            cure = f"delete {block.path} and {_AGAIN}"
-            yield f"{path} {how}; {cure}"
-
-
-def of_ledgers(store: Store, blocks: Sequence[Block], settings: Settings) -> Check:
+def of_ledgers(blocks: Sequence[Block], settings: Settings) -> Check:
     """Whether the tables and the sizes of messages add up, trial by trial."""
     problems, notes, trials = [], [], 0
     for block in blocks:
+        if block.problems:
+            continue
         constant = {
             "label": block.label,
             "environment": settings.cells[block.cell].environment,
@@ -161,12 +117,12 @@ def of_ledgers(store: Store, blocks: Sequence[Block], settings: Settings) -> Che
         }
         sizes = None
         try:
-            if store.beside(block.path, "sizes").exists():
-                sizes = store.read_sizes(block.path)
+            if "sizes" in block.stored.seal.files:
+                sizes = block.stored.sizes()
             else:
                 notes.append(f"{block} was stored without the sizes of its messages")
             lines = unbalanced(
-                store.read_block(block.path),
+                block.stored.table(),
                 sizes,
                 block.trials,
                 constant,
@@ -177,7 +133,7 @@ def of_ledgers(store: Store, blocks: Sequence[Block], settings: Settings) -> Che
             problems.append(str(error))
             continue
         trials += len(block.trials)
-        problems += [f"{block.path}, {line}" for line in lines]
+        problems += [f"{block.stored.path}, {line}" for line in lines]
     if problems:
         problems.append(f"whatever block does not add up: delete it and {_AGAIN}")
     text = count_of(trials, "trial") + ("" if problems else ", all add up exactly")
@@ -188,7 +144,6 @@ def of_recomputing(
     store: Store,
     blocks: Sequence[Block],
     how: str,
-    there: dict[Path, dict[str, str]],
     allow: Collection[str],
     progress: bool,
 ) -> Check:
@@ -203,21 +158,23 @@ def of_recomputing(
     rounds = sum(len(block.trials) for block in blocks) * study.num_episodes
     with Progress(rounds, unit="trial-episodes", enabled=progress) as bar:
         for block in blocks:
+            if block.problems:
+                notes.append(f"{block}: not run again, since its files were changed")
+                continue
             try:
-                found = recompute(store, study, block.cell, block.path, bar.advance)
+                found = recompute(store, study, block.cell, block.stored, bar.advance)
             except ResultsError as error:
                 problems.append(f"{block}: {error}")
                 continue
-            note, problem = _compared(study, block, there[block.path], found)
+            note, problem = _compared(study, block, found)
             notes.append(f"{block}: {note}")
             problems += [f"{block}: {problem}"] if problem else []
     return Check(name, _listed(blocks), tuple(problems), tuple(notes))
 
 
-def _compared(
-    study: Study, block: Block, there: dict[str, str], found: Recomputed
-) -> tuple[str, str]:
+def _compared(study: Study, block: Block, found: Recomputed) -> tuple[str, str]:
     """What was compared and found, and what is wrong with it, if anything is."""
+    there = block.stored.seal.software
     other = unlike(there)
     stored, here = (one.get("commenv", "unknown") for one in (there, software()))
     versions = "" if stored == here else f", stored by commenv {stored}, now {here}"
@@ -253,8 +210,8 @@ def _compared(
             f"{there.get('cpu', 'the processor that computed it')}"
         )
     return note, (
-        f"{worst.column!r} is not what this version computes; delete {block.path} and "
-        f"{_AGAIN} for the numbers of this version"
+        f"{worst.column!r} is not what this version computes; delete "
+        f"{block.stored.path} and {_AGAIN} for the numbers of this version"
     )
 
 

@@ -1,66 +1,110 @@
 """Checksums of a block's files, in a file beside them that is written before the block.
 
 A block says that all is there, so whatever moment a study is stopped at, a block has
-its checksums, unless it was stored by a version that wrote none.
+its checksums. Whoever reads a number compares the bytes that it comes from with them.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
 from commenv.errors import ResultsError, shown
-from commenv.study.files import check_regular
+from commenv.study.safe_files import open_regular, read_file
 
-__all__ = ["MANIFEST", "Seal", "digest", "digest_of", "packed_seal", "read_seal"]
+__all__ = [
+    "MANIFEST",
+    "TRACE",
+    "Digest",
+    "Seal",
+    "digest",
+    "digest_of",
+    "packed_seal",
+    "read_seal",
+    "read_sealed",
+]
 
 MANIFEST = "manifest"
 """Under which name a seal holds the checksum of the study's manifest."""
+
+TRACE = "trace/"
+"""What the names of a trace's files in a seal begin with."""
+
+_MOST_BYTES = 16 * 2**20
+
+
+class Digest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is known of a file's content.
+
+    Attributes:
+        size: Its bytes.
+        sha256: Its SHA-256, in hexadecimal.
+    """
+
+    size: int
+    sha256: str
 
 
 class Seal(msgspec.Struct, forbid_unknown_fields=True):
     """What is known of a block's files.
 
     Attributes:
-        files: SHA-256 in hexadecimal of each file, by kind: ``"blocks"``, ``"sizes"``,
-            ``"policies"`` and :data:`MANIFEST`.
+        files: The digest of each file: ``"blocks"``, ``"sizes"``, ``"policies"``,
+            :data:`MANIFEST`, and :data:`TRACE` with the names of a trace's files.
         software: What computed the block; see
             :func:`commenv.study.software.software`.
         own: SHA-256 of all the above.
     """
 
-    files: dict[str, str]
+    files: dict[str, Digest]
     software: dict[str, str]
     own: str
 
 
-def digest(data: bytes) -> str:
-    """The SHA-256 of some bytes, in hexadecimal."""
-    return hashlib.sha256(data).hexdigest()
+def digest(data: bytes) -> Digest:
+    """The digest of some bytes."""
+    return Digest(len(data), hashlib.sha256(data).hexdigest())
 
 
-def digest_of(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal.
+def digest_of(path: Path, within: Path | None = None) -> Digest:
+    """The digest of a file that need not fit in memory.
 
     Raises:
-        OSError: The file is missing, is no regular one, or cannot be read.
+        OSError: As :func:`commenv.study.safe_files.open_regular` says.
     """
-    check_regular(path)
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    with open_regular(path, within=within) as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        return Digest(file.tell(), sha256)
 
 
-def packed_seal(files: Mapping[str, str], software: Mapping[str, str]) -> bytes:
+def read_sealed(path: Path, expected: Digest, within: Path) -> bytes:
+    """The content of a file, which must be as it was written.
+
+    Raises:
+        ResultsError: It is not; the message names no cure.
+        OSError: As :func:`commenv.study.safe_files.open_regular` says.
+    """
+    with open_regular(path, within=within) as file:
+        size = os.fstat(file.fileno()).st_size
+        data = file.read(size) if size == expected.size else b""
+    if digest(data) != expected:
+        raise ResultsError("it is not as it was written: its checksum is another")
+    return data
+
+
+def packed_seal(files: Mapping[str, Digest], software: Mapping[str, str]) -> bytes:
     """The content of a file of checksums; the arguments are a :class:`Seal`'s."""
-    content = {"files": dict(files), "software": dict(software)}
-    return json.dumps(content | {"own": _own(content)}, indent=1).encode()
+    content = {"files": msgspec.to_builtins(dict(files)), "software": dict(software)}
+    own = digest(json.dumps(content, sort_keys=True).encode()).sha256
+    return json.dumps(content | {"own": own}, indent=1).encode()
 
 
-def read_seal(path: Path) -> Seal:
+def read_seal(path: Path, within: Path | None = None) -> Seal:
     """Reads a file of checksums.
 
     Raises:
@@ -68,16 +112,12 @@ def read_seal(path: Path) -> Seal:
         FileNotFoundError: There is none.
     """
     try:
-        check_regular(path)
-        seal = msgspec.json.decode(path.read_bytes(), type=Seal)
-        if seal.own != _own({"files": seal.files, "software": seal.software}):
+        data = read_file(path, _MOST_BYTES, within)
+        seal = msgspec.json.decode(data, type=Seal)
+        if packed_seal(seal.files, seal.software) != data:
             raise msgspec.ValidationError("its own checksum is another")
     except FileNotFoundError:
         raise
     except (msgspec.MsgspecError, UnicodeError, RecursionError, OSError) as error:
         raise ResultsError(f"{path} is damaged ({shown(error)})") from None
     return seal
-
-
-def _own(content: Mapping[str, Mapping[str, str]]) -> str:
-    return digest(json.dumps(content, sort_keys=True).encode())

@@ -5,18 +5,18 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import stat
-import tempfile
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
 from commenv.errors import ResultsError
+from commenv.study.safe_files import check_folder
 
 __all__ = [
-    "check_regular",
     "cure_of",
     "make_folder",
     "reason_of",
+    "sync_folder",
     "unusable",
     "usable",
     "write_atomically",
@@ -25,6 +25,7 @@ __all__ = [
 _FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 _GONE = {errno.ENOENT, getattr(errno, "ESTALE", errno.ENOENT)}
+_UNABLE = {errno.EINVAL, errno.ENOSYS, getattr(errno, "ENOTSUP", errno.ENOSYS)}
 _LOCKLESS = {errno.ENOLCK, errno.ENOSYS, getattr(errno, "ENOTSUP", errno.ENOSYS)}
 _CURES = (
     (_FULL, "free some space and repeat the same command; what was finished is kept"),
@@ -46,24 +47,36 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def _write(path: Path, data: bytes) -> None:
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        # A new file, whose permissions are those that the user's umask leaves.
+        with temporary.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
+    sync_folder(path.parent)
 
 
-def check_regular(path: Path) -> None:
-    """Raises OSError for a device or a pipe: reading one may never end."""
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise OSError(f"{path.name} is no regular file")
+def sync_folder(folder: Path) -> None:
+    """Makes sure that the names in a folder survive a loss of power.
+
+    Some file systems cannot; there it does nothing.
+    """
+    if os.name == "nt":
+        return  # folders cannot be opened there
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _UNABLE:
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def reason_of(error: OSError) -> str:
@@ -95,12 +108,16 @@ def make_folder(root: Path, folder: Path) -> None:
     part without its manifest could not be gone on with.
 
     Raises:
-        OSError: It cannot be made, or ``root`` has no manifest any more.
+        OSError: It cannot be made, ``root`` has no manifest any more, or a folder on
+            the way is a link.
     """
-    (root / "manifest.json").stat()
-    for parent in reversed(folder.relative_to(root).parents[:-1]):
-        (root / parent).mkdir(exist_ok=True)
-    folder.mkdir(exist_ok=True)
+    (root / "manifest.json").lstat()
+    relative = folder.relative_to(root)
+    for part in (*reversed(relative.parents[:-1]), relative):
+        if not os.path.lexists(root / part):
+            (root / part).mkdir(exist_ok=True)
+            sync_folder((root / part).parent)
+        check_folder(root / part)
 
 
 @contextlib.contextmanager

@@ -174,7 +174,7 @@ def _run(job: Job, states: _States) -> Measured:
     sizes: list[pa.Table] = []
     if study.trace and job.store is not None:
         folder = job.store.trace_folder(block.cell, cell.label, block.trials)
-        trace = Trace(folder, trials, study.num_agents)
+        trace = Trace(folder, trials, study.num_agents, job.store.check_ours)
     try:
         table = run_block(
             study,

@@ -4,21 +4,56 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from commenv.errors import ResultsError
 from commenv.study.files import usable
 
-__all__ = ["LOCK", "locked"]
+__all__ = ["LOCK", "Lock", "locked"]
 
 LOCK = ".lock"
 """The file in a results folder that a run keeps locked."""
 
 
+@dataclass(frozen=True)
+class Lock:
+    """A lock that this run holds; it can be checked from every process of the run.
+
+    Attributes:
+        path: The file.
+        device: Of the file that was locked.
+        inode: Likewise; nothing else can have it while the file is open.
+    """
+
+    path: Path
+    device: int
+    inode: int
+
+    def check(self) -> None:
+        """Checks that the folder is still the one that was locked.
+
+        Raises:
+            ResultsError: It was removed, and perhaps begun anew by another run.
+        """
+        try:
+            status = self.path.lstat()
+        except OSError:
+            status = None
+        ours = self.device, self.inode
+        if status is None or (status.st_dev, status.st_ino) != ours:
+            raise ResultsError(
+                f"{self.path.parent} was removed, moved or replaced during the run, so "
+                "nothing more is written to it; put it back and repeat the same "
+                "command, or choose another folder"
+            )
+
+
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[Lock]:
     """Makes a folder if need be, and keeps other runs out of it.
 
     The operating system drops the lock with the process, however that ends; the file
@@ -35,17 +70,24 @@ def locked(folder: Path) -> Iterator[None]:
             f"another run is writing to {folder}; wait until it has ended and repeat "
             "the same command, or choose another folder"
         )
+    status = os.fstat(descriptor)
     try:
-        yield
+        yield Lock((folder / LOCK).absolute(), status.st_dev, status.st_ino)
     finally:
         _drop(folder / LOCK, descriptor)
 
 
 def _opened(path: Path) -> int | None:
     """A descriptor that holds the lock; None where somebody else has it."""
+    flags = os.O_RDWR | os.O_CREAT
+    flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        if path.is_symlink():
+            raise OSError(f"{path.name} is a symbolic link; remove it")
+        descriptor = os.open(path, flags, 0o666)
         try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise OSError(f"{path.name} is not a regular file; remove it")
             if not _take(descriptor):
                 os.close(descriptor)
                 return None
@@ -76,9 +118,9 @@ def _take(descriptor: int) -> bool:
 
 
 def _is(path: Path, descriptor: int) -> bool:
-    """Whether a path leads to an open file."""
+    """Whether a path is an open file."""
     try:
-        return os.path.samestat(path.stat(), os.fstat(descriptor))
+        return os.path.samestat(path.lstat(), os.fstat(descriptor))
     except FileNotFoundError:
         return False
 

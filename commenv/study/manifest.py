@@ -10,7 +10,9 @@ from typing import Annotated, Any
 import msgspec
 
 from commenv.errors import ResultsError, shown
+from commenv.study.checksums import Digest, digest
 from commenv.study.files import unusable
+from commenv.study.safe_files import check_depth, read_file
 from commenv.study.spec import MOST
 
 __all__ = [
@@ -19,11 +21,12 @@ __all__ = [
     "brief",
     "check_same",
     "differences",
+    "packed_manifest",
     "read_manifest",
 ]
 
 FORMAT = "commenv study"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _MOST_BYTES = 16 * 2**20
 
 
@@ -36,6 +39,7 @@ class Manifest(msgspec.Struct, forbid_unknown_fields=True):
         study: The settings, as :meth:`commenv.study.spec.Study.describe` gives them.
         optima: The exact optimal value of each label's environment, where known.
         software: What :func:`commenv.study.software.software` gave at the start.
+        sha256: Of all the above.
     """
 
     format: str
@@ -43,6 +47,14 @@ class Manifest(msgspec.Struct, forbid_unknown_fields=True):
     study: dict[str, Any]
     optima: dict[str, float | None]
     software: dict[str, str]
+    sha256: str
+
+
+class _Version(msgspec.Struct):
+    """What is known of a manifest before anything else."""
+
+    format: str
+    version: int
 
 
 _Count = Annotated[int, msgspec.Meta(ge=1, le=MOST)]
@@ -67,42 +79,83 @@ class Settings(msgspec.Struct):
     stop: dict[str, float] | None = None
 
 
-def read_manifest(path: Path) -> Manifest:
+def packed_manifest(
+    study: dict[str, Any], optima: dict[str, float | None], software: dict[str, str]
+) -> bytes:
+    """The content of a new manifest; the arguments are a :class:`Manifest`'s."""
+    content = {
+        "format": FORMAT,
+        "version": FORMAT_VERSION,
+        "study": study,
+        "optima": {
+            label: None if value is None else float(value)
+            for label, value in optima.items()
+        },
+        "software": software,
+    }
+    content = json.loads(json.dumps(content))  # as a reader will find it
+    return json.dumps(content | {"sha256": _own(content)}, indent=1).encode()
+
+
+def _own(content: dict[str, Any]) -> str:
+    return digest(json.dumps(content, sort_keys=True).encode()).sha256
+
+
+def read_manifest(path: Path) -> tuple[Manifest, Digest]:
     """Reads a manifest, and checks it.
+
+    Returns:
+        The manifest, and the digest of the file that it was read from.
 
     Raises:
         ResultsError: There is none, or it is not ours or damaged.
     """
     try:
-        if path.exists() and not (path.is_file() or path.is_dir()):
-            raise ResultsError(
-                f"{path} is no regular file; restore it, or run the study into a "
-                "new folder"
-            )
-        if path.stat().st_size > _MOST_BYTES:
-            raise ResultsError(f"{path} is too large for a manifest of ours")
-        manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
-        cells = msgspec.convert(manifest.study, Settings).cells
-        if {cell.label for cell in cells} != manifest.optima.keys():
-            raise msgspec.ValidationError("its labels and optima differ")
-        if not all(cell.label.isprintable() for cell in cells):
-            raise msgspec.ValidationError("a label holds control characters")
+        data = read_file(path, _MOST_BYTES)
+        return _manifest_of(path, data), digest(data)
     except FileNotFoundError:
         raise ResultsError(
             f"{path.parent} is no results folder: it has no manifest.json"
         ) from None
     except OSError as error:
-        raise unusable(path.parent, error) from error
+        if error.errno:
+            raise unusable(path.parent, error) from error
+        raise _damaged(path, error) from None
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: Path, error: Exception) -> ResultsError:
+    return ResultsError(
+        f"{path} is damaged or not ours ({shown(error)}); restore it, or run the study "
+        "into a new folder"
+    )
+
+
+def _manifest_of(path: Path, data: bytes) -> Manifest:
+    """What a manifest's content says.
+
+    Raises:
+        ResultsError: It is of another version.
+        msgspec.MsgspecError: It is damaged, as other errors of decoding say too.
+    """
+    said = msgspec.json.decode(data, type=_Version)
+    if said.format != FORMAT or said.version != FORMAT_VERSION:
         raise ResultsError(
-            f"{path} is damaged or not ours ({shown(error)}); run the study into a "
+            f"{path} is {shown(said.format)!r}, version {said.version}; this commenv "
+            f"reads {FORMAT!r}, version {FORMAT_VERSION}: run the study again, into a "
             "new folder"
-        ) from None
-    if manifest.format != FORMAT or manifest.version != FORMAT_VERSION:
-        raise ResultsError(
-            f"{path} is {shown(manifest.format)!r}, version {manifest.version}; "
-            f"this commenv reads {FORMAT!r}, version {FORMAT_VERSION}"
         )
+    manifest = msgspec.json.decode(data, type=Manifest)
+    content = msgspec.to_builtins(manifest)
+    check_depth(content)
+    cells = msgspec.convert(manifest.study, Settings).cells
+    if {cell.label for cell in cells} != manifest.optima.keys():
+        raise msgspec.ValidationError("its labels and optima differ")
+    if not all(cell.label.isprintable() for cell in cells):
+        raise msgspec.ValidationError("a label holds control characters")
+    if content.pop("sha256") != _own(content):
+        raise msgspec.ValidationError("it was changed: its checksum is another")
     return manifest
 
 

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from commenv.errors import ResultsError, shown
-from commenv.study.files import check_regular
+from commenv.study.names import trials_in
 
-__all__ = ["Memory", "check_memory", "packed", "read_memory"]
+if TYPE_CHECKING:
+    from commenv.study.stored_block import StoredBlock
+
+__all__ = ["Memory", "check_memory", "packed", "read_memory", "unpacked"]
 
 Memory: TypeAlias = dict[str, NDArray[Any]]
 """Arrays of shape (trials, ...), by name."""
@@ -47,47 +50,57 @@ def packed(memory: Mapping[str, NDArray[Any]]) -> bytes:
     return save({name: np.ascontiguousarray(one) for name, one in memory.items()})
 
 
-def read_memory(path: Path, trials: range, trial: int, like: Memory) -> Memory:
-    """One trial's arrays out of a block's file.
+def unpacked(data: bytes) -> Memory:
+    """The arrays in the content of a safetensors file.
+
+    Raises:
+        ValueError: It is damaged.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        return load(data)
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(shown(error)) from None
+
+
+def read_memory(block: StoredBlock, like: Memory) -> Memory:
+    """What the learners of a block have learned.
 
     Args:
-        path: The file.
-        trials: The trials that it holds.
-        trial: One of them.
-        like: The memory of a learner of the same settings for one trial.
+        block: The block.
+        like: The memory of a learner of the same settings.
 
     Returns:
-        Arrays of the names, shapes and dtypes of ``like``.
+        Arrays of the names, dtypes and shapes of ``like``, their first axis the block's
+        trials.
 
     Raises:
         ResultsError: No such file, or one that is damaged or holds something else.
     """
-    from safetensors import SafetensorError, safe_open
-
+    path = block.beside("policies")
+    if (data := block.content("policies")) is None:
+        raise ResultsError(
+            f"{block.path} was stored without what was learned; run the study into a "
+            "new folder"
+        )
     try:
-        check_regular(path)
-        with safe_open(path, framework="numpy") as file:
-            _check(path, file, len(trials), like)
-            row = trial - trials.start
-            return {name: file.get_slice(name)[row : row + 1] for name in like}
-    except FileNotFoundError:
+        memory = unpacked(data)
+    except ValueError as error:
         raise ResultsError(
-            f"{path} is missing, so what was learned is not kept; run the study into "
-            "a new folder"
+            f"{path} is damaged ({error}); delete it and {block.path}, and run the "
+            "study again"
         ) from None
-    except (SafetensorError, OSError) as error:
-        raise ResultsError(
-            f"{path} is damaged ({shown(error)}); delete it and the block of that "
-            "name, and run the study again"
-        ) from None
+    _check(path, memory, len(trials_in(block.path) or ()), like)
+    return memory
 
 
-def _check(path: Path, file: Any, count: int, like: Memory) -> None:
-    """Whether a file's header lists what it should; nothing else is read."""
-    found = {}
-    for name in file.keys():  # noqa: SIM118 - no mapping
-        header = file.get_slice(name)
-        found[name] = f"{header.get_dtype()} {tuple(header.get_shape())}"
+def _check(path: Path, memory: Memory, count: int, like: Memory) -> None:
+    """Checks that arrays are those of so many trials."""
+    found = {
+        name: f"{_type_name(one.dtype)} {one.shape}" for name, one in memory.items()
+    }
     expected = {
         name: f"{_type_name(values.dtype)} {(count, *values.shape[1:])}"
         for name, values in like.items()

@@ -9,41 +9,52 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from commenv.errors import ResultsError
-from commenv.study.files import check_regular
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
-__all__ = ["lean_memory", "read_table"]
+__all__ = ["lean_memory", "metadata_of", "read_table"]
 
 _ALWAYS_BYTES = 64 * 2**20
-_BYTES_PER_BYTE = 2**14  # of a column that holds one number; tables compress far less
+# A table of one number throughout, as large as the above, has about 200.
+_BYTES_PER_BYTE = 2**10
 _BYTES_PER_NUMBER = 8
 
 
-def read_table(path: Path, dtypes: Mapping[str, str]) -> pd.DataFrame:
+def metadata_of(data: bytes) -> pq.FileMetaData:
+    """What the content of a Parquet file says about itself.
+
+    Raises:
+        pyarrow.ArrowException: It is not one.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    return pq.read_metadata(pa.BufferReader(data))
+
+
+def read_table(data: bytes, dtypes: Mapping[str, str]) -> pd.DataFrame:
     """The columns of a Parquet file that are asked for.
 
     Args:
-        path: The file.
+        data: The file's content.
         dtypes: ``"str"``, ``"int64"`` or ``"float64"`` for each column; integers may
             stand for reals.
 
     Raises:
         ResultsError: A column is missing, twice there or of another type, or the table
             is far larger than its file, or a text would steer a terminal.
-        pyarrow.ArrowException: It is no Parquet file.
-        OSError: It is no regular file, or cannot be read.
+        pyarrow.ArrowException: It is not a Parquet file.
     """
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    check_regular(path)
-    metadata = pq.read_metadata(path)
+    metadata = metadata_of(data)
     schema = metadata.schema.to_arrow_schema()
     for name, dtype in dtypes.items():
         count = len(schema.get_all_field_indices(name))
@@ -54,12 +65,19 @@ def read_table(path: Path, dtypes: Mapping[str, str]) -> pd.DataFrame:
                 f"its column {name!r} holds {schema.field(name).type}, not {dtype}"
             )
     groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
-    numbers = metadata.num_rows * len(dtypes) * _BYTES_PER_NUMBER
-    _check_memory(path, max(numbers, sum(group.total_byte_size for group in groups)))
+    size = metadata.num_rows * len(dtypes) * _BYTES_PER_NUMBER
+    _check_memory(data, max(size, sum(group.total_byte_size for group in groups)))
     texts = [name for name, dtype in dtypes.items() if dtype == "str"]
-    table = pq.read_table(path, columns=list(dtypes), read_dictionary=texts)
+    table = pq.ParquetFile(
+        pa.BufferReader(data), metadata=metadata, read_dictionary=texts
+    ).read(columns=list(dtypes))
     for name in texts:
-        table = _with_texts(path, table, name)
+        size += _check_texts(name, table.column(name))
+    _check_memory(data, size)
+    for name in texts:
+        position = table.schema.get_field_index(name)
+        spelt = table.column(name).cast("string")
+        table = table.set_column(position, name, spelt)
     # Metadata can ask pandas for any index and type.
     table = table.replace_schema_metadata(None)
     # Column by column, each freed when it is done: a table is large.
@@ -89,9 +107,9 @@ def _fits(kind: pa.DataType, dtype: str) -> bool:
     return types.is_integer(kind) or (dtype == "float64" and types.is_floating(kind))
 
 
-def _check_memory(path: Path, size: int) -> None:
+def _check_memory(data: bytes, size: int) -> None:
     """Raises ResultsError for a table that is far larger than its file."""
-    most = _ALWAYS_BYTES + _BYTES_PER_BYTE * path.stat().st_size
+    most = _ALWAYS_BYTES + _BYTES_PER_BYTE * len(data)
     if size > most:
         raise ResultsError(
             f"it would take {size:,} bytes of memory, and a file of its size at most "
@@ -99,17 +117,16 @@ def _check_memory(path: Path, size: int) -> None:
         )
 
 
-def _with_texts(path: Path, table: pa.Table, name: str) -> pa.Table:
-    """The table with a column of texts spelt out."""
+def _check_texts(name: str, column: pa.ChunkedArray) -> int:
+    """Checks a column of texts; how many bytes it has at most when it is spelt out."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    column: Any = table.column(name)
+    size = 0
+    chunk: Any
     for chunk in column.chunks:
         texts = chunk.dictionary if pa.types.is_dictionary(chunk.type) else chunk
         if not all(one is None or one.isprintable() for one in texts.to_pylist()):
             raise ResultsError(f"its column {name!r} holds control characters")
-        longest = pc.max(pc.binary_length(texts)).as_py() or 0
-        _check_memory(path, longest * len(chunk))
-    position = table.schema.get_field_index(name)
-    return table.set_column(position, name, column.cast(pa.string()))
+        size += (pc.max(pc.binary_length(texts)).as_py() or 0) * len(chunk)
+    return size

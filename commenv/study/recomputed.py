@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from commenv.errors import ResultsError, shown
+from commenv.errors import ResultsError
 from commenv.study.block import optimum_of, run_block
-from commenv.study.files import check_regular
 from commenv.study.frame import NAMES
-from commenv.study.policies import Memory
+from commenv.study.policies import Memory, unpacked
 from commenv.study.setting_up import problem_of, world_of
 from commenv.study.sizes import SIZE_COLUMNS
 from commenv.study.spec import Cell, Study
 from commenv.study.store import Store
+from commenv.study.stored_block import StoredBlock
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -65,7 +65,7 @@ def recompute(
     store: Store,
     study: Study,
     cell: int,
-    block: Path,
+    block: StoredBlock,
     report: Callable[[int], None] = lambda count: None,
 ) -> Recomputed:
     """Runs a block again and compares its table, sizes, policies and optimum.
@@ -77,14 +77,15 @@ def recompute(
         store: The folder; what a block was stored without is not compared.
         study: The study that it holds.
         cell: The place of the block's cell.
-        block: The block's file.
+        block: The block.
         report: See :func:`commenv.study.block.run_block`.
 
     Raises:
         ResultsError: A file is damaged.
     """
-    trials = list(store.trials_of(block))
-    stored = _stored(store, study.cells[cell].label, block)
+    trials = list(block.trials())
+    label = study.cells[cell].label
+    stored = _stored(block) | {"optimum": store.manifest().optima[label]}
     now = _run(study, study.cells[cell], trials, _other_blocks(trials), report)
     different = _differences(stored, now)
     by_block = False
@@ -94,18 +95,17 @@ def recompute(
     return Recomputed(len(stored), tuple(different), by_block)
 
 
-def _stored(store: Store, label: str, block: Path) -> _Numbers:
+def _stored(block: StoredBlock) -> _Numbers:
     """What a folder holds of a block."""
-    frame = store.read_block(block)
+    frame = block.table()
     numbers: _Numbers = {name: frame[name] for name in NAMES}
-    if store.beside(block, "sizes").exists():
-        sizes = store.read_sizes(block)
+    if "sizes" in block.seal.files:
+        sizes = block.sizes()
         numbers |= {f"sizes: {name}": sizes[name] for name in SIZE_COLUMNS}
-    policies = store.beside(block, "policies")
-    if policies.exists():
-        memory = _policies(policies)
+    if (data := block.content("policies")) is not None:
+        memory = _policies(block.beside("policies"), data)
         numbers |= {f"policies: {name}": one for name, one in memory.items()}
-    return numbers | {"optimum": store.manifest().optima[label]}
+    return numbers
 
 
 def _other_blocks(trials: list[int]) -> list[list[int]]:
@@ -187,15 +187,11 @@ def is_tabular(study: Study, cell: Cell) -> bool:
         world.close()
 
 
-def _policies(path: Path) -> Memory:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
+def _policies(path: Path, data: bytes) -> Memory:
     try:
-        check_regular(path)
-        return load(path.read_bytes())
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
-        raise ResultsError(f"{path} is damaged ({shown(error)})") from None
+        return unpacked(data)
+    except ValueError as error:
+        raise ResultsError(f"{path} is damaged ({error})") from None
 
 
 def _difference(name: str, stored: Any, now: Any) -> Difference | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from commenv.channel import Channel
+from commenv.errors import ResultsError
 from commenv.learning import Algorithm, Scheme
 from commenv.study.backends import Backend, choose
 from commenv.study.block import optimum_of
@@ -175,8 +176,8 @@ def execute(
     optima = {cell.label: optimum_of(study, cell) for cell in study.cells}
     if out is None:
         return _execute(study, None, optima, chosen, block, schedule, progress)
-    store = Store(out)
-    with locked(store.directory):
+    with locked(Path(out)) as lock:
+        store = Store(out, lock)
         store.begin(study, optima)
         _announce_trace(study, store)
         with _tidied(store):
@@ -251,7 +252,7 @@ def _tidied(store: Store) -> Iterator[None]:
         yield
     except BaseException:
         # What cannot be removed now, as the folder is gone, the next run removes.
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ResultsError):
             store.tidy()
         raise
 

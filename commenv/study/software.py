@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import sys
 from collections.abc import Iterable, Mapping
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -33,6 +34,11 @@ def software() -> dict[str, str]:
         ``simd`` (the instructions that NumPy uses), ``blas`` (NumPy's, with its
         version), ``libc``, and the version of every such package.
     """
+    return dict(_software())
+
+
+@cache  # it takes milliseconds, is asked for with every block, and does not change
+def _software() -> dict[str, str]:
     config = np.show_config(mode="dicts")
     assert config is not None
     blas = config.get("Build Dependencies", {}).get("blas", {})

@@ -1,56 +1,52 @@
-"""The folder that a study is kept in: a manifest, and one file per block of trials.
+"""The folder that a study is kept in: a manifest, and files for each block of trials.
 
-    DIR/manifest.json                          what the study is, and what ran it
-    DIR/blocks/00-dql/trials-00000-00024.parquet   one row per episode and trial
-    DIR/policies/00-dql/trials-00000-00024.safetensors   what their learners learned
-    DIR/sizes/00-dql/trials-00000-00024.parquet    how large their messages were
-    DIR/checksums/00-dql/trials-00000-00024.json   of these three, and what wrote them
-    DIR/checkpoints/00-dql/...                 the states of blocks that are being run
-    DIR/trace/...                              with --trace: every step and message
+    DIR/manifest.json           what the study is, and what ran it
+    DIR/blocks/00-dql/...       what was measured; see commenv.study.stored_block
+    DIR/policies, DIR/sizes, DIR/trace
+                                what else is kept of each block
+    DIR/checksums/00-dql/...    of all that, and of the manifest
+    DIR/checkpoints/00-dql/...  the states of blocks that are being run
 
 A file is either whole or not there, so a study that was stopped at any moment goes on
-from the blocks that it has.
+from the blocks that it has. Nothing in the folder that leads out of it is followed.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import io
-import json
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
-from commenv.errors import MissingExtraError, ResultsError, shown
+from commenv.errors import MissingExtraError, ResultsError
 from commenv.study.checkpoint_folder import ACTORS, CheckpointFolder
-from commenv.study.checksums import MANIFEST, digest, digest_of, packed_seal
-from commenv.study.files import (
-    check_regular,
-    make_folder,
-    unusable,
-    usable,
-    write_atomically,
+from commenv.study.checksums import (
+    MANIFEST,
+    TRACE,
+    Digest,
+    digest,
+    digest_of,
+    packed_seal,
 )
-from commenv.study.frame import COLUMNS, NAMES, validate
-from commenv.study.lock import LOCK
+from commenv.study.files import make_folder, usable, write_atomically
+from commenv.study.frame import validate
+from commenv.study.lock import LOCK, Lock
 from commenv.study.manifest import (
-    FORMAT,
-    FORMAT_VERSION,
     Manifest,
     brief,
     check_same,
+    packed_manifest,
     read_manifest,
 )
-from commenv.study.names import block_name, cell_folder, trials_in
+from commenv.study.names import block_name, cell_folder
 from commenv.study.policies import Memory, packed
-from commenv.study.reading import read_table
-from commenv.study.sizes import SIZE_DTYPES, check_sizes
+from commenv.study.safe_files import listed
 from commenv.study.software import software
-from commenv.study.spec import MOST, Study
+from commenv.study.spec import Study
+from commenv.study.stored_block import ENDINGS, StoredBlock
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,7 +55,6 @@ if TYPE_CHECKING:
 __all__ = ["Store", "check_extra"]
 
 _EXTRA = ("pandas", "pyarrow", "safetensors")
-_ENDINGS = {"policies": "safetensors", "sizes": "parquet", "checksums": "json"}
 
 
 class Store:
@@ -67,15 +62,18 @@ class Store:
 
     Args:
         directory: The folder; made by :meth:`begin` if need be.
+        lock: Of the run that writes to it, if one does.
 
     Attributes:
         checkpoints: Of the blocks that are being run.
     """
 
-    def __init__(self, directory: str | Path) -> None:
+    def __init__(self, directory: str | Path, lock: Lock | None = None) -> None:
         self.directory = Path(directory)
-        self.checkpoints = CheckpointFolder(self.directory)
-        self._digests: dict[str, dict[str, str]] = {}
+        self.checkpoints = CheckpointFolder(self.directory, self.check_ours)
+        self._lock = lock
+        self._manifest: Digest | None = None
+        self._digests: dict[str, dict[str, Digest]] = {}
 
     @property
     def manifest_path(self) -> Path:
@@ -89,42 +87,77 @@ class Store:
             ResultsError: The folder holds something else, or cannot be written to.
         """
         described = study.describe()
-        try:
-            if self.manifest_path.exists():
-                manifest = self.manifest()
-                check_same(self.directory, manifest.study, described)
-                self.tidy()
-                return manifest
-            if self.directory.is_dir() and any(
-                path.name != LOCK
-                and not path.name.startswith(f".{self.manifest_path.name}.")
-                for path in self.directory.iterdir()
-            ):
-                raise ResultsError(
-                    f"{self.directory} holds other files and no manifest.json; choose "
-                    "a new or empty folder"
-                )
-            manifest = Manifest(FORMAT, FORMAT_VERSION, described, optima, software())
-            self.directory.mkdir(parents=True, exist_ok=True)
-            text = json.dumps(msgspec.to_builtins(manifest), indent=1)
-            write_atomically(self.manifest_path, text.encode())
-        except OSError as error:
-            raise self._unusable(error) from error
+        with usable(self.directory):
+            if self._is_new():
+                self.directory.mkdir(parents=True, exist_ok=True)
+                data = packed_manifest(described, optima, software())
+                write_atomically(self.manifest_path, data)
+            manifest = self.manifest()
+            check_same(self.directory, manifest.study, described)
+            self.tidy()
         return manifest
+
+    def _is_new(self) -> bool:
+        """Whether there is no manifest yet, and nothing of anybody else."""
+        try:
+            names = {path.name for path in self.directory.iterdir()}
+        except FileNotFoundError:
+            return True
+        name = self.manifest_path.name
+        if name in names:
+            return False
+        if others := {one for one in names if not one.startswith((LOCK, f".{name}."))}:
+            raise ResultsError(
+                f"{self.directory} holds other files ({brief.repr(min(others))}) and "
+                f"no {name}; choose a new or empty folder"
+            )
+        return True
 
     def manifest(self) -> Manifest:
         """The manifest, checked.
 
         Raises:
-            ResultsError: There is none, or it is not ours or damaged.
+            ResultsError: There is none, it is not ours or damaged, or it is another
+                than when it was first read.
         """
-        return read_manifest(self.manifest_path)
+        manifest, found = read_manifest(self.manifest_path)
+        if self._manifest not in (None, found):
+            raise ResultsError(
+                f"{self.manifest_path} was replaced since it was first read; repeat the"
+                " command, or choose another folder"
+            )
+        self._manifest = found
+        return manifest
+
+    def check_ours(self) -> None:
+        """Checks that the folder is still the one that this run began with.
+
+        Raises:
+            ResultsError: It was removed or replaced, or its manifest was.
+        """
+        if self._lock is not None:
+            self._lock.check()
+        self.manifest()
+
+    def block(self, path: Path) -> StoredBlock:
+        """A finished block, by the file of its table."""
+        return StoredBlock(self.directory, path, self._manifest_digest())
 
     def finished(self, cell: int) -> set[int]:
-        """The trials of a cell whose blocks are there and whole."""
-        return {
-            trial for path in self.block_paths(cell) for trial in self.trials_of(path)
-        }
+        """The trials of a cell whose blocks are there and as they were written."""
+        return set(self.blocks(cell))
+
+    def blocks(self, cell: int) -> dict[int, StoredBlock]:
+        """The block that holds each finished trial of a cell.
+
+        Raises:
+            ResultsError: One is damaged.
+        """
+        found: dict[int, StoredBlock] = {}
+        for path in self.block_paths(cell):
+            block = self.block(path)
+            found = dict.fromkeys(block.trials(), block) | found
+        return found
 
     def write_block(
         self,
@@ -149,14 +182,13 @@ class Store:
         ends = trials.min(), trials.max()
         name = f"{cell_folder(cell, label)}/{block_name(ends)}"
         data = _parquet(table)
-        try:
-            files = {MANIFEST: digest_of(self.manifest_path), "blocks": digest(data)}
-        except OSError as error:
-            raise self._unusable(error) from error
+        self.check_ours()
+        files = {MANIFEST: self._manifest_digest(), "blocks": digest(data)}
         files |= self._digests.pop(name, {})
+        files |= self._trace_digests(self.trace_folder(cell, label, ends))
         by = software() if computed_by is None else computed_by
         path = self.directory / "blocks" / f"{name}.parquet"
-        self._write(self.beside(path, "checksums"), packed_seal(files, by))
+        self._write(self.block(path).beside("checksums"), packed_seal(files, by))
         self._write(path, data)
         self.checkpoints.remove(cell, label, ends)
         return path
@@ -202,36 +234,27 @@ class Store:
         Raises:
             ResultsError: The folder was removed.
         """
-        with usable(self.directory):
-            manifest = digest_of(self.manifest_path)
+        block = [cell, label, trials[0], trials[-1]]
+        return {**self.about_states(), "block": block, ACTORS: actors}
+
+    def about_states(self) -> dict[str, str]:
+        """What every checkpoint must say about itself to be of use here."""
         return {
             "commenv": software()["commenv"],
-            "manifest": manifest,
-            "block": [cell, label, trials[0], trials[-1]],
-            ACTORS: actors,
+            "manifest": self._manifest_digest().sha256,
         }
 
     def block_paths(self, cell: int) -> list[Path]:
-        """The files of a cell's blocks, in the order of their trials."""
-        return sorted(self.directory.glob(f"blocks/{cell:02d}-*/trials-*.parquet"))
-
-    def beside(self, block: Path, kind: str) -> Path:
-        """A block's ``policies``, ``sizes`` or ``checksums``."""
-        folder = self.directory / kind / block.parent.name
-        return folder / f"{block.stem}.{_ENDINGS[kind]}"
-
-    def policies_of(self, cell: int, trial: int) -> tuple[Path, range]:
-        """The file with what a finished trial's learner learned, and its trials.
+        """The files of a cell's blocks, in the order of their trials.
 
         Raises:
-            ValueError: No finished block has the trial.
+            ResultsError: A folder on the way is a link.
         """
-        for path in self.block_paths(cell):
-            trials = self.trials_of(path)
-            if trial in trials:
-                return self.beside(path, "policies"), trials
-        finished = brief.repr(sorted(self.finished(cell)))
-        raise ValueError(f"trial {trial} is not among the finished ones, {finished}")
+        return [
+            path
+            for path in listed(self.directory, "blocks", f"{cell:02d}-")
+            if path.name.startswith("trials-") and path.suffix == ".parquet"
+        ]
 
     def trace_folder(self, cell: int, label: str, trials: Sequence[int]) -> Path:
         """Where the trace of a block of consecutive trials goes."""
@@ -287,38 +310,15 @@ class Store:
         for cell in range(len(self.manifest().study["cells"])):
             known: set[int] = set()
             for path in self.block_paths(cell):
-                trials = set(self.trials_of(path)) - known
-                part = self.read_sizes(path) if trials else None
+                block = self.block(path)
+                trials = set(block.trials()) - known
+                part = block.sizes() if trials else None
                 if part is not None:
                     parts.append(part[part["trial"].isin(trials)])
                 known |= trials
         if not parts:
             raise self._empty()
         return pd.concat(parts, ignore_index=True)
-
-    def read_sizes(self, block: Path) -> pd.DataFrame:
-        """The histogram beside a block.
-
-        Raises:
-            ResultsError: The block was stored without it, or it is damaged.
-        """
-        import pyarrow as pa
-
-        path = self.beside(block, "sizes")
-        try:
-            table = read_table(path, SIZE_DTYPES)
-            check_sizes(table)
-        except FileNotFoundError:
-            raise ResultsError(
-                f"{block} was stored without the sizes of its messages, so no link can "
-                "be applied to them; delete it (and others like it) and run the study "
-                "again: equal settings give equal numbers, then with the sizes"
-            ) from None
-        except ResultsError as error:
-            raise _damaged(path, error, block) from None
-        except (pa.ArrowException, OSError, UnicodeError) as error:
-            raise _damaged(path, error, block) from None
-        return table
 
     def _empty(self) -> ResultsError:
         return ResultsError(
@@ -332,95 +332,66 @@ class Store:
         """Writes a file of a block that is to come, and remembers its checksum."""
         name = f"{cell_folder(cell, label)}/{block_name(trials)}"
         self._digests.setdefault(name, {})[kind] = digest(data)
-        return self._write(
-            self.beside(self.directory / "blocks" / f"{name}.parquet", kind), data
-        )
+        block = self.block(self.directory / "blocks" / f"{name}.parquet")
+        return self._write(block.beside(kind), data)
+
+    def _trace_digests(self, folder: Path) -> dict[str, Digest]:
+        """Of the files of a block's trace, if it has one."""
+        with usable(self.directory):
+            return {
+                f"{TRACE}{path.name}": digest_of(path, self.directory)
+                for path in (sorted(folder.iterdir()) if folder.is_dir() else ())
+            }
 
     def _write(self, path: Path, data: bytes) -> Path:
-        try:
+        with usable(self.directory):
+            self.check_ours()
             make_folder(self.directory, path.parent)
             write_atomically(path, data)
-        except OSError as error:
-            raise self._unusable(error) from error
         return path
 
-    def trials_of(self, path: Path) -> range:
-        """The trials that a block holds, after a look at its metadata.
-
-        Raises:
-            ResultsError: It is damaged or not ours.
-        """
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        trials = trials_in(path)
-        try:
-            check_regular(path)
-            metadata = pq.read_metadata(path)
-            names = metadata.schema.to_arrow_schema().names
-        except (pa.ArrowException, OSError, UnicodeError) as error:
-            raise _damaged(path, error) from None
-        missing = [name for name in NAMES if name not in names]
-        whole = trials and trials.stop <= min(MOST, trials.start + metadata.num_rows)
-        if not whole or trials is None or missing:
-            lack = f"it lacks {', '.join(missing)}" if missing else "see its name"
-            raise ResultsError(
-                f"{path} is not a block of ours ({lack}); delete it and run the study "
-                "again"
-            )
-        return trials
-
-    def read_block(self, path: Path) -> pd.DataFrame:
-        """A block's table, of :data:`commenv.study.frame.COLUMNS`.
-
-        Raises:
-            ResultsError: It is damaged or not ours.
-        """
-        import pyarrow as pa
-
-        self.trials_of(path)
-        try:
-            frame = read_table(path, {one.name: one.dtype for one in COLUMNS})
-        except ResultsError as error:
-            raise _damaged(path, error) from None
-        except (pa.ArrowException, OSError, UnicodeError) as error:
-            raise _damaged(path, error) from None
-        pa.default_memory_pool().release_unused()  # else it keeps half as much again
-        return frame
+    def _manifest_digest(self) -> Digest:
+        if self._manifest is None:
+            self.manifest()
+        assert self._manifest is not None
+        return self._manifest
 
     def _read_labelled(self, path: Path, label: str) -> pd.DataFrame:
         """A block whose rows all have the label that the manifest gives its cell."""
-        table = self.read_block(path)
+        table = self.block(path).table()
         if not (table["label"] == label).all():
-            raise _damaged(path, ResultsError(f"its label is not {label!r} throughout"))
+            raise ResultsError(
+                f"{path} is damaged (its label is not {label!r} throughout); delete it "
+                "and run the study again"
+            )
         return table
 
     def tidy(self) -> None:
-        """Removes what a killed run left half done; fails where nothing may change."""
+        """Removes what a killed run left half done; fails where nothing may change.
+
+        Raises:
+            ResultsError: The folder was replaced, or something in it leads out of it.
+            OSError: Nothing can be written to it.
+        """
+        self.check_ours()
         with tempfile.TemporaryFile(dir=self.directory):
             pass
-        kinds = ("blocks", "checkpoints", *_ENDINGS)
-        halves = (f"{kind}/*/.trials-*" for kind in kinds)
-        for pattern in (f".{self.manifest_path.name}.*", *halves):
-            for path in self.directory.glob(pattern):
-                path.unlink(missing_ok=True)
-        for kind in _ENDINGS:
-            for path in self.directory.glob(f"{kind}/*/trials-*"):
-                if not self._block_beside(path).exists():
-                    path.unlink(missing_ok=True)
-        for checkpoint in self.directory.glob("checkpoints/*/trials-*"):
-            if self._block_beside(checkpoint).exists():
-                checkpoint.unlink(missing_ok=True)
-        for trace in self.directory.glob("trace/*/*"):
-            if not self._block_beside(trace).exists():
-                shutil.rmtree(trace, ignore_errors=True)
+        kinds = ("blocks", "checkpoints", *ENDINGS, "trace")
+        found = {kind: listed(self.directory, kind) for kind in kinds}
+        halves = list(self.directory.glob(f".{self.manifest_path.name}.*"))
+        for kind, paths in found.items():
+            halves += [path for path in paths if self._is_over(kind, path)]
+        for path in halves:
+            _remove(path)
 
-    def _block_beside(self, path: Path) -> Path:
-        """The block whose trace, policies or sizes are at a path."""
-        return self.directory / "blocks" / path.parent.name / f"{path.stem}.parquet"
-
-    def _unusable(self, error: OSError) -> ResultsError:
-        return unusable(self.directory, error)
+    def _is_over(self, kind: str, path: Path) -> bool:
+        """Whether a file, or a trace's folder, is half done or of no use any more."""
+        if path.name.startswith((".trials-", ".draft.")):
+            return True
+        if kind == "blocks" or not path.name.startswith("trials-"):
+            return False
+        block = self.directory / "blocks" / path.parent.name / f"{path.stem}.parquet"
+        return block.exists() == (kind == "checkpoints")
 
 
 def check_extra(feature: str) -> None:
@@ -429,11 +400,12 @@ def check_extra(feature: str) -> None:
         raise MissingExtraError(feature, "study")
 
 
-def _damaged(path: Path, error: Exception, beside: Path | None = None) -> ResultsError:
-    those = "it" if beside is None else f"it and {beside}"
-    return ResultsError(
-        f"{path} is damaged ({shown(error)}); delete {those} and run the study again"
-    )
+def _remove(path: Path) -> None:
+    """Removes a file or a folder; of a link, the link alone."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _parquet(table: pa.Table) -> bytes:

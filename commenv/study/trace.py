@@ -12,8 +12,9 @@ message that a budget cut to ``payload``.
 
 from __future__ import annotations
 
+import secrets
 import shutil
-import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 from commenv.channel import HEADER_SIZE, LiveChannel
 from commenv.channel.frames import TRUNCATED
 from commenv.envs.batched import BatchedStep
-from commenv.study.files import make_folder, usable
+from commenv.study.files import make_folder, sync_folder, usable
 from commenv.study.spec import Study
 from commenv.wrappers import ChannelEnv
 
@@ -56,18 +57,27 @@ class Trace:
         folder: Where the files go, once :meth:`finish` is called: as above.
         trials: The trials' numbers.
         num_agents: Agents of each.
+        check_ours: Raises ResultsError where nothing may be written any more.
 
     Raises:
         ResultsError: The results folder cannot be written to, here or later.
     """
 
-    def __init__(self, folder: Path, trials: list[int], num_agents: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        trials: list[int],
+        num_agents: int,
+        check_ours: Callable[[], None] = lambda: None,
+    ) -> None:
         self._folder = folder
         self._root = folder.parents[2]
+        self._check_ours = check_ours
+        self._draft = folder.with_name(f".draft.{secrets.token_hex(4)}")
         with usable(self._root):
+            check_ours()
             make_folder(self._root, folder.parent)
-            draft = tempfile.mkdtemp(prefix=".draft.", dir=folder.parent)
-        self._draft = Path(draft)
+            self._draft.mkdir()
         self._trial = np.repeat(np.asarray(trials), num_agents)
         self._agent = np.tile(np.arange(num_agents), len(trials))
         self._num_agents = num_agents
@@ -116,10 +126,11 @@ class Trace:
     def finish(self) -> None:
         """Writes the rest, and lets the folder appear under its name."""
         self._write()
-        shutil.rmtree(self._folder, ignore_errors=True)
         with usable(self._root):
-            self._draft.chmod(0o755)
+            self._check_ours()
+            shutil.rmtree(self._folder, ignore_errors=True)
             self._draft.rename(self._folder)
+            sync_folder(self._folder.parent)
 
     def abandon(self) -> None:
         """Removes what was written."""
@@ -154,6 +165,7 @@ class Trace:
             if rows.count:
                 path = self._draft / f"{name}-{self._files:04d}.parquet"
                 with usable(self._root):
+                    self._check_ours()
                     pq.write_table(rows.take(), path, compression="zstd")
         self._files += 1
 

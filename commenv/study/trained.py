@@ -21,10 +21,13 @@ from commenv.errors import MissingExtraError, ResultsError, UnknownNameError
 from commenv.learning import Always, Policy, make_algorithm
 from commenv.learning.plugins import ALGORITHMS, is_registered
 from commenv.study.described import check_allowed, unfit
-from commenv.study.policies import read_memory
+from commenv.study.manifest import brief
+from commenv.study.names import trials_in
+from commenv.study.policies import Memory, read_memory
 from commenv.study.setting_up import problem_of, world_of
 from commenv.study.spec import Cell, Study, time_limit
 from commenv.study.store import Store, check_extra
+from commenv.study.stored_block import StoredBlock
 
 if TYPE_CHECKING:
     import torch
@@ -147,11 +150,13 @@ class Trained:
     """
 
     def __init__(self, store: Store, position: int, study: Study) -> None:
-        self._store, self._position = store, position
+        self._store = store
         self.study, (self.cell,) = study, study.cells
         self.world = world_of(self.cell, 1)
         self.world.close()  # it is asked for its spaces and tables alone
-        self.trials = sorted(store.finished(position))
+        self._blocks = store.blocks(position)
+        self.trials = sorted(self._blocks)
+        self._read: tuple[StoredBlock, Memory] | None = None
 
     def policy(self, trial: int, seed: int = 0) -> TrainedPolicy:
         """What a trial has learned.
@@ -166,8 +171,7 @@ class Trained:
             learner = self.cell.algorithm.learner(problem)
         except ValueError as error:
             raise unfit(self._store, error) from error
-        path, trials = self._store.policies_of(self._position, trial)
-        learner.memory = read_memory(path, trials, trial, learner.memory)
+        learner.memory = self._memory(trial, learner.memory)
         try:
             policy = learner.policy()
         except NotImplementedError as error:
@@ -175,6 +179,19 @@ class Trained:
                 f"{self.cell.label!r} cannot act again: {error}"
             ) from error
         return TrainedPolicy(self.cell, trial, self.world, policy, seed)
+
+    def _memory(self, trial: int, like: Memory) -> Memory:
+        """What one trial has learned; a block is read once for all of its trials."""
+        if (block := self._blocks.get(trial)) is None:
+            raise ValueError(
+                f"trial {trial} is not among the finished ones, "
+                f"{brief.repr(self.trials)}"
+            )
+        if self._read is None or self._read[0] is not block:
+            self._read = block, read_memory(block, like)
+        first = (trials_in(block.path) or range(0)).start
+        row = slice(trial - first, trial - first + 1)
+        return {name: values[row].copy() for name, values in self._read[1].items()}
 
 
 def trained(

@@ -21,6 +21,7 @@ from commenv.study.checks import (
     of_recomputing,
 )
 from commenv.study.manifest import Settings
+from commenv.study.names import trials_in
 from commenv.study.store import Store, check_extra
 
 __all__ = ["Verification", "verify"]
@@ -100,7 +101,6 @@ def verify(
     if seed is not None and seed < 0:
         raise ValueError(f"seed {seed} is negative; use 0 or more")
     store = Store(directory)
-    software_there = store.manifest().software
     try:
         settings = msgspec.convert(store.manifest().study, Settings)
     except msgspec.ValidationError as error:
@@ -115,37 +115,35 @@ def verify(
             f"{directory} holds no finished block yet; run the study again to go on"
         )
     chosen, how = _choose(blocks, block, seed, every)
-    seals, sums = of_checksums(store, blocks)
-    checks = [odd, sums, of_ledgers(store, blocks, settings)]
+    checks = [odd, of_checksums(blocks), of_ledgers(blocks, settings)]
     if begun is not None:
         checks.append(begun)
     if not blocks and not odd.problems:
         return Verification(Path(directory), tuple(checks))
-    there = {one.path: seals.get(one.path, software_there) for one in chosen}
-    checks.append(of_recomputing(store, chosen, how, there, allow, progress))
+    checks.append(of_recomputing(store, chosen, how, allow, progress))
     return Verification(Path(directory), tuple(checks))
 
 
 def _blocks(store: Store, settings: Settings) -> tuple[list[Block], Check]:
-    """The blocks that can be read, and the others as problems."""
+    """The blocks, and what has the name of one and is none as problems."""
     blocks, problems, notes = [], [], []
     for cell, one in enumerate(settings.cells):
         finished: set[int] = set()
         for path in store.block_paths(cell):
+            stored = store.block(path)
+            changed = tuple(stored.problems())
             try:
-                trials = store.trials_of(path)
+                trials = trials_in(path) if changed else stored.trials()
             except ResultsError as error:
                 problems.append(str(error))
                 continue
-            blocks.append(Block(cell, one.label, path, trials))
-            finished |= set(trials)
+            blocks.append(Block(cell, one.label, stored, trials or range(1), changed))
+            finished |= set(() if changed else blocks[-1].trials)
         if len(finished) < settings.num_trials:
             notes.append(
                 f"{one.label} is unfinished: {len(finished)} of {settings.num_trials} "
                 "trials are there"
             )
-    if (store.directory / "trace").exists():
-        notes.append("the trace has no checksums and is not checked")
     count = sum(len(block.trials) for block in blocks)
     text = f"{count_of(len(blocks), 'block')} of {count_of(count, 'trial')}"
     return blocks, Check("study", text, tuple(problems), tuple(notes))

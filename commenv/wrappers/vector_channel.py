@@ -235,9 +235,7 @@ class VectorChannel:
         return {name: values[0] for name, values in vars(metrics).items()}
 
 
-class VectorMessageChannel(
-    VectorChannel, VectorWrapper
-):  # generic since Gymnasium 1.4
+class VectorMessageChannel(VectorChannel, VectorWrapper):  # generic since Gymnasium 1.4
     """Gives each sub-environment a metered, budgeted channel to one learner.
 
     The vector form of :class:`MessageChannel`: sub-environment i is agent i of a star.

@@ -37,6 +37,7 @@ from tests.fuzz.mutation import (
 )
 from tests.fuzz.tables import changed_parquet
 from tests.fuzz.target import MEBIBYTE, Excluded, Target
+from tests.study.seals import reseal, reseal_manifest
 
 __all__ = ["TARGETS", "here", "pristine", "restored", "study_folder"]
 
@@ -134,6 +135,7 @@ def read_manifest(data: bytes) -> None:
     """The manifest alone."""
     path = _study() / "manifest.json"
     path.write_bytes(data)
+    reseal_manifest(_study())
     Store(_study()).manifest()
 
 
@@ -143,6 +145,7 @@ def read_settings(data: bytes) -> None:
     path.write_bytes(data)
     if not _is_small(data):
         raise Excluded("a long run, or one with many agents")
+    reseal(_study())
     refused: list[CommenvError] = []
     for read in (study_of, lambda store: list(trained(store.directory))):
         try:
@@ -189,7 +192,8 @@ def read_block(data: bytes) -> None:
     """A block's table, alone and as part of its study."""
     path = _first("blocks")
     path.write_bytes(data)
-    table = Store(_study()).read_block(path)
+    reseal(_study())
+    table = Store(_study()).block(path).table()
     unbalanced(table, None, range(2), {"label": "dql"}, 3, False)
     results = commenv.load(_study())
     str(results), results.compare("dql", "es")
@@ -198,9 +202,10 @@ def read_block(data: bytes) -> None:
 def read_sizes(data: bytes) -> None:
     """The sizes of a block's messages, and what they cost."""
     _first("sizes").write_bytes(data)
-    store, block = Store(_study()), _first("blocks")
-    sizes = store.read_sizes(block)
-    unbalanced(store.read_block(block), sizes, range(2), {"label": "dql"}, 3, False)
+    reseal(_study())
+    block = Store(_study()).block(_first("blocks"))
+    sizes = block.sizes()
+    unbalanced(block.table(), sizes, range(2), {"label": "dql"}, 3, False)
     commenv.load(_study()).cost_table("wifi")
 
 
@@ -232,9 +237,11 @@ def read_policies(data: bytes) -> None:
     label = ("dql", "es")[data[0] % 2] if data else "es"
     path = _first("policies", label)
     path.write_bytes(data[1:])
+    reseal(_study())
     like = _likes()[label]
-    read_memory(path, range(2), 1, like)
-    list(_policies(path, like))
+    block = Store(_study()).block(_first("blocks", label))
+    read_memory(block, like)
+    list(_policies(path, data[1:], like))
 
 
 def read_folder(data: bytes) -> None:
@@ -253,6 +260,9 @@ def read_folder(data: bytes) -> None:
             raise Excluded(f"no such file can be: {error}") from None
         if target.name == "manifest.json" and not _is_small(content):
             raise Excluded("a long run")
+        _each(lambda: _read_all(folder))
+        with contextlib.suppress(OSError, ResultsError):
+            reseal(folder)  # now as a forger would
         _read_all(folder)
     finally:
         restored(folder)

@@ -13,6 +13,7 @@ from commenv.study import Study, cells
 from commenv.study.block import run_block
 from commenv.study.manifest import differences
 from commenv.study.store import Store
+from tests.study.seals import reseal, reseal_manifest
 
 pd = pytest.importorskip("pandas")
 pytest.importorskip("pyarrow")
@@ -118,12 +119,15 @@ def test_blocks_that_overlap_count_once(tmp_path):
 def test_a_block_without_its_sizes_is_named_with_the_cure(copy):
     (copy.directory / "sizes/00-dql/trials-00003-00003.parquet").unlink()
     assert len(copy.frame()) == 12
+    with pytest.raises(ResultsError, match=r"sizes.00-dql.*00003.parquet is damaged"):
+        copy.sizes()
+    reseal(copy.directory)
     words = (
         r"blocks.00-dql.trials-00003-00003.parquet was stored without the sizes of its "
         r"messages.* delete it .* and run the study again"
     )
     with pytest.raises(ResultsError, match=words):
-        copy.sizes()
+        Store(copy.directory).sizes()
 
 
 def test_sizes_that_are_damaged_are_named_with_their_block(copy):
@@ -134,12 +138,16 @@ def test_sizes_that_are_damaged_are_named_with_their_block(copy):
     for change in (None, {"payload": -1}, {"direction": "sideways"}, {"trial": 0.5}):
         if change is not None:
             good.assign(**change).to_parquet(path)
-        with pytest.raises(ResultsError, match="is damaged") as seen:
-            copy.sizes()
-        assert f"delete it and {other} and run" in str(seen.value)
+        for prepare in (None, reseal):
+            if prepare is not None:
+                prepare(copy.directory)
+            with pytest.raises(ResultsError, match="is damaged") as seen:
+                Store(copy.directory).sizes()
+            assert f"delete {path} and {other} and run" in str(seen.value)
     path.write_bytes(other.read_bytes())
+    reseal(copy.directory)
     with pytest.raises(ResultsError, match="is damaged"):
-        copy.sizes()
+        Store(copy.directory).sizes()
 
 
 @pytest.mark.parametrize(
@@ -189,7 +197,9 @@ def test_a_difference_is_told_briefly():
 
 def test_a_folder_with_other_files_is_refused_and_left_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
-    with pytest.raises(ResultsError, match=r"holds other files and no manifest.json"):
+    with pytest.raises(
+        ResultsError, match=r"holds other files .'thesis.txt'. and no man"
+    ):
         Store(tmp_path).begin(STUDY, OPTIMA)
     assert files(tmp_path) == ["thesis.txt"]
 
@@ -293,7 +303,7 @@ def test_a_manifest_of_wrong_types_is_refused(copy, changes):
         copy.frame()
 
 
-@pytest.mark.parametrize("changes", [{"format": "other"}, {"version": 2}])
+@pytest.mark.parametrize("changes", [{"format": "other"}, {"version": 1}])
 def test_another_format_is_named(copy, changes):
     copy.manifest_path.write_text(manifest_with(copy.directory, **changes))
     with pytest.raises(ResultsError, match="this commenv reads 'commenv study'") as one:
@@ -301,20 +311,22 @@ def test_another_format_is_named(copy, changes):
     assert str(next(iter(changes.values()))) in str(one.value)
 
 
-def test_a_manifest_deeper_than_ours_is_refused_as_different(copy):
+@pytest.mark.parametrize("depth", [65, 300, 900])
+def test_a_manifest_that_is_nested_too_deeply_is_refused(copy, depth):
     study = json.loads(copy.manifest_path.read_text())["study"]
-    deep = "[" * 300 + "]" * 300
+    deep = "[" * depth + "]" * depth
     text = manifest_with(copy.directory, study=study | {"uplink": "DEEP"})
     copy.manifest_path.write_text(text.replace('"DEEP"', deep))
-    with pytest.raises(ResultsError, match="uplink: ") as seen:
-        copy.begin(STUDY, OPTIMA)
-    assert len(str(seen.value)) < 1000
+    reseal(copy.directory)
+    for use in (copy.frame, lambda: copy.begin(STUDY, OPTIMA)):
+        with pytest.raises(ResultsError, match="is nested more than 64 times"):
+            use()
 
 
 def test_a_huge_manifest_is_not_read(copy):
     with copy.manifest_path.open("ab") as file:
         file.truncate(2**40)  # sparse: it takes no room, but reading it would
-    with pytest.raises(ResultsError, match="too large"):
+    with pytest.raises(ResultsError, match="more than the 16,777,216 that are read"):
         copy.manifest()
 
 
@@ -322,8 +334,39 @@ def test_no_folder_no_manifest_and_a_folder_in_its_place(tmp_path):
     with pytest.raises(ResultsError, match="is no results folder: it has no manifest"):
         Store(tmp_path / "nowhere").manifest()
     (tmp_path / "manifest.json").mkdir()
-    with pytest.raises(ResultsError, match="cannot use"):
+    with pytest.raises(ResultsError, match=r"manifest.json is not a regular file"):
         Store(tmp_path).manifest()
+
+
+@pytest.mark.parametrize("change", [('"gamma": 0.9', '"gamma": 0.8'), ("-3.0", "-2.0")])
+@pytest.mark.parametrize("finished", [False, True])
+def test_a_changed_manifest_is_noticed(copy, change, finished):
+    text = copy.manifest_path.read_text()
+    copy.manifest_path.write_text(text.replace(*change))
+    assert text != copy.manifest_path.read_text()
+    if not finished:
+        shutil.rmtree(copy.directory / "blocks")
+    for use in (copy.frame, copy.sizes, lambda: copy.begin(STUDY, OPTIMA)):
+        with pytest.raises(ResultsError, match=r"manifest.json is damaged .* changed"):
+            use()
+
+
+def test_a_manifest_that_does_not_belong_to_the_blocks_is_noticed(copy):
+    text = copy.manifest_path.read_text()
+    copy.manifest_path.write_text(text.replace('"gamma": 0.9', '"gamma": 0.8'))
+    reseal_manifest(copy.directory)
+    for use in (copy.frame, copy.sizes, lambda: copy.finished(0)):
+        with pytest.raises(ResultsError, match=r"is not as it was when .* was written"):
+            use()
+
+
+def test_a_block_without_checksums_is_refused_with_the_cure(copy):
+    path = copy.block(a_block(copy)).beside("checksums")
+    path.unlink()
+    words = rf"has no checksums: {path} is missing.*delete .*parquet and run the study"
+    for use in (copy.frame, copy.sizes, lambda: copy.finished(0)):
+        with pytest.raises(ResultsError, match=words):
+            use()
 
 
 def a_block(store):
@@ -331,24 +374,39 @@ def a_block(store):
 
 
 @pytest.mark.parametrize("kept", [0.0, 0.01, 0.5, 0.9, 0.999])
-def test_a_truncated_block_is_refused(copy, kept):
+@pytest.mark.parametrize("prepare", [None, reseal])
+def test_a_truncated_block_is_refused(copy, kept, prepare):
     path = a_block(copy)
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * kept)])
+    if prepare is not None:
+        prepare(copy.directory)
     for use in (copy.frame, lambda: copy.finished(0)):
-        with pytest.raises(ResultsError, match=r"00002.parquet is damaged.*delete it"):
+        with pytest.raises(ResultsError, match=r"00002.parquet is damaged.*delete "):
             use()
 
 
-def test_a_block_with_wrong_bytes_is_read_or_refused_but_never_fails_otherwise(copy):
+def test_a_block_with_a_wrong_byte_is_refused(copy):
+    path = a_block(copy)
+    data = path.read_bytes()
+    for position in range(0, len(data), 97):
+        changed = bytearray(data)
+        changed[position] ^= 0xFF
+        path.write_bytes(bytes(changed))
+        with pytest.raises(ResultsError, match="is not as it was written"):
+            copy.frame()
+
+
+def test_a_block_with_wrong_bytes_and_right_checksums_never_fails_otherwise(copy):
     path, refused = a_block(copy), 0
     data = path.read_bytes()
     for position in range(0, len(data), 97):
         changed = bytearray(data)
         changed[position] ^= 0xFF
         path.write_bytes(bytes(changed))
+        reseal(copy.directory)
         try:
-            copy.frame()
+            Store(copy.directory).frame()
         except ResultsError:
             refused += 1
     assert refused > 10
@@ -356,6 +414,7 @@ def test_a_block_with_wrong_bytes_is_read_or_refused_but_never_fails_otherwise(c
 
 def test_a_block_without_our_columns_is_refused(copy):
     pd.DataFrame({"trial": [0]}).to_parquet(a_block(copy))
+    reseal(copy.directory)
     with pytest.raises(ResultsError, match=r"not a block of ours .it lacks label"):
         copy.frame()
 
@@ -363,12 +422,14 @@ def test_a_block_without_our_columns_is_refused(copy):
 def test_a_block_with_our_columns_and_wrong_types_is_refused(copy):
     frame = pd.read_parquet(a_block(copy)).assign(size="much")
     frame.to_parquet(a_block(copy))
+    reseal(copy.directory)
     with pytest.raises(ResultsError, match="column 'size'"):
         copy.frame()
 
 
 def test_a_block_with_a_name_of_its_own_is_refused(copy):
-    a_block(copy).rename(a_block(copy).with_name("trials-mine.parquet"))
+    for path in (a_block(copy), copy.block(a_block(copy)).beside("checksums")):
+        path.rename(path.with_stem("trials-mine"))
     with pytest.raises(ResultsError, match=r"not a block of ours .see its name"):
         copy.frame()
 
@@ -376,9 +437,13 @@ def test_a_block_with_a_name_of_its_own_is_refused(copy):
 def test_more_columns_and_other_files_do_no_harm(copy):
     before = copy.frame()
     pd.read_parquet(a_block(copy)).assign(mine=1).to_parquet(a_block(copy))
+    reseal(copy.directory)
     (copy.directory / "notes.txt").touch()
     (a_block(copy).parent / "notes.txt").touch()
-    pd.testing.assert_frame_equal(copy.frame(), before, check_exact=True)
+    again = Store(copy.directory)
+    pd.testing.assert_frame_equal(again.frame(), before, check_exact=True)
+    again.begin(STUDY, OPTIMA)
+    assert (a_block(copy).parent / "notes.txt").exists()
 
 
 def test_a_path_below_a_file_is_refused(tmp_path):
@@ -394,7 +459,7 @@ def test_a_folder_that_cannot_be_written_to_is_refused(copy, monkeypatch, finish
     def refuse(*args, **kwargs):
         raise PermissionError(errno.EACCES, "Permission denied", "somewhere")
 
-    monkeypatch.setattr("commenv.study.files.tempfile.mkstemp", refuse)
+    monkeypatch.setattr("commenv.study.files.Path.open", refuse)
     monkeypatch.setattr("commenv.study.store.tempfile.TemporaryFile", refuse)
     store = copy if finished else Store(copy.directory.parent / "new")
     with pytest.raises(ResultsError, match=r"cannot use .*\(Permission denied\)"):

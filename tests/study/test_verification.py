@@ -19,11 +19,11 @@ from commenv.cli import main
 from commenv.errors import ResultsError, UnknownNameError
 from commenv.study import verify
 from commenv.study.checks import TOLERANCE
-from commenv.study.checksums import digest_of, packed_seal, read_seal
 from commenv.study.described import study_of
 from commenv.study.software import software, unlike
 from commenv.study.spec import Study, cells
 from commenv.study.store import Store
+from tests.study.seals import reseal, reseal_manifest
 
 pd = pytest.importorskip("pandas")
 pytest.importorskip("pyarrow")
@@ -73,21 +73,13 @@ def problems(found):
     return [line for check in found.checks for line in check.problems]
 
 
-def reseal(directory, kind="blocks", block=0, **changed):
-    """Makes a block's checksums those of the files as they are."""
-    path = files(directory, "checksums")[block]
-    seal = read_seal(path)
-    seal.files[kind] = digest_of(files(directory, kind)[block])
-    path.write_bytes(packed_seal(seal.files, seal.software | changed))
-
-
 def change(directory, kind, column, add, **sealed):
     """Changes the first number of a column, and the checksum with it."""
     path = files(directory, kind)[0]
     table = pd.read_parquet(path)
     table.loc[0, column] += add
     table.to_parquet(path)
-    reseal(directory, kind, **sealed)
+    reseal(directory, **sealed)
 
 
 @pytest.mark.parametrize("directory", ["grids", "poles"])
@@ -120,11 +112,18 @@ def test_a_study_with_channels_stops_and_sizes_holds(tmp_path):
     assert found.holds, str(found)
 
 
-def test_a_trace_is_named_as_unchecked(tmp_path):
+def test_a_trace_is_checked_too(tmp_path):
     out = tmp_path / "out"
     found = commenv.run("SimpleGrid-v0", out=out, trace=True, **HOW).verify(**QUIET)
     assert found.holds
-    assert "the trace has no checksums and is not checked" in str(found)
+    path, *_, other = sorted(out.glob("trace/*/*/*.parquet"))
+    flip(path)
+    (line,) = problems(verify(out, **QUIET))
+    assert line.startswith(f"{path} is not as it was written")
+    flip(path)
+    other.unlink()
+    (line,) = problems(verify(out, **QUIET))
+    assert line.startswith(f"{other} cannot be read (No such file or directory)")
 
 
 @pytest.mark.parametrize("kind", [*KINDS, "checksums"])
@@ -141,12 +140,21 @@ def test_a_flipped_byte_is_found_and_the_file_named(pole, kind, position):
 
 def test_a_changed_manifest_is_found(copy):
     path = copy / "manifest.json"
-    manifest = json.loads(path.read_text())
+    text = path.read_text()
+    manifest = json.loads(text)
     manifest["optima"]["dql"] -= 1.0
     path.write_text(json.dumps(manifest))
-    lines = problems(verify(copy, block="dql:0", **QUIET))
-    assert sum(f"{path} is not as it was when" in line for line in lines) == 4
-    assert any("'optimum' is not what this version computes" in line for line in lines)
+    with pytest.raises(ResultsError, match=r"manifest.json is damaged .*was changed"):
+        verify(copy, **QUIET)
+    reseal_manifest(copy)
+    assert problems(verify(copy, block="dql:0", **QUIET)) == [
+        f"{path} is not as it was when {block} was written; restore it, or run the "
+        "study into a new folder"
+        for block in files(copy, "blocks")
+    ]
+    reseal(copy)
+    (line,) = problems(verify(copy, block="dql:0", **QUIET))
+    assert "'optimum' is not what this version computes" in line
 
 
 def test_the_cure_of_a_damaged_file_cures(copy):
@@ -171,31 +179,24 @@ def test_a_resumed_study_holds(copy, monkeypatch):
     assert "unfinished" not in str(found)
 
 
-@pytest.mark.parametrize("kept", [(), ("sizes", "policies")])
-def test_a_study_of_an_earlier_version_holds_and_says_what_it_lacks(copy, kept):
-    for kind in {"checksums", "sizes", "policies"} - set(kept):
+def test_what_a_study_was_stored_without_is_not_compared(copy):
+    for kind in ("sizes", "policies"):
         shutil.rmtree(copy / kind)
-    path = copy / "manifest.json"
-    manifest = json.loads(path.read_text())
-    for name in ("machine", "simd", "blas", "libc"):
-        del manifest["software"][name]
-    path.write_text(json.dumps(manifest))
+    reseal(copy)
     found = verify(copy, every=True, **QUIET)
     assert found.holds, str(found)
-    assert "no checksums of dql:0-2, dql:3, ebcdql:0-2, ebcdql:3 (stored by" in str(
-        found
-    )
-    assert ("stored without the sizes" in str(found)) == (not kept)
-    assert "not recorded: machine, simd, blas, libc" in str(found)
+    assert "stored without the sizes" in str(found)
 
 
 def test_a_block_without_checksums_does_not_hide_damage_in_another(copy):
-    files(copy, "checksums")[0].unlink()
+    (missing, *_) = files(copy, "checksums")
+    missing.unlink()
     flip(files(copy, "policies")[3])
     found = verify(copy, block="dql:0", **QUIET)
-    assert "no checksums of dql:0-2 (stored" in str(found)
-    (line,) = problems(found)
-    assert str(files(copy, "policies")[3]) in line
+    lacking, changed = problems(found)
+    assert f"has no checksums: {missing} is missing" in lacking
+    assert str(files(copy, "policies")[3]) in changed
+    assert "dql:0-2: not run again, since its files were changed" in str(found)
 
 
 @pytest.mark.parametrize(
@@ -275,7 +276,7 @@ def test_changed_policies_and_receivers_are_found_by_running_it_again(copy):
     memory["q"][0, 0, 0] += 0.5
     memory["more"] = np.zeros(3)
     path.write_bytes(save(memory))
-    reseal(copy, "policies")
+    reseal(copy)
     change(copy, "sizes", "receivers", 1)
     found = verify(copy, block="dql:0", **QUIET)
     assert "3 of 39 columns differ, most in 'policies: more', by inf" in str(found)
@@ -392,11 +393,13 @@ def test_settings_that_are_no_longer_known_are_a_problem_and_no_crash(copy):
     manifest = json.loads(path.read_text())
     manifest["study"]["cells"][0]["algorithm"]["speed"] = 3
     path.write_text(json.dumps(manifest))
+    reseal(copy)
     found = verify(copy, **QUIET)
     assert any("cannot be used here" in line for line in problems(found))
     del manifest["study"]["cells"][0]["algorithm"]["speed"]
     manifest["study"]["uplink"]["colour"] = "red"
     path.write_text(json.dumps(manifest))
+    reseal(copy)
     assert any("uplink.colour: 'red' there" in one for one in problems(verify(copy)))
 
 

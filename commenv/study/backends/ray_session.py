@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
+import select
 import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,6 +25,10 @@ once."""
 
 _LOCAL = "local"
 _SECONDS_TO_ANSWER = 10.0
+_MOST_SECONDS_TO_ANSWER = 60.0
+# How a client of HTTP/2, which Ray speaks, begins; a server answers with its settings.
+_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\4" + bytes(5)
+_logger = logging.getLogger("commenv")
 _QUIET = {"log_to_driver": False, "configure_logging": False}
 # Ray says in a line that it uses a token, where nobody has chosen.
 _CHATTY = "ray._private.authentication"
@@ -97,6 +104,8 @@ def connected(address: str | None, workers: int) -> Iterator[bool]:
         return
     import ray
 
+    if address is not None:
+        _check_heard(address)  # while all signals are heard
     try:
         with _handlers_kept(), _hang_up_ignored():
             if address is not None:
@@ -128,25 +137,58 @@ def _join(address: str) -> None:
     import ray
 
     try:
-        _check_heard(address)
         ray.init(address=address, **_QUIET)
     except (OSError, RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise ConnectionError(
-            f"cannot join a Ray cluster at {address!r} ({reason}); start one with "
-            "`ray start --head`, or leave address out. Where it asks for a token, "
-            "RAY_AUTH_MODE=token must be set on every machine"
-        ) from error
+        raise _unreachable(address, error) from error
+
+
+def _unreachable(address: str, error: Exception) -> ConnectionError:
+    reason = " ".join(str(error).split())
+    return ConnectionError(
+        f"cannot join a Ray cluster at {address!r} ({reason}); start one with `ray "
+        "start --head`, or leave address out. Where it asks for a token, "
+        "RAY_AUTH_MODE=token must be set on every machine"
+    )
 
 
 def _check_heard(address: str) -> None:
-    """Finds out at once what takes Ray minutes: that nobody is there."""
+    """Finds out what takes Ray minutes, deaf to signals: that nobody answers there.
+
+    Raises:
+        ConnectionError: Nobody is there, or whoever is says nothing for a minute.
+    """
     if address == "auto":
-        return
-    host, _, port = address.rpartition(":")
-    if not (host and port.isdecimal()):
-        raise ValueError("it is not HOST:PORT")
-    socket.create_connection((host, int(port)), _SECONDS_TO_ANSWER).close()
+        address = os.environ.get("RAY_ADDRESS", address)
+    if address == "auto":
+        return  # a Ray of this machine, which Ray itself looks for
+    try:
+        host, _, port = address.rpartition(":")
+        if not (host and port.isdecimal()):
+            raise ValueError("it is not HOST:PORT")
+        place = (host.strip("[]"), int(port))
+        with socket.create_connection(place, _SECONDS_TO_ANSWER) as connection:
+            connection.sendall(_GREETING)
+            _await_answer(connection, address)
+    except (OSError, ValueError, OverflowError) as error:
+        raise _unreachable(address, error) from error
+
+
+def _await_answer(connection: socket.socket, address: str) -> None:
+    began = time.monotonic()
+    while (waited := time.monotonic() - began) < _MOST_SECONDS_TO_ANSWER:
+        if select.select([connection], [], [], _SECONDS_TO_ANSWER)[0]:
+            return  # with whatever it is: Ray will say what is wrong with it
+        if waited < _SECONDS_TO_ANSWER:
+            _logger.warning(
+                "%s took the connection and does not answer; waiting for it for %.0f s "
+                "in all",
+                address,
+                _MOST_SECONDS_TO_ANSWER,
+            )
+    raise TimeoutError(
+        f"it took the connection and did not answer within "
+        f"{_MOST_SECONDS_TO_ANSWER:.0f} s"
+    )
 
 
 def _start(workers: int) -> None:

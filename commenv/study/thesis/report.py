@@ -13,8 +13,9 @@ import msgspec
 
 from commenv.errors import ResultsError, shown
 from commenv.study.claims import LEAST_TRIALS
-from commenv.study.files import check_regular, write_atomically
+from commenv.study.files import write_atomically
 from commenv.study.progress import duration
+from commenv.study.safe_files import read_file
 from commenv.study.store import Store
 from commenv.study.thesis.reproduce import EXACT, FIGURES, NUMBERS
 
@@ -39,6 +40,7 @@ interval of every difference of evaluations was to reach at most 5 % of the scor
 to either side (25 of 500 on Cart Pole). Ant runs at what half an hour of two cores
 holds."""
 _COLOURS = 256
+_MOST_BYTES = 64 * 2**20
 _BROKEN_PICTURE = (
     *(OSError, ValueError, SyntaxError, EOFError, struct.error),
     MemoryError,  # a length in a damaged picture
@@ -183,8 +185,8 @@ def _copy_small(source: Path, target: Path) -> None:
 
     buffer = io.BytesIO()
     try:
-        check_regular(source)
-        with Image.open(source, formats=["PNG"]) as picture:
+        content = io.BytesIO(read_file(source, _MOST_BYTES))
+        with Image.open(content, formats=["PNG"]) as picture:
             few = picture.convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE)
             few.save(buffer, "PNG", optimize=True)
     except _BROKEN_PICTURE as error:
@@ -247,8 +249,8 @@ def _claims(folder: Path) -> list[_Claim]:
     if folder.name in EXACT or not path.exists():
         return []
     try:
-        check_regular(path)
-        rows = list(csv.DictReader(io.StringIO(path.read_text("utf-8"))))
+        text = read_file(path, _MOST_BYTES).decode("utf-8")
+        rows = list(csv.DictReader(io.StringIO(text)))
         for row in rows:
             row.pop(None, None)  # cells beyond the header
         return [msgspec.convert(row, _Claim, strict=False) for row in rows]
@@ -259,8 +261,8 @@ def _claims(folder: Path) -> list[_Claim]:
 def _run(folder: Path) -> _Run:
     path = folder / "run.json"
     try:
-        check_regular(path)
-        return msgspec.json.decode(path.read_bytes(), type=_Run)
+        data = read_file(path, _MOST_BYTES)
+        return msgspec.json.decode(data, type=_Run)
     except (ValueError, RecursionError, OSError) as error:
         raise _damaged(path, error) from None
 
