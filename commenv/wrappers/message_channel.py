@@ -11,6 +11,7 @@ from gymnasium.utils import RecordConstructorArgs
 from numpy.typing import NDArray
 
 from commenv.channel import Channel, Received
+from commenv.envs.checker import Checker
 from commenv.errors import NotResetError
 from commenv.wrappers.metrics import Metrics, check_gamma
 from commenv.wrappers.star import Star
@@ -48,6 +49,7 @@ class MessageChannel(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
 
     Raises:
         ValueError: A gamma outside [0, 1], or a negative agent.
+        EnvironmentFaultError: The environment says that its rewards are vectors.
 
     Example:
         >>> import gymnasium as gym
@@ -77,7 +79,8 @@ class MessageChannel(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         if agent < 0:
             raise ValueError(f"agent {agent} is negative; use 0 or more")
         self.star = Star([0], [agent], uplink, downlink)
-        self._gamma = gamma
+        self._agent, self._gamma = agent, gamma
+        self._checker = Checker(env, env.observation_space, self._place)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -86,11 +89,16 @@ class MessageChannel(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
 
         A seed empties the ledgers and fills the budgets. Without one at the very first
         reset, one is drawn from the operating system.
+
+        Raises:
+            EnvironmentFaultError: The environment returned what cannot be used.
         """
         closing = (
             {} if self.star.episode < 0 else {"episode_comm": totals_of(self.metrics)}
         )
-        observation, info = self.env.reset(seed=seed, options=options)
+        observation, info = self._checker.reset(
+            self.env.reset(seed=seed, options=options)
+        )
         if seed is not None or self.star.episode < 0:
             self.star.open(secrets.randbits(63) if seed is None else seed)
         self.star.begin_episode()
@@ -100,17 +108,23 @@ class MessageChannel(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         return observation, {**info, **closing, "comm": self._comm()}
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        """One step, and one tick of the channel."""
+        """One step, and one tick of the channel.
+
+        Raises:
+            NotResetError: Before the first reset.
+            EnvironmentFaultError: The environment returned what cannot be used.
+        """
         self._check_reset()
-        observation, reward, terminated, truncated, info = self.env.step(action)
-        reward = float(reward)
+        observation, reward, terminated, truncated, info = self._checker.step(
+            self.env.step(action)
+        )
         self._reward += self._discount * reward
         self._return += reward
         self._length += 1
         self._discount *= self._gamma
         due = float(self.star.uplink_traffic.penalty.sum()) - self._charged
         self._charged += due
-        terminated = bool(terminated) or self._ended
+        terminated = terminated or self._ended
         self.star.tick()
         return (
             observation,
@@ -199,6 +213,12 @@ class MessageChannel(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
 
     def _comm(self) -> dict[str, float]:
         return comm_of(self.star.uplink_traffic, self.star.uplink.left)[0]
+
+    def _place(self) -> dict[str, int]:
+        """Where a fault of the environment happened."""
+        episode = self.star.episode
+        place = {"agent": self._agent, "episode": episode}
+        return place if episode < 0 else {**place, "step": self._length}
 
     def _check_reset(self) -> None:
         if self.star.episode < 0:

@@ -15,6 +15,7 @@ from commenv.errors import NotResetError
 from commenv.wrappers.metrics import Metrics, check_gamma
 from commenv.wrappers.star import Star
 from commenv.wrappers.telling import Told
+from commenv.wrappers.vector_checker import VectorChecker
 
 __all__ = ["VectorMessageChannel"]
 
@@ -46,6 +47,7 @@ class VectorMessageChannel(VectorWrapper):  # generic since Gymnasium 1.4
         ValueError: SAME_STEP autoreset, where an episode is over before its agent can
             send; a budget with ``exceed="terminate"``, since a sub-environment cannot
             be ended from outside; or a gamma outside [0, 1].
+        EnvironmentFaultError: The environment says that its rewards are vectors.
 
     Example:
         >>> import gymnasium as gym
@@ -91,6 +93,7 @@ class VectorMessageChannel(VectorWrapper):  # generic since Gymnasium 1.4
         self._resets_itself = self.autoreset_mode == AutoresetMode.NEXT_STEP
         self._gamma = gamma
         self.star = Star([0], env.num_envs, uplink, downlink)
+        self._checker = VectorChecker(env)
         self._clear()
 
     def reset(
@@ -103,10 +106,14 @@ class VectorMessageChannel(VectorWrapper):  # generic since Gymnasium 1.4
                 or one for each, of which the first addresses the channel's draws.
             options: ``"reset_mask"``, bool of shape (num_envs,): whose episodes begin,
                 where the vector environment does not reset itself.
+
+        Raises:
+            EnvironmentFaultError: The environment returned what cannot be used.
         """
         which = None if options is None else options.get("reset_mask")
         closing = None if self.star.episode < 0 else self._totals()
         observations, infos = self.env.reset(seed=seed, options=options)
+        self._checker.observations(observations)
         if self.star.episode < 0 or (which is None and seed is not None):
             first = seed[0] if isinstance(seed, Sequence) else seed
             self.star.open(secrets.randbits(63) if first is None else int(first))
@@ -122,14 +129,17 @@ class VectorMessageChannel(VectorWrapper):  # generic since Gymnasium 1.4
 
         Raises:
             NotResetError: Before the first reset.
+            EnvironmentFaultError: The environment returned what cannot be used.
         """
         self._check_reset()
         closing, begins = None, self._over & self._resets_itself
         if begins.any():
             closing = self._totals()
-        observations, rewards, terminated, truncated, infos = self.env.step(actions)
         acts = ~self._over
-        earned = np.where(acts, np.asarray(rewards, dtype=np.float64), 0)
+        observations, rewards, terminated, truncated, infos = self._checker.step(
+            self.env.step(actions), acts
+        )
+        earned = np.where(acts, rewards, 0)
         self._reward += self._discount * earned
         self._return += earned
         self._length += acts
