@@ -30,8 +30,8 @@ class ReturnsWatched:
             environment, label = table["environment"][0], table["label"][0]
             share = f"{invalid.mean():.2%}"
             warnings.warn(
-                f"{environment} gave returns that are not finite, first seen in {share} "
-                f"of the rounds of some trials of {str(label)!r}: reward and "
+                f"{environment} gave returns that are not finite, first seen in "
+                f"{share} of the rounds of some trials of {str(label)!r}: reward and "
                 "episode_return are -inf there, and the column invalid says the share "
                 "of the agents. Give a finite reward where the simulator fails",
                 RuntimeWarning,
