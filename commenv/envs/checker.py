@@ -25,7 +25,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from commenv.envs.membership import complaint, membership
+from commenv.envs.membership import complaint, membership, spelled
 from commenv.errors import EnvironmentFaultError, shown
 
 __all__ = ["CheckedEnv", "Checker", "Place", "name_of", "with_agent"]
@@ -60,7 +60,8 @@ class Checker:
         self._env, self._space, self._where = env, space, where
         self._contains = membership(space)
         if shape := _shape_of_rewards(env):
-            raise self.fault(f"has rewards of shape {shape}", _OBJECTIVES)
+            words = f"has rewards of shape {shape}"
+            raise EnvironmentFaultError(name_of(env), words, _OBJECTIVES)
 
     def __reduce__(self) -> tuple[Any, ...]:  # the test of membership is a closure
         return Checker, (self._env, self._space, self._where)
@@ -121,9 +122,9 @@ class Checker:
         if number is not None and not math.isnan(number):
             return number
         if number is None and (count := _objectives(reward)) > 1:
-            what = f"returned {count} rewards at once, {shown(reward, 80)}"
+            what = f"returned {count} rewards at once, {spelled(reward)}"
             raise self.fault(what, _OBJECTIVES)
-        raise self.fault(f"returned the reward {shown(repr(reward), 80)}", _ONE_NUMBER)
+        raise self.fault(f"returned the reward {spelled(reward)}", _ONE_NUMBER)
 
     def flag(self, flag: Any, name: str) -> bool:
         """A flag as a bool.
@@ -133,7 +134,7 @@ class Checker:
         """
         number = _one_number(flag)
         if number not in (0.0, 1.0):
-            what = f"returned {name} = {shown(repr(flag), 80)}"
+            what = f"returned {name} = {spelled(flag)}"
             raise self.fault(what, "return True or False")
         return bool(number)
 
@@ -143,7 +144,7 @@ class Checker:
 
     def _info(self, info: Any) -> dict[str, Any]:
         if not isinstance(info, Mapping):
-            what = f"returned the info {shown(repr(info), 80)}"
+            what = f"returned the info {spelled(info)}"
             raise self.fault(what, "return a dictionary, an empty one for nothing")
         return info  # type: ignore[return-value]
 
@@ -158,7 +159,7 @@ class Checker:
         if about not in _beyond_bounds:
             _beyond_bounds.add(about)
             warnings.warn(
-                f"{about[0]} returned observation {shown(repr(observation), 80)}, "
+                f"{about[0]} returned observation {spelled(observation)}, "
                 f"beyond the bounds of {shown(self._space)}; this and others like it "
                 "are taken as they are. Declare bounds that hold, if learners scale "
                 "with them",

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from commenv.errors import shown
 
-__all__ = ["complaint", "membership"]
+__all__ = ["complaint", "membership", "spelled"]
 
 Contains = Callable[[Any], bool]
 
@@ -65,7 +65,7 @@ def complaint(space: gym.Space[Any], value: Any, what: str) -> str:
     outside = f"outside {shown(space)}"
     if isinstance(space, spaces.Dict):
         if not isinstance(value, Mapping):
-            return f"{what} {_spelled(value)}, which is not a dictionary, {outside}"
+            return f"{what} {spelled(value)}, which is not a dictionary, {outside}"
         if value.keys() != space.spaces.keys():
             keys = list(space.spaces)
             return f"{what} with the keys {list(value)}, where {keys} belong"
@@ -74,7 +74,7 @@ def complaint(space: gym.Space[Any], value: Any, what: str) -> str:
                 return complaint(part, value[key], f"{what}[{key!r}]")
     if isinstance(space, spaces.Tuple):
         if not isinstance(value, (tuple, list, np.ndarray)):
-            return f"{what} {_spelled(value)}, which is not a tuple, {outside}"
+            return f"{what} {spelled(value)}, which is not a tuple, {outside}"
         if len(value) != len(space.spaces):
             return f"{what} of {len(value)} parts, where {len(space.spaces)} belong"
         for position, (part, one) in enumerate(zip(space.spaces, value, strict=True)):
@@ -82,30 +82,28 @@ def complaint(space: gym.Space[Any], value: Any, what: str) -> str:
                 return complaint(part, one, f"{what}[{position}]")
     shape, own = getattr(value, "shape", None), space.shape
     if shape is not None and own is not None and tuple(shape) != own:
-        return f"{what} {_spelled(value)} of shape {shape}, not {own}, {outside}"
-    return f"{what} {_spelled(value)}{_worst(space, value)}, {outside}"
+        return f"{what} {spelled(value)} of shape {shape}, not {own}, {outside}"
+    return f"{what} {spelled(value)}{_worst(space, value)}, {outside}"
 
 
-def _spelled(value: Any) -> str:
-    return shown(repr(value), _MOST_SHOWN)
+def spelled(value: Any) -> str:
+    """A value for a message: short, and numbers without their NumPy type."""
+    plain = value.item() if isinstance(value, np.generic) else value
+    return shown(repr(plain), _MOST_SHOWN)
 
 
 def _worst(space: gym.Space[Any], value: Any) -> str:
     """Which number of a large array is outside."""
-    limits = _limits(space, bounds=False)
-    if limits is None or np.size(value) <= _FEW:
+    limits, array = _limits(space, bounds=False), _numbers(value)
+    if limits is None or array is None or array.size <= _FEW:
         return ""
     low, high, dtype = limits
-    try:
-        array = np.asarray(value)
-        with np.errstate(all="ignore"):
-            cast = array.astype(dtype)
-            wrong = ~((cast >= low) & (cast <= high))
-            if dtype.kind != "f":
-                wrong |= cast != array
-    except (TypeError, ValueError):
-        return ""
-    if not wrong.any():
+    with np.errstate(all="ignore"):
+        cast = array.astype(dtype)
+        wrong = ~((cast >= low) & (cast <= high))
+        if dtype.kind != "f":
+            wrong |= cast != array
+    if not wrong.any():  # real numbers that overflow the dtype
         return ""
     where = tuple(np.argwhere(wrong)[0].tolist())
     return f" ({array[where]} at {where})"

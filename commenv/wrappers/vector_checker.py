@@ -12,7 +12,8 @@ from gymnasium.vector.utils import iterate
 from numpy.typing import NDArray
 
 from commenv.envs.checker import Checker, Place, with_agent
-from commenv.errors import EnvironmentFaultError, shown
+from commenv.envs.membership import spelled
+from commenv.errors import EnvironmentFaultError
 
 __all__ = ["VectorChecker"]
 
@@ -91,7 +92,7 @@ class VectorChecker:
     def _rows(self, values: Any, name: str) -> Any:
         if np.ndim(values) and len(values) == self._num_envs:
             return values
-        words = f"returned {name} {shown(repr(values), 80)}"
+        words = f"returned {name} {spelled(values)}"
         raise self._all.fault(words, f"return one for each of {self._num_envs}")
 
     def _one(self, row: int, space: gym.Space[Any] | None = None) -> Checker:
