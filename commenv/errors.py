@@ -5,16 +5,19 @@ from __future__ import annotations
 import contextlib
 import difflib
 import json
-from collections.abc import Iterable
+import traceback
+from collections.abc import Iterable, Sequence
 from importlib.metadata import PackageNotFoundError, distribution
 from typing import Any
 from urllib.parse import urlsplit
 
 __all__ = [
+    "BlocksFailedError",
     "BudgetExceededError",
     "CommenvError",
     "ContractError",
     "EncodingError",
+    "EnvironmentFaultError",
     "MalformedMessage",
     "MissingExtraError",
     "NotResetError",
@@ -114,6 +117,95 @@ class ContractError(CommenvError, TypeError):
 
     def __init__(self, env: object, how: str) -> None:
         super().__init__(f"{type(env).__name__} breaks PettingZoo's contract: it {how}")
+
+
+class EnvironmentFaultError(CommenvError, RuntimeError):
+    """An environment that raised an error, or returned what cannot be used.
+
+    Whoever passes it on adds what it knows of the place, so that the message names the
+    one instance among many. What the environment itself raised is the ``__cause__``; an
+    error that comes from another process quotes that traceback in a note.
+
+    Args:
+        environment: Its id, or its class.
+        problem: What it did, such as ``"returned the reward nan"``.
+        cure: What to do about it.
+        place: Where: ``label``, ``trial``, ``agent``, ``episode``, ``step``.
+
+    Attributes:
+        environment: As given.
+        problem: As given.
+        place: As given, and what was added by :meth:`locate`.
+        row: The instance's position in its batch, for whoever knows what that means.
+    """
+
+    row: int | None = None
+
+    def __init__(
+        self,
+        environment: str,
+        problem: str,
+        cure: str = "",
+        place: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(environment, problem, cure)
+        self.environment, self.problem, self._cure = environment, problem, cure
+        self.place: dict[str, Any] = dict(place or {})
+
+    def locate(self, **place: Any) -> None:
+        """Adds to the place; what is known already stays."""
+        self.place = {**place, **self.place}
+
+    def locate_row(
+        self, trials: Sequence[int], numbers: Sequence[int], what: str, **when: Any
+    ) -> None:
+        """Adds whose instance it was, in a batch of trials times numbers.
+
+        Args:
+            trials: The trials of the batch, whose rows are trial-major.
+            numbers: What the rows of a trial are numbered by.
+            what: What these numbers count, such as ``"agent"``.
+            **when: What else is known of the place.
+        """
+        if self.row is not None:
+            trial, number = divmod(self.row, len(numbers))
+            when = {"trial": trials[trial], what: numbers[number], **when}
+        self.locate(**when)
+
+    def __str__(self) -> str:
+        place = ", ".join(f"{name} {where!r}" for name, where in self.place.items())
+        text = f"{self.environment} {self.problem}"
+        return "; ".join(filter(None, [text + f" ({place})" * bool(place), self._cure]))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The cause's class may not be picklable: its traceback goes as text.
+        notes = list(getattr(self, "__notes__", ()))
+        if self.__cause__ is not None:
+            notes.append("".join(traceback.format_exception(self.__cause__)).rstrip())
+        arguments = (self.environment, self.problem, self._cure, self.place)
+        return type(self), arguments, {"row": self.row, "__notes__": notes}
+
+
+class BlocksFailedError(CommenvError, RuntimeError):
+    """A study some of whose blocks failed, for the fault of an environment.
+
+    Args:
+        summary: How many, and what became of the others.
+        errors: What happened in each.
+
+    Attributes:
+        errors: As given.
+    """
+
+    def __init__(self, summary: str, errors: Sequence[EnvironmentFaultError]) -> None:
+        super().__init__(summary, errors)
+        self.errors = tuple(errors)
+
+    def __str__(self) -> str:
+        more = len(self.errors) - _MOST_LISTED
+        rest = [f"and {more} more"] if more > 0 else []
+        listed = [str(error) for error in self.errors[:_MOST_LISTED]]
+        return "\n  ".join([f"{self.args[0]}:", *listed, *rest])
 
 
 class UnknownNameError(CommenvError, ValueError):

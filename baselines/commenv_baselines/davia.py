@@ -141,7 +141,9 @@ class DAVIAAgents(TableAgents):
     def candidates(self) -> tuple[Messages, Mapping[str, Signal]]:
         """One gradient for each agent that took a step, and its predicted gain."""
         steps = self._trajectories.messages(self._problem.shape)
-        gradient, gain = self.gradient(steps)
+        with np.errstate(invalid="ignore"):  # 0 times an infinite reward
+            gradient, gain = self.gradient(steps)
+        gradient[np.isnan(gradient)] = np.inf  # which the learner leaves out as well
         moved = steps.counts > 0
         records = np.zeros(int(moved.sum()), self._gradients)
         records["gradient"] = gradient[moved.ravel()]

@@ -40,7 +40,6 @@ Figure 4.5's curve of ES with 50 agents::
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args
@@ -268,8 +267,9 @@ class ESAgents(Agents):
 
     def observe(self, transition: Transition) -> None:
         """Adds up the discounted rewards."""
-        earned = self._discount * transition.rewards
-        np.add(self._returns, earned, out=self._returns, where=transition.active)
+        with np.errstate(invalid="ignore"):  # 0 times an infinite reward, inf - inf
+            earned = self._discount * transition.rewards
+            np.add(self._returns, earned, out=self._returns, where=transition.active)
         self._discount *= self._problem.gamma
 
     def candidates(self) -> tuple[Messages, Mapping[str, Signal]]:
@@ -386,16 +386,9 @@ class ESLearner(Learner):
         return self._problem.evaluator.policy_values(self.policy(), episode)
 
     def _checked(self, messages: Received) -> Array:
-        """The returns; invalid ones are counted, the first time with a warning."""
+        """The returns; those that are not finite are counted."""
         returns: Array = messages.records["return"]
         invalid = messages.trials[~np.isfinite(returns)]
-        if len(invalid) and not self.memory["invalid"].any():
-            warnings.warn(
-                f"{len(invalid)} of {len(returns)} returns are not finite; each counts "
-                "as the worst of its round, here and in later rounds",
-                RuntimeWarning,
-                stacklevel=2,
-            )
         counts = np.bincount(invalid, minlength=self._problem.shape[0])
         self.memory["invalid"] = self.memory["invalid"] + counts
         self._invalid = counts.astype(np.float64)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from commenv.channel import Messages, Received
-from commenv.errors import CommenvError
+from commenv.errors import CommenvError, EnvironmentFaultError
 from commenv.learning import Learner, Policy, Problem, RoundAgents, Signal
 from commenv.wrappers import ChannelEnv
 
@@ -84,7 +84,13 @@ class FedAgents(RoundAgents):
         self.memory["base"] = theta.copy()
 
     def play(self, env: ChannelEnv, observations: NDArray[Any]) -> None:
-        """Every agent trains for ``local_steps`` steps in an instance of its own."""
+        """Every agent trains for ``local_steps`` steps in an instance of its own.
+
+        Raises:
+            EnvironmentFaultError: An instance raised an error, or returned what cannot
+                be used, infinite rewards included.
+            CommenvError: Training failed, or diverged.
+        """
         shape, own = self._problem.shape, self.memory["own"]
         vectors = own.reshape(-1, own.shape[-1])
         if not self._models:
@@ -121,13 +127,17 @@ class FedAgents(RoundAgents):
         self, model: LocalModel, vector: Vectors, row: int
     ) -> tuple[Vectors, tuple[float, float]]:
         """Parameters after local training, and what was measured of its episodes."""
+        draws = self._problem.draws
         trial, agent = divmod(row, self._problem.shape[1])
-        trial = self._problem.draws.trials[trial]
+        trial, agent = draws.trials[trial], draws.agents[agent]
         about = f"training agent {agent} of trial {trial} in round {self._episode}"
         cure = "use a smaller learning_rate, or a channel that distorts less"
         model.write(vector)
         try:
             measured = model.train(self._local_steps)
+        except EnvironmentFaultError as fault:
+            fault.locate(trial=trial, agent=agent, episode=self._episode)
+            raise
         except (ValueError, RuntimeError) as error:
             reason = str(error).partition("\n")[0]
             raise CommenvError(f"{about} failed ({reason}); {cure}?") from error

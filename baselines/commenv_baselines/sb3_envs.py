@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pettingzoo.utils.env import ParallelEnv
 
 from commenv.errors import MissingExtraError
+from commenv.multiagent.checker import ParallelChecker
 
 try:
     from stable_baselines3.common.vec_env import VecEnv
@@ -65,6 +66,7 @@ class ParallelVecEnv(VecEnv):
     Raises:
         ValueError: No copy, one copy given twice, agents with different spaces, or
             spaces that Stable-Baselines3 does not take.
+        EnvironmentFaultError: A copy says that its rewards are vectors.
 
     Example:
         >>> from commenv.multiagent import signal_v0
@@ -87,6 +89,7 @@ class ParallelVecEnv(VecEnv):
             {agent: next(count) for agent in env.possible_agents} for env in self.envs
         ]
         observation_space, action_space = _shared_spaces(seats)
+        self._checkers = [ParallelChecker(env) for env in self.envs]
         self._keys, shapes, dtypes = obs_space_info(observation_space)
         self._observations: dict[Any, NDArray[Any]] = {
             key: np.zeros((len(seats), *shapes[key]), dtypes[key]) for key in self._keys
@@ -114,11 +117,14 @@ class ParallelVecEnv(VecEnv):
 
         Returns:
             The observations, shape (num_envs, ...); a dictionary of such for Dict.
+
+        Raises:
+            EnvironmentFaultError: A copy returned what cannot be used.
         """
-        for env, rows in zip(self.envs, self._rows, strict=True):
+        for copy, rows in enumerate(self._rows):
             row = min(rows.values())
             options = self._options[row] or None
-            self._begin(rows, *env.reset(seed=self._seeds[row], options=options))
+            self._begin(copy, seed=self._seeds[row], options=options)
         self._reset_seeds()
         self._reset_options()
         return self._seen()
@@ -132,14 +138,17 @@ class ParallelVecEnv(VecEnv):
 
         Returns:
             (observations, rewards as float32, dones, infos), by sub-environment.
+
+        Raises:
+            EnvironmentFaultError: A copy returned what cannot be used.
         """
         step = _Step(
             np.zeros(self.num_envs, dtype=np.float32),
             np.zeros(self.num_envs, dtype=bool),
             [{} for _ in range(self.num_envs)],
         )
-        for env, rows in zip(self.envs, self._rows, strict=True):
-            self._step_copy(env, rows, step)
+        for copy in range(len(self.envs)):
+            self._step_copy(copy, step)
         return self._seen(), *step
 
     def close(self) -> None:
@@ -192,12 +201,14 @@ class ParallelVecEnv(VecEnv):
             for copy in self._copies_of(indices)
         ]
 
-    def _step_copy(self, env: ParallelEnv, rows: dict[Any, int], step: _Step) -> None:
+    def _step_copy(self, copy: int, step: _Step) -> None:
         """Steps one copy, and fills its agents' rows."""
+        env, rows = self.envs[copy], self._rows[copy]
         if self._actions is None:
             raise ValueError("step_wait without actions; call step_async first")
         actions = {agent: self._actions[rows[agent]] for agent in env.agents}
-        observations, *outcome = env.step(actions)
+        result = self._checkers[copy].step(actions, env.step(actions))
+        observations, *outcome = result
         for agent, row in rows.items():
             played, plays_on = agent in actions, agent in env.agents
             step.infos[row] = {"TimeLimit.truncated": False, "padding": not played}
@@ -208,7 +219,7 @@ class ParallelVecEnv(VecEnv):
                 self._finish(row, step)
             self._put(row, observations[agent] if plays_on else None)
         if not env.agents:
-            self._begin(rows, *env.reset())
+            self._begin(copy)
 
     def _count(self, row: int, outcome: Sequence[Any], step: _Step) -> None:
         """Fills the row of an agent that was in its episode."""
@@ -228,13 +239,11 @@ class ParallelVecEnv(VecEnv):
             step.infos[row]["episode"] = {"r": total, "l": length}
         self._returns[row] = self._lengths[row] = 0
 
-    def _begin(
-        self,
-        rows: dict[Any, int],
-        observations: dict[Any, Any],
-        infos: dict[Any, dict[str, Any]],
-    ) -> None:
-        """Fills a copy's rows with what its reset gave; absent agents are padded."""
+    def _begin(self, copy: int, **how: Any) -> None:
+        """Resets a copy, and fills its rows; absent agents are padded."""
+        env, rows = self.envs[copy], self._rows[copy]
+        observations, infos = env.reset(**how)
+        self._checkers[copy].reset(env.agents, observations)
         for agent, row in rows.items():
             self._put(row, observations.get(agent))
             self.reset_infos[row] = infos.get(agent, {})

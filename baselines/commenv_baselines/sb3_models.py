@@ -8,6 +8,7 @@ no other time.
 from __future__ import annotations
 
 import copy
+import math
 import random
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -25,6 +26,9 @@ from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 from stable_baselines3.common.vec_env import DummyVecEnv
 from stable_baselines3.dqn.policies import DQNPolicy
 from torch import nn
+
+from commenv.envs.checker import name_of
+from commenv.errors import EnvironmentFaultError
 
 __all__ = [
     "LocalModel",
@@ -275,8 +279,16 @@ class _Meter(gym.Wrapper[Any, Any, Any, Any]):
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         observation, reward, terminated, truncated, info = self.env.step(action)
-        self._discounted += self._discount * float(reward)
-        self._total += float(reward)
+        reward = float(reward)
+        if not math.isfinite(reward):
+            raise EnvironmentFaultError(
+                name_of(self.env),
+                f"returned the reward {reward}",
+                "no value function learns from it: give a large finite penalty, or use "
+                "es, which sends whole returns",
+            )
+        self._discounted += self._discount * reward
+        self._total += reward
         self._discount *= self._gamma
         if terminated or truncated:
             self._ended.append((self._discounted, self._total))

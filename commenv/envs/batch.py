@@ -14,17 +14,38 @@ from numpy.typing import NDArray
 
 from commenv.draws import UniformStream, WorldDraws
 from commenv.envs.batched import BatchedEnv, BatchedStep
+from commenv.envs.checker import CheckedEnv
 from commenv.envs.flat import FlatTables, integer_actions
 from commenv.envs.tabular import TabularMDP
-from commenv.errors import NotResetError
+from commenv.errors import EnvironmentFaultError, NotResetError
 
-__all__ = ["ARRAY_SPACES", "InOneArray", "ScalarBatch", "TabularBatch"]
+__all__ = ["ScalarBatch", "TabularBatch", "checked"]
 
-ARRAY_SPACES = (spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary, spaces.Box)
+_ARRAY_SPACES = (spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary, spaces.Box)
 
 
 class InOneArray(FlattenObservation):
     """Observations of several parts as one array, for a batch."""
+
+
+def checked(env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
+    """A foreign environment whose results are checked, its observation in one array.
+
+    Raises:
+        EnvironmentFaultError: It says that its rewards are vectors.
+    """
+    space, env = env.observation_space, CheckedEnv(env)
+    if isinstance(space, _ARRAY_SPACES) or not space.is_np_flattenable:
+        return env
+    return env if _shows_images(space) else InOneArray(env)
+
+
+def _shows_images(space: gym.Space[Any]) -> bool:
+    if isinstance(space, spaces.Dict):
+        return any(map(_shows_images, space.spaces.values()))
+    if isinstance(space, spaces.Tuple):
+        return any(map(_shows_images, space.spaces))
+    return isinstance(space, spaces.Box) and len(space.shape) > 1
 
 
 class TabularBatch(BatchedEnv):
@@ -112,19 +133,24 @@ class ScalarBatch(BatchedEnv):
     episode does not depend on the episodes before it. The time limit is the
     environments' own ``TimeLimit``.
 
+    What the environments return is checked (:mod:`commenv.envs.checker`): an error is
+    an :class:`~commenv.errors.EnvironmentFaultError` that knows the instance.
+
     Args:
         envs: The instances, with equal spaces: Discrete, MultiDiscrete, MultiBinary or
-            Box, for observations and actions.
+            Box, for observations and actions. Observations of several parts (Dict,
+            Tuple), none of them an image, are flattened.
 
     Raises:
         ValueError: No instance at all, or spaces of another kind.
+        EnvironmentFaultError: The environments say that their rewards are vectors.
     """
 
     mdp: None = None
 
     def __init__(self, envs: Sequence[gym.Env[Any, Any]]) -> None:
         check_counts(len(envs), None)
-        self.envs = list(envs)
+        self.envs = list(map(checked, envs))
         self.num_envs = len(self.envs)
         spec = self.envs[0].spec
         self.max_episode_steps = spec.max_episode_steps if spec else None
@@ -153,8 +179,8 @@ class ScalarBatch(BatchedEnv):
         """
         if mask is None:
             seeds = draws.seeds()
-            for row, env in enumerate(self.envs):
-                self._observations[row] = env.reset(seed=int(seeds[row]))[0]
+            for row in range(self.num_envs):
+                self._reset_row(row, int(seeds[row]))
             self._reset_once = True
         elif not self._reset_once:
             raise NotResetError(
@@ -162,7 +188,7 @@ class ScalarBatch(BatchedEnv):
             )
         else:
             for row in np.flatnonzero(mask).tolist():
-                self._observations[row] = self.envs[row].reset()[0]
+                self._reset_row(row, None)
         return self._observations.copy()
 
     def step(self, actions: NDArray[Any], active: NDArray[np.bool_]) -> BatchedStep:
@@ -181,9 +207,13 @@ class ScalarBatch(BatchedEnv):
         terminated = np.zeros(self.num_envs, dtype=bool)
         truncated = np.zeros(self.num_envs, dtype=bool)
         for row, action in zip(rows, chosen, strict=True):
-            observation, reward, ends, cut, _ = self.envs[row].step(action)
+            try:
+                observation, reward, ends, cut, _ = self.envs[row].step(action)
+            except EnvironmentFaultError as fault:
+                fault.row = row
+                raise
             self._observations[row] = observation
-            rewards[row] = float(reward)
+            rewards[row] = reward
             terminated[row] = ends
             truncated[row] = cut and not ends
         return BatchedStep(self._observations.copy(), rewards, terminated, truncated)
@@ -192,6 +222,13 @@ class ScalarBatch(BatchedEnv):
         """Closes every instance."""
         for env in self.envs:
             env.close()
+
+    def _reset_row(self, row: int, seed: int | None) -> None:
+        try:
+            self._observations[row] = self.envs[row].reset(seed=seed)[0]
+        except EnvironmentFaultError as fault:
+            fault.row = row
+            raise
 
     def _action(self, action: Any, row: int) -> Any:
         """One action in the form that the action space contains."""
@@ -216,7 +253,7 @@ def check_counts(num_envs: int, max_episode_steps: int | None) -> None:
 
 
 def _check_space(space: gym.Space[Any], what: str) -> None:
-    if not isinstance(space, ARRAY_SPACES):
+    if not isinstance(space, _ARRAY_SPACES):
         raise ValueError(
             f"the {what} space {space} is not one array per instance; wrap the "
             f"environment, in gymnasium.wrappers.FlattenObservation for instance"

@@ -10,16 +10,9 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec, load_env_creator
 
-from commenv.envs.batch import (
-    ARRAY_SPACES,
-    InOneArray,
-    ScalarBatch,
-    TabularBatch,
-    check_counts,
-)
+from commenv.envs.batch import ScalarBatch, TabularBatch, check_counts, checked
 from commenv.envs.batched import BatchedEnv
 from commenv.envs.tabular import TabularMDP
 from commenv.errors import UnknownNameError
@@ -61,6 +54,7 @@ def make_batched(
         UnknownNameError: No such id or module; the message lists the nearest ids.
         ValueError: An argument that the environment does not have, or a count below 1.
         MissingExtraError: What the environment needs is not installed.
+        EnvironmentFaultError: The environment says that its rewards are vectors.
     """
     check_counts(num_envs, max_episode_steps)
     spec = find_spec(env_id)
@@ -87,7 +81,7 @@ def make_batched(
                 _batched_twin(spec),
             )
         instances = [env, *(make() for _ in range(num_envs - 1))]
-        return ScalarBatch([_in_one_array(instance) for instance in instances])
+        return ScalarBatch(instances)
     env.close()
     return TabularBatch(mdp, num_envs, limit)
 
@@ -100,7 +94,8 @@ def make_scalar(
 ) -> gym.Env[Any, Any]:
     """Makes one instance as a Gymnasium environment, its observation in one array.
 
-    Its spaces are those of the batch that :func:`make_batched` makes.
+    Its spaces are those of the batch that :func:`make_batched` makes, and what it
+    returns is checked in the same way.
 
     Args:
         env_id: A registered id; ``"module:Env-v0"`` imports the module first.
@@ -110,12 +105,13 @@ def make_scalar(
     Raises:
         UnknownNameError: No such id or module; the message lists the nearest ids.
         ValueError: An argument that the environment does not have, or a limit below 1.
+        EnvironmentFaultError: The environment says that its rewards are vectors.
     """
     check_counts(1, max_episode_steps)
     spec = find_spec(env_id)
     arguments = dict(env_kwargs or {})
     _check_arguments(spec.id, creator_of(spec), arguments)
-    return _in_one_array(_make(spec, arguments, max_episode_steps))
+    return checked(_make(spec, arguments, max_episode_steps))
 
 
 def find_spec(env_id: str) -> EnvSpec:
@@ -151,21 +147,6 @@ def _make(
         disable_env_checker=True,
         **arguments,
     )
-
-
-def _in_one_array(env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
-    space = env.observation_space
-    if isinstance(space, ARRAY_SPACES) or not space.is_np_flattenable:
-        return env
-    return env if _shows_images(space) else InOneArray(env)
-
-
-def _shows_images(space: gym.Space[Any]) -> bool:
-    if isinstance(space, spaces.Dict):
-        return any(map(_shows_images, space.spaces.values()))
-    if isinstance(space, spaces.Tuple):
-        return any(map(_shows_images, space.spaces))
-    return isinstance(space, spaces.Box) and len(space.shape) > 1
 
 
 def _batched_twin(spec: EnvSpec) -> str:

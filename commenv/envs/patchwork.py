@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from commenv.draws import UniformStream, WorldDraws
 from commenv.envs.batched import BatchedEnv, BatchedStep
+from commenv.errors import EnvironmentFaultError
 
 __all__ = ["Patchwork", "empty_rows"]
 
@@ -94,7 +95,11 @@ class Patchwork(BatchedEnv):
         """Starts an episode; see :meth:`BatchedEnv.reset`."""
         for rows, batch in self._pieces:
             own = None if mask is None else mask[rows]
-            self._place(rows, batch.reset(_DrawsOfRows(draws, rows), own))
+            try:
+                self._place(rows, batch.reset(_DrawsOfRows(draws, rows), own))
+            except EnvironmentFaultError as fault:
+                _renumber(fault, rows)
+                raise
         return self._observations.copy()
 
     def step(self, actions: NDArray[Any], active: NDArray[np.bool_]) -> BatchedStep:
@@ -109,6 +114,9 @@ class Patchwork(BatchedEnv):
         for rows, batch in self._pieces:
             try:
                 step = batch.step(_stacked(actions[rows]), active[rows])
+            except EnvironmentFaultError as fault:
+                _renumber(fault, rows)
+                raise
             except ValueError as error:
                 raise ValueError(f"in rows {rows.tolist()}: {error}") from error
             self._place(rows, step.observations)
@@ -128,6 +136,12 @@ class Patchwork(BatchedEnv):
             return
         for row, observation in zip(rows.tolist(), observations, strict=True):
             self._observations[row] = observation
+
+
+def _renumber(fault: EnvironmentFaultError, rows: NDArray[np.intp]) -> None:
+    """Counts the instance at fault among all, not among those of its piece."""
+    if fault.row is not None:
+        fault.row = int(rows[fault.row])
 
 
 class _DrawsOfRows:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from commenv.draws import Draws, UniformStream
 from commenv.envs import BatchedEnv, TabularMDP
+from commenv.errors import EnvironmentFaultError
 
 __all__ = [
     "Act",
@@ -162,14 +163,32 @@ class PlayedEvaluator(Evaluator):
         self, policy: NDArray[np.float64], episode: int
     ) -> NDArray[np.float64]:
         """Plays with actions drawn from the policy."""
-        return self.play(policy, episode).returns.mean(axis=1)
+        return self._value(policy, episode)
 
     def values(self, act: Act, episode: int) -> NDArray[np.float64]:
         """Plays with the policy's actions."""
-        return self.play(act, episode).returns.mean(axis=1)
+        return self._value(act, episode)
+
+    def _value(self, policy: Policy, episode: int) -> NDArray[np.float64]:
+        returns = self.play(policy, episode).returns
+        with np.errstate(invalid="ignore"):
+            return returns.mean(axis=1)
 
     def play(self, policy: Policy, episode: int) -> Played:
-        """Plays the episodes of every trial, all at once."""
+        """Plays the episodes of every trial, all at once.
+
+        Raises:
+            EnvironmentFaultError: A foreign environment raised an error, or returned
+                what cannot be used.
+        """
+        try:
+            return self._play(policy, episode)
+        except EnvironmentFaultError as fault:
+            trials, numbers = self.draws.trials, self.draws.agents
+            fault.locate_row(trials, numbers, "evaluation episode", episode=episode)
+            raise
+
+    def _play(self, policy: Policy, episode: int) -> Played:
         act = self._drawn(policy, episode) if isinstance(policy, np.ndarray) else policy
         observations = self.world.reset(self.draws.world(episode))
         active = np.ones(self.world.num_envs, dtype=np.bool_)
@@ -177,8 +196,9 @@ class PlayedEvaluator(Evaluator):
         lengths, discount = np.zeros(self.world.num_envs, dtype=np.int64), 1.0
         while active.any():
             step = self.world.step(act(observations), active)
-            returns += discount * step.rewards
-            totals += step.rewards
+            with np.errstate(invalid="ignore"):  # inf - inf of infinite rewards
+                returns += discount * step.rewards
+                totals += step.rewards
             lengths += active
             discount *= self.gamma
             active &= ~(step.terminated | step.truncated)

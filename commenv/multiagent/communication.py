@@ -26,6 +26,7 @@ from commenv.channel.budget import Left
 from commenv.channel.ledger import Ledger
 from commenv.errors import NotResetError, UnknownNameError
 from commenv.multiagent.bill import Bill
+from commenv.multiagent.checker import ParallelChecker
 from commenv.multiagent.contract import as_parallel, check_reset, check_step
 from commenv.multiagent.flat import FlatActions, FlatObservations
 from commenv.multiagent.inbox import Inbox
@@ -97,6 +98,7 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
 
     Raises:
         ContractError: The environment breaks PettingZoo's contract.
+        EnvironmentFaultError: It says that its rewards are vectors.
         ValueError: A message space of another kind, a topology with agents that do not
             exist, or Box actions to be flattened without bins.
         TypeError: A codec that cannot encode such messages.
@@ -135,6 +137,7 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
             acknowledgements=acknowledgements,
             medium="broadcast" if self._links.shared else "unicast",
         )
+        self._checker = ParallelChecker(self.env)
         self._positions = positions
         self._journal = journal
         self._outbox = Outbox(agents, self._links, self._form)
@@ -218,11 +221,13 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
 
         Raises:
             ContractError: The environment breaks PettingZoo's contract.
+            EnvironmentFaultError: It returned what cannot be used.
         """
         closing = self._reckoning.totals if self._begun else None
         result = self.env.reset(seed=seed, options=options)
         check_reset(self.env, result)
         observations, infos = result
+        self._checker.reset(self.env.agents, observations)
         if seed is not None or not self._begun:
             self._mesh = self._open(secrets.randbits(63) if seed is None else seed)
             self._begun = True
@@ -254,6 +259,7 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
                 outside its space, or one from an agent that has finished.
             BudgetExceededError: Under ``exceed="raise"``.
             ContractError: The environment breaks PettingZoo's contract.
+            EnvironmentFaultError: It returned what cannot be used.
         """
         self._check_reset()
         live = self.agents
@@ -273,6 +279,7 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
         self._reckoning.speak(present, said.speaking)
         result = self.env.step({agent: part["action"] for agent, part in parts.items()})
         check_step(self.env, live, result)
+        result = self._checker.step(live, result)
         observations, rewards, terminations, truncations, infos = result
         due = self._reckoning.settle(rewards, self._names)
         if np.count_nonzero(due):

@@ -163,7 +163,8 @@ def _play(
     played = rounds.play(study.num_episodes - first)
     for episode, metrics in enumerate(played, first):
         running = series.running.copy()
-        invalid = rounds.learner.invalid / study.num_agents
+        invalid = np.maximum(rounds.learner.invalid, metrics.invalid)
+        invalid = invalid / study.num_agents
         series.add({**metrics.mean_over_agents(), "invalid": invalid})
         if trace is not None:
             trace.on_round(rounds.env)

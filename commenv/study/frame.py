@@ -48,15 +48,19 @@ COLUMNS: tuple[Column, ...] = (
     Column(
         "reward",
         "float64",
-        "discounted return of the behaviour policy; one that is not finite counts as "
-        "the worst of its round",
+        "discounted return of the behaviour policy; -inf where that of an agent is not "
+        "finite",
     ),
-    Column("episode_return", "float64", "undiscounted return of the behaviour policy"),
+    Column(
+        "episode_return",
+        "float64",
+        "undiscounted return of the behaviour policy; -inf likewise",
+    ),
     Column(
         "evaluation",
         "float64",
         "value of the greedy or unperturbed policy; NaN in rounds without evaluation, "
-        "-inf where it is not a number",
+        "-inf where it is not finite",
     ),
     Column("frequency", "float64", "share of the agents that sent a message, 0 to 1"),
     Column("messages", "float64", "uplink messages sent (attempted less refused)"),
@@ -68,7 +72,12 @@ COLUMNS: tuple[Column, ...] = (
     Column("refused", "float64", "uplink messages that a budget refused"),
     Column("refused_bytes", "float64", "uplink payload that a budget refused, bytes"),
     Column("lost", "float64", "uplink messages that the link lost"),
-    Column("invalid", "float64", "messages with numbers that could not be used"),
+    Column(
+        "invalid",
+        "float64",
+        "share of the agents whose return is not finite, or messages with numbers that "
+        "could not be used, whichever is more",
+    ),
     Column(
         "expired",
         "float64",

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from commenv.errors import ShardsLostError
+from commenv.errors import EnvironmentFaultError, ShardsLostError
 from commenv.snapshots import Snapshot
 from commenv.study.backends import Kept
 from commenv.study.block import run_block
@@ -25,7 +25,7 @@ from commenv.study.trace import Trace
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Job", "Measured", "Resumption", "keep", "run_job"]
+__all__ = ["Failed", "Job", "Measured", "Resumption", "keep", "run_job"]
 
 _MOST_ATTEMPTS = 10
 _logger = logging.getLogger("commenv")
@@ -82,7 +82,19 @@ class Measured(NamedTuple):
     software: dict[str, str]
 
 
-def run_job(job: Job, report: Callable[[int | Kept], None]) -> Measured:
+class Failed(NamedTuple):
+    """A block that an environment at fault has ended; the others are not concerned.
+
+    Attributes:
+        block: The block.
+        error: What happened, and where.
+    """
+
+    block: Block
+    error: EnvironmentFaultError
+
+
+def run_job(job: Job, report: Callable[[int | Kept], None]) -> Measured | Failed:
     """Runs a block; where shards are lost, again from its last state.
 
     Args:
@@ -99,6 +111,9 @@ def run_job(job: Job, report: Callable[[int | Kept], None]) -> Measured:
         known = states.count
         try:
             return _run(job, states)
+        except EnvironmentFaultError as error:
+            error.locate(label=job.study.cells[job.block.cell].label)
+            return Failed(job.block, error)
         except ShardsLostError as error:
             attempts = 1 if states.count > known else attempts + 1
             if attempts == _MOST_ATTEMPTS:

@@ -9,18 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from commenv.channel import Channel
-from commenv.errors import ResultsError
+from commenv.errors import BlocksFailedError, ResultsError
 from commenv.learning import Algorithm, Scheme
 from commenv.study.backends import Backend, choose
 from commenv.study.block import optimum_of
 from commenv.study.checkpoints import Schedule
 from commenv.study.comparability import settings_of_study
-from commenv.study.jobs import Measured, run_job
+from commenv.study.jobs import Failed, Measured, run_job
 from commenv.study.lock import locked
 from commenv.study.plan import blocks_of, missing
 from commenv.study.progress import Progress
 from commenv.study.reading import lean_memory
 from commenv.study.results import Results
+from commenv.study.returns import ReturnsWatched
 from commenv.study.sharding import shares_of
 from commenv.study.software import software, unlike
 from commenv.study.spec import Study, cells, check_count
@@ -124,6 +125,9 @@ def run(
         MissingExtraError: The extra ``study`` is not installed, or ``ray`` is needed
             and not installed.
         ConnectionError: There is no Ray cluster at ``address``.
+        BlocksFailedError: An environment raised an error, or returned what cannot be
+            used, in some of the blocks; the others were finished first.
+        EnvironmentFaultError: An environment says that its rewards are vectors.
     """
     study = Study(
         cells=cells(environments, algorithms, schemes, settings, max_episode_steps),
@@ -209,7 +213,9 @@ def _execute(
     to_do = sum(len(one.trials) for one in left) * study.num_episodes
     done = total - to_do
     measured: list[Measured] = []
+    failed: list[Failed] = []
     others: set[str] = set()
+    returns = ReturnsWatched()
     with Progress(total, unit="trial-episodes", enabled=progress, done=done) as bar:
         writer = Writer(study, store, schedule, bar)
         if left:
@@ -220,9 +226,15 @@ def _execute(
                 )
                 with contextlib.closing(running) as results:
                     for one in results:
+                        if isinstance(one, Failed):
+                            failed.append(one)
+                            continue
+                        returns.look(one.table)
                         _note_other_machines(one.software, others)
                         measured += writer.take(one)
                         del one  # a table is as large as a study's other memory
+    if failed:
+        raise _failure(failed, study, store) from min(failed).error
     settings = settings_of_study(study.describe(), software())
     if store is not None:
         return Results(store.frame(), optima, store.sizes, [store.directory], settings)
@@ -232,6 +244,18 @@ def _execute(
     tables = pa.concat_tables(one.table for one in measured).to_pandas()
     sizes = pa.concat_tables(one.sizes for one in measured).to_pandas()
     return Results(tables, optima, lambda: sizes, settings=settings)
+
+
+def _failure(
+    failed: list[Failed], study: Study, store: Store | None
+) -> BlocksFailedError:
+    """What became of a study some of whose blocks failed."""
+    blocks = "1 block" if len(failed) == 1 else f"{len(failed)} blocks"
+    others = "give out= to keep the others"
+    if store is not None:
+        others = "the others are kept, and another run goes on with what is missing"
+    errors = [error for _, error in sorted(failed, key=lambda one: one.block)]
+    return BlocksFailedError(f"{blocks} of the study failed; {others}", errors)
 
 
 def _note_other_machines(computed_by: Mapping[str, str], known: set[str]) -> None:

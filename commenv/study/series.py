@@ -53,10 +53,10 @@ class Series(Resumable):
     def evaluate(self, which: NDArray[np.bool_], values: NDArray[np.float64]) -> None:
         """Enters evaluations of the last round for some of the trials.
 
-        NaN stands for a round that was not evaluated, so a policy whose value is not a
-        number gets -inf.
+        NaN stands for a round that was not evaluated, so a policy whose value is not
+        finite gets -inf.
         """
-        values = np.where(np.isnan(values), -np.inf, values)
+        values = np.where(np.isfinite(values), values, -np.inf)
         self.rows[-1]["evaluation"][which] = values[which]
 
     def column(self, name: str) -> NDArray[np.float64]:

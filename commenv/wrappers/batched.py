@@ -23,7 +23,7 @@ from commenv.channel import (
 from commenv.draws import Draws
 from commenv.envs.batched import BatchedEnv, BatchedStep
 from commenv.envs.making import make_batched
-from commenv.errors import NotResetError
+from commenv.errors import EnvironmentFaultError, NotResetError
 from commenv.snapshots import Snapshot
 from commenv.wrappers.metrics import Metrics, check_gamma
 from commenv.wrappers.star import Star
@@ -148,6 +148,10 @@ class ChannelEnv:
 
         Returns:
             The observations, shape (trials * agents, ...), and an empty dictionary.
+
+        Raises:
+            EnvironmentFaultError: A foreign environment raised an error, or returned
+                what cannot be used.
         """
         if seed is not None or self.episode < 0:
             self.star.open(secrets.randbits(63) if seed is None else seed)
@@ -158,7 +162,11 @@ class ChannelEnv:
         self._index, self._discount = 0, 1.0
         self._ended = None
         self.active = np.ones(self.num_envs, dtype=np.bool_)
-        self._observations = self.world.reset(self.draws.world(self.episode))
+        try:
+            self._observations = self.world.reset(self.draws.world(self.episode))
+        except EnvironmentFaultError as fault:
+            self._locate(fault)
+            raise
         return self._observations, {}
 
     def step(
@@ -184,18 +192,25 @@ class ChannelEnv:
         Raises:
             NotResetError: Before the first reset, or when every episode has ended.
             ValueError: An active instance's action lies outside the action space.
+            EnvironmentFaultError: A foreign environment raised an error, or returned
+                what cannot be used.
         """
         self._check_reset()
         if self._ended is None and not np.count_nonzero(self.active):
             raise NotResetError("every episode has ended; call reset() first")
         acted = self.active
-        step = self.world.step(actions, acted)
+        try:
+            step = self.world.step(actions, acted)
+        except EnvironmentFaultError as fault:
+            self._locate(fault, step=self._index)
+            raise
         if self.observer is not None:
             self.observer.on_step(
                 self.episode, self._index, acted, self._observations, actions, step
             )
-        self._return += step.rewards
-        self._discounted += self._discount * step.rewards
+        with np.errstate(invalid="ignore"):  # inf - inf of infinite rewards
+            self._return += step.rewards
+            self._discounted += self._discount * step.rewards
         self._length += acted
         self._index += 1
         self._discount *= self.gamma
@@ -389,6 +404,13 @@ class ChannelEnv:
     def close(self) -> None:
         """Releases the instances."""
         self.world.close()
+
+    def _locate(self, fault: EnvironmentFaultError, **when: int) -> None:
+        """Says which trial's agent had the instance at fault, and when."""
+        draws = self.draws
+        fault.locate_row(
+            draws.trials, draws.agents, "agent", episode=self.episode, **when
+        )
 
     def _check_reset(self) -> None:
         if self.episode < 0:

@@ -10,6 +10,7 @@ from gymnasium.utils import RecordConstructorArgs
 from numpy.typing import NDArray
 
 from commenv.channel import Channel, Received
+from commenv.envs.checker import Checker
 from commenv.errors import NotResetError
 from commenv.wrappers.metrics import Metrics
 from commenv.wrappers.star import Star, seed_of_star
@@ -138,17 +139,16 @@ class SingleChannel:
     def _settle(
         self,
         observation: Any,
-        reward: Any,
+        reward: float,
         terminated: bool,
         truncated: bool,
         info: dict[str, Any],
     ) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """What a channel makes of a step: its price, its clock, what it tells."""
-        reward = float(reward)
         self._statistics.add(reward)
         due = float(self._star.uplink_traffic.penalty.sum()) - self._charged
         self._charged += due
-        terminated = bool(terminated) or self._cut_short
+        terminated = terminated or self._cut_short
         self._star.tick()
         info = {**info, "comm": self._comm()}
         if self._allowed is None:
@@ -203,6 +203,7 @@ class MessageChannel(
 
     Raises:
         ValueError: A gamma outside [0, 1], or a negative agent.
+        EnvironmentFaultError: The environment says that its rewards are vectors.
 
     Example:
         >>> import gymnasium as gym
@@ -229,6 +230,8 @@ class MessageChannel(
         )
         gym.Wrapper.__init__(self, env)
         self._set_up(uplink, downlink, agent, gamma)
+        self._agent = agent
+        self._checker = Checker(env, env.observation_space, self._place)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -237,11 +240,27 @@ class MessageChannel(
 
         A seed empties the ledgers and fills the budgets. Without one at the very first
         reset, one is drawn from the operating system.
+
+        Raises:
+            EnvironmentFaultError: The environment returned what cannot be used.
         """
-        observation, info = self.env.reset(seed=seed, options=options)
+        observation, info = self._checker.reset(
+            self.env.reset(seed=seed, options=options)
+        )
         return observation, self._begin(seed, info)
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        """One step, and one tick of the channel."""
+        """One step, and one tick of the channel.
+
+        Raises:
+            NotResetError: Before the first reset.
+            EnvironmentFaultError: The environment returned what cannot be used.
+        """
         self._links()
-        return self._settle(*self.env.step(action))
+        return self._settle(*self._checker.step(self.env.step(action)))
+
+    def _place(self) -> dict[str, int]:
+        """Where a fault of the environment happened."""
+        episode = self._star.episode
+        place = {"agent": self._agent, "episode": episode}
+        return place if episode < 0 else {**place, "step": self._statistics.length}

@@ -115,23 +115,21 @@ class Metrics:
     def mean_over_agents(self) -> dict[str, NDArray[np.float64]]:
         """Every metric's mean over a trial's agents: float64, shape (trials,).
 
-        A return that is not finite counts as the worst of its trial, or as -inf where
-        no agent's is finite.
+        The mean of returns is -inf where one of them is not finite, whatever its sign:
+        so a round in which something broke never looks like a good one.
         """
         stacked = np.array([getattr(self, name) for name in _METRICS], np.float64)
-        means = dict(zip(_METRICS, stacked.mean(axis=-1), strict=True))
+        with np.errstate(invalid="ignore"):  # inf - inf
+            means = dict(zip(_METRICS, stacked.mean(axis=-1), strict=True))
         for name in ("reward", "episode_return"):
-            means[name] = _with_worst(getattr(self, name)).mean(axis=1)
+            means[name] = np.where(np.isfinite(means[name]), means[name], -np.inf)
         return means
 
-
-def _with_worst(returns: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Returns of shape (trials, agents), the worst of a trial where one is invalid."""
-    valid = np.isfinite(returns)
-    if valid.all():
-        return returns
-    worst = np.where(valid, returns, np.inf).min(axis=1, keepdims=True)
-    return np.where(valid, returns, np.where(np.isfinite(worst), worst, -np.inf))
+    @property
+    def invalid(self) -> NDArray[np.int64]:
+        """How many of a trial's agents had a return that is not finite: (trials,)."""
+        valid = np.isfinite(self.reward) & np.isfinite(self.episode_return)
+        return np.count_nonzero(~valid, axis=1)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from commenv.wrappers.metrics import Metrics
 from commenv.wrappers.star import Star, seed_of_star
 from commenv.wrappers.statistics import EpisodeStatistics
 from commenv.wrappers.telling import Told
+from commenv.wrappers.vector_checker import VectorChecker
 
 __all__ = ["VectorChannel", "VectorMessageChannel"]
 
@@ -46,6 +47,7 @@ class VectorChannel:
 
         Raises:
             NotResetError: Before the first reset.
+            EnvironmentFaultError: The environment returned what cannot be used.
         """
         return self._measured(*self._links().traffic)
 
@@ -269,6 +271,7 @@ class VectorMessageChannel(VectorChannel, VectorWrapper):  # generic since Gymna
     Raises:
         ValueError: A budget with ``exceed="terminate"``, since a sub-environment cannot
             be ended from outside; or a gamma outside [0, 1].
+        EnvironmentFaultError: The environment says that its rewards are vectors.
 
     Example:
         >>> import gymnasium as gym
@@ -299,6 +302,7 @@ class VectorMessageChannel(VectorChannel, VectorWrapper):  # generic since Gymna
                     "MessageChannel around each of them"
                 )
         self._set_up(uplink, downlink, gamma, self.autoreset_mode)
+        self._checker = VectorChecker(env)
 
     def reset(
         self, *, seed: Any = None, options: dict[str, Any] | None = None
@@ -310,9 +314,13 @@ class VectorMessageChannel(VectorChannel, VectorWrapper):  # generic since Gymna
                 or one for each, of which the first addresses the channel's draws.
             options: ``"reset_mask"``, bool of shape (num_envs,): whose episodes begin,
                 where the vector environment does not reset itself.
+
+        Raises:
+            EnvironmentFaultError: The environment returned what cannot be used.
         """
         which = reset_mask(options)
         observations, infos = self.env.reset(seed=seed, options=options)
+        self._checker.observations(observations)
         return observations, self._begin(seed, which, infos)
 
     def step(self, actions: Any) -> _Step:
@@ -322,9 +330,11 @@ class VectorMessageChannel(VectorChannel, VectorWrapper):  # generic since Gymna
 
         Raises:
             NotResetError: Before the first reset.
+            EnvironmentFaultError: The environment returned what cannot be used.
         """
         self._links()
-        return self._settle(*self.env.step(actions))
+        step = self._checker.step(self.env.step(actions), ~self._over)
+        return self._settle(*step)
 
 
 def reset_mask(options: Mapping[str, Any] | None) -> NDArray[np.bool_] | None:

@@ -1,11 +1,13 @@
 import gymnasium as gym
 import numpy as np
 import pytest
+from gymnasium import spaces
 
 import commenv  # noqa: F401 - registers the ids
 from commenv.draws import Draws, GeneratorUniforms
 from commenv.envs import ScalarBatch, TabularBatch, TabularMDP
 from commenv.errors import NotResetError
+from tests.faults import Faulty
 
 SLIPPERY = ("commenv/FrozenLake-v0", {"is_slippery": True})
 CASES = [
@@ -228,5 +230,6 @@ def test_counts_below_1_are_refused(count, limit):
 def test_scalar_batch_refuses_no_instance_and_spaces_that_are_no_array():
     with pytest.raises(ValueError, match="num_envs 0"):
         ScalarBatch([])
-    with pytest.raises(ValueError, match=r"observation space Tuple.*FlattenObs"):
-        ScalarBatch([gym.make("Blackjack-v1")])
+    image = spaces.Dict({"image": spaces.Box(0, 255, (4, 4), np.uint8)})
+    with pytest.raises(ValueError, match=r"observation space Dict.*FlattenObs"):
+        ScalarBatch([Faulty(image)])
