@@ -41,7 +41,14 @@ X_AXES = (
     "team_bytes",
     "total_bytes",
 )
-Y_AXES = ("evaluation", "reward", "cumulative_reward", "frequency", "size")
+Y_AXES = (
+    "evaluation",
+    "held_evaluation",
+    "reward",
+    "cumulative_reward",
+    "frequency",
+    "size",
+)
 PERCENTILES = (10.0, 90.0)
 
 # What is summed over the episodes of a trial, and the axes of all agents together; the

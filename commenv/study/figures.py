@@ -44,12 +44,13 @@ X_LABELS: dict[str, str] = {
 }
 Y_LABELS: dict[str, str] = {
     "evaluation": "discounted return\n(greedy or unperturbed policy)",
+    "held_evaluation": "discounted return\n(policies that agents hold)",
     "reward": "discounted return\n(behaviour policy)",
     "cumulative_reward": "sum of discounted returns so far\n(behaviour policy)",
     "frequency": "agents that sent (share)",
     "size": "uplink payload per agent\nand episode (bytes)",
 }
-_IN_RETURNS = ("evaluation", "reward")
+_IN_RETURNS = ("evaluation", "held_evaluation", "reward")
 _IN_BYTES = ("uplink_bytes", "team_bytes", "total_bytes", "size")
 
 # Okabe and Ito's palette without its yellow, which is too faint on white, and darker or
