@@ -224,9 +224,9 @@ class DAVIALearner(Learner):
             total / received
         )
 
-    def policy(self) -> NDArray[np.float64]:
+    def policy_of(self, parameters: NDArray[np.void]) -> NDArray[np.float64]:
         """The greedy policy, ties at random."""
-        return greedy_policy(self._features.values(self.memory["w"]))
+        return greedy_policy(self._features.values(parameters["w"]))
 
     def evaluate(self, episode: int) -> NDArray[np.float64]:
         """The value of the greedy policy."""

@@ -164,9 +164,9 @@ class QLearner(Learner):
         self._invalid = senders_of(np.concatenate(bad), messages)
         self.memory["q"] = q + self.alpha * sums.total / np.maximum(sums.count, 1)
 
-    def policy(self) -> NDArray[np.float64]:
+    def policy_of(self, parameters: NDArray[np.void]) -> NDArray[np.float64]:
         """The greedy policy, ties at random."""
-        return greedy_policy(self.memory["q"])
+        return greedy_policy(parameters["q"])
 
     def evaluate(self, episode: int) -> NDArray[np.float64]:
         """The value of the greedy policy."""

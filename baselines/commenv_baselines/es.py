@@ -377,9 +377,9 @@ class ESLearner(Learner):
             gradient[trial] += (weights[mine, None] * noise[mine]).sum(axis=0)
         return gradient, count > 0
 
-    def policy(self) -> Greedy:
+    def policy_of(self, parameters: NDArray[np.void]) -> Greedy:
         """The unperturbed policy."""
-        return self._policy.greedy(self.memory["theta"])
+        return self._policy.greedy(parameters["theta"])
 
     def evaluate(self, episode: int) -> Array:
         """The value of the unperturbed policy."""

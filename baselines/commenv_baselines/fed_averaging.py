@@ -191,9 +191,9 @@ class FedLearner(Learner):
             theta[trial] += deltas[usable & (trials == trial)].mean(axis=0)
         self.memory["theta"] = theta
 
-    def policy(self) -> Policy:
+    def policy_of(self, parameters: NDArray[np.void]) -> Policy:
         """The policies of theta, which do not explore."""
-        return self._make_policy(self.memory["theta"])
+        return self._make_policy(parameters["theta"])
 
     def evaluate(self, episode: int) -> NDArray[np.float64]:
         """The values of these policies."""

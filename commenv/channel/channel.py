@@ -64,3 +64,9 @@ class Channel:
             raise ValueError(
                 f"medium {self.medium!r} is neither 'unicast' nor 'broadcast'"
             )
+
+    @property
+    def faithful(self) -> bool:
+        """Whether all that is sent arrives, at once and as it was."""
+        exact = isinstance(self.codec, Identity) and isinstance(self.link, PerfectLink)
+        return exact and self.budget.unlimited

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +58,36 @@ class Versions(NamedTuple):
         held = (np.cumsum(used) - 1)[held]
         return Versions(everything[used], held.reshape(self.held.shape))
 
+    def mean_of(
+        self, value: Callable[[NDArray[np.void]], NDArray[np.float64]]
+    ) -> NDArray[np.float64]:
+        """A number for what each agent holds, mean over the agents: (trials,).
+
+        Args:
+            value: The numbers of one record for each trial: (trials,) to float64,
+                (trials,). It is called as often as some trial's agents hold records
+                that differ, with its last one again for trials of fewer.
+        """
+        first, same = _distinct(self.records)
+        held = np.sort(same[self.held], axis=1)
+        rank = np.cumsum(np.diff(held, axis=1, prepend=held[:, :1]) > 0, axis=1)
+        mean = np.zeros(len(held))
+        for number in range(int(rank.max()) + 1):
+            share = (rank == number).mean(axis=1)
+            place = (rank < number).sum(axis=1).clip(max=held.shape[1] - 1)
+            records = self.records[first[np.take_along_axis(held, place[:, None], 1)]]
+            values = value(records[:, 0])
+            nothing = np.zeros(len(held))  # 0 times an infinite value
+            mean += np.multiply(share, values, out=nothing, where=share > 0)
+        return mean
+
     def expanded(self) -> NDArray[np.void]:
         """A copy for each agent: structured array, shape (trials, agents)."""
         return self.records[self.held]
+
+
+def _distinct(records: NDArray[np.void]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The positions of records that differ in a bit, and for each which it is like."""
+    whole = np.ascontiguousarray(records).view(f"V{records.dtype.itemsize}")
+    _, first, same = np.unique(whole, return_index=True, return_inverse=True)
+    return first, same

@@ -248,13 +248,27 @@ class Learner(ABC):
     def policy(self) -> Policy:
         """What was learned: the greedy or unperturbed policy of every trial.
 
-        A function with a method ``to_torch(trial)`` can be exported.
+        By default that of :meth:`parameters`. A function with a method
+        ``to_torch(trial)`` can be exported.
 
         Raises:
             NotImplementedError: The algorithm does not say; it can then not be played
                 again after a study.
         """
-        raise NotImplementedError(f"{type(self).__name__} has no policy()")
+        return self.policy_of(self.parameters())
+
+    def policy_of(self, parameters: NDArray[np.void]) -> Policy:
+        """The same of what was broadcast, now or earlier, and perhaps damaged.
+
+        Studies value what agents hold with it, where a downlink can lose something.
+
+        Args:
+            parameters: As :meth:`parameters` returns them: shape (trials,).
+
+        Raises:
+            NotImplementedError: The algorithm does not say.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no policy_of()")
 
     @abstractmethod
     def evaluate(self, episode: int) -> NDArray[np.float64]:

@@ -12,6 +12,7 @@ from commenv.channel import Received, Versions
 from commenv.channel.message import refuse_nan
 from commenv.errors import ResultsError
 from commenv.learning.algorithm import Learner, RoundAgents
+from commenv.learning.evaluation import Evaluator
 from commenv.learning.scheme import Scheme, SchemeDraws, decided
 from commenv.snapshots import Resumable, Snapshot, arrays_of
 from commenv.wrappers import ChannelEnv, Metrics
@@ -94,6 +95,33 @@ class Rounds(Resumable):
     def resumable(self) -> bool:
         """Whether everybody can go on from a snapshot."""
         return self.agents.resumable
+
+    def held_values(self, evaluator: Evaluator, episode: int) -> NDArray[np.float64]:
+        """The value of the policies that agents hold, mean over a trial's: (trials,).
+
+        Agents hold what last reached them. That is from before the learner's update,
+        even where nothing is lost.
+
+        Args:
+            evaluator: Values policies, on the same draws for all of a trial's.
+            episode: The round, which addresses the draws of evaluations by play.
+
+        Returns:
+            float64. NaN where all that the learner broadcasts arrives as it is, or the
+            algorithm does not say what is done with parameters. A value that is not a
+            number counts as -inf.
+        """
+        versions = self.env.receive_versions()
+        says = type(self.learner).policy_of is not Learner.policy_of
+        if versions is None or self.env.downlink.channel.faithful or not says:
+            return np.full(self.env.shape[0], np.nan)
+
+        def value(parameters: NDArray[np.void]) -> NDArray[np.float64]:
+            policy = self.learner.policy_of(parameters)
+            values = evaluator.policy_values(policy, episode)
+            return np.where(np.isnan(values), -np.inf, values)
+
+        return versions.mean_of(value)
 
     def close(self) -> None:
         """Releases what the agents hold; nothing is played afterwards."""

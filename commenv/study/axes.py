@@ -37,7 +37,14 @@ _DEFINITIONS = {column.name: column.definition for column in COLUMNS}
 
 # Not amounts, so nothing that adds up: states, shares and returns. Those of which the
 # total has a name of its own follow.
-_NO_AMOUNTS = ("num_agents", "reward", "episode_return", "evaluation", "frequency")
+_NO_AMOUNTS = (
+    "num_agents",
+    "reward",
+    "episode_return",
+    "evaluation",
+    "held_evaluation",
+    "frequency",
+)
 _NAMED_TOTALS = {
     "messages": "messages",
     "uplink_bytes": "size",
@@ -78,6 +85,7 @@ _X_LABELS = {
 }
 _Y_LABELS = {
     "evaluation": "discounted return\n(greedy or unperturbed policy)",
+    "held_evaluation": "discounted return\n(policies that agents hold)",
     "reward": "discounted return\n(behaviour policy)",
     "episode_return": "undiscounted return\n(behaviour policy)",
     "cumulative_reward": "sum of discounted returns so far\n(behaviour policy)",

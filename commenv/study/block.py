@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from commenv.errors import ResultsError
-from commenv.learning import Rounds
+from commenv.learning import Evaluator, Rounds
 from commenv.snapshots import Resumable, Snapshot
 from commenv.study.checkpoints import Checkpoints
 from commenv.study.frame import COLUMNS
@@ -98,7 +98,7 @@ def run_block(
     else:
         env, rounds, evaluator = sharded_rounds(study, cell, trials, shards)
     try:
-        state = _State(study, cell, trials, rounds)
+        state = _State(study, cell, trials, rounds, evaluator)
         if trace is not None or not rounds.resumable:
             checkpoints = None
         if resume is not None:
@@ -120,9 +120,15 @@ class _State(Resumable):
     _remembered: ClassVar[tuple[str, ...]] = ("rounds", "series", "learned", "sent")
 
     def __init__(
-        self, study: Study, cell: Cell, trials: Sequence[int], rounds: Rounds
+        self,
+        study: Study,
+        cell: Cell,
+        trials: Sequence[int],
+        rounds: Rounds,
+        evaluator: Evaluator,
     ) -> None:
         self.rounds = rounds
+        self.evaluator = evaluator
         self.series = Series(study, len(trials))
         self.learned = Learned(rounds.learner)
         self.sent = SentSizes(rounds.env, cell.label, list(trials))
@@ -175,7 +181,9 @@ def _play(
         state.sent.keep(stopped)
         if due or stopped.any():
             which = running if due else stopped
-            series.evaluate(which, rounds.learner.evaluate(episode))
+            values = rounds.learner.evaluate(episode)
+            held = rounds.held_values(state.evaluator, episode)
+            series.evaluate(which, values, held)
         report(int(running.sum()))
         if not series.running.any():
             break

@@ -42,7 +42,7 @@ _NAMES = {
 _PACKAGES = ("commenv", "gymnasium", "pettingzoo", "mujoco")
 _ENVIRONMENT = ("environment", "environment argument")
 _COMPARED = ("algorithm", "scheme")
-_DISCOUNTED = ("evaluation", "reward", "cumulative_reward")
+_DISCOUNTED = ("evaluation", "held_evaluation", "reward", "cumulative_reward")
 _MISSING = "not set"
 _MOST_LABELS = 3
 

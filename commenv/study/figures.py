@@ -44,7 +44,7 @@ __all__ = ["DEFAULT_PANELS", "FORMATS", "plot", "save"]
 DEFAULT_PANELS = ("reward", "frequency", "size")
 FORMATS = ("pdf", "png", "svg")
 
-_IN_RETURNS = ("evaluation", "reward")
+_IN_RETURNS = ("evaluation", "held_evaluation", "reward")
 
 # Okabe and Ito's palette without its yellow, which is too faint on white, and darker or
 # duller colours for figures of more curves. Markers, not dashes, tell curves apart

@@ -16,7 +16,7 @@ from commenv.errors import ResultsError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["COLUMNS", "KEY", "NAMES", "Column", "validate"]
+__all__ = ["COLUMNS", "EVALUATIONS", "KEY", "NAMES", "Column", "validate"]
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,12 @@ COLUMNS: tuple[Column, ...] = (
         "value of the greedy or unperturbed policy; NaN in rounds without evaluation, "
         "-inf where it is not finite",
     ),
+    Column(
+        "held_evaluation",
+        "float64",
+        "the same of the policies that agents hold, which last reached them; NaN "
+        "where all broadcasts arrive at once as they are, too",
+    ),
     Column("frequency", "float64", "share of the agents that sent a message, 0 to 1"),
     Column("messages", "float64", "uplink messages sent (attempted less refused)"),
     Column("size", "float64", "uplink payload sent (attempted less refused), bytes"),
@@ -91,6 +97,9 @@ COLUMNS: tuple[Column, ...] = (
 
 NAMES: tuple[str, ...] = tuple(column.name for column in COLUMNS)
 
+EVALUATIONS: tuple[str, ...] = ("evaluation", "held_evaluation")
+"""The columns that may have no value: not every round is evaluated."""
+
 KEY: tuple[str, ...] = ("label", "trial", "episode")
 """The columns that tell a row from every other one."""
 
@@ -105,7 +114,7 @@ def validate(frame: pd.DataFrame) -> None:
 
     Raises:
         ResultsError: A column is missing or of another type, a row occurs twice, a
-            number other than ``evaluation`` is missing, or a share is outside 0 to 1.
+            number other than an evaluation is missing, or a share is outside 0 to 1.
     """
     _check_columns(frame)
     _check_cells(frame)
@@ -143,11 +152,11 @@ def _is_of_type(series: pd.Series[Any], dtype: str) -> bool:
 def _check_cells(frame: pd.DataFrame) -> None:
     """Nothing is missing but evaluations, and shares and counters are in range."""
     for name in NAMES:
-        if name != "evaluation" and bool(frame[name].isna().any()):
+        if name not in EVALUATIONS and bool(frame[name].isna().any()):
             row = frame.loc[frame[name].isna(), list(KEY)].iloc[0]
             raise ResultsError(
                 f"column {name!r} has no value at {_place(row)}; "
-                "only 'evaluation' may be missing"
+                "only evaluations may be missing"
             )
     for name, least, most in (
         ("frequency", 0.0, 1.0),

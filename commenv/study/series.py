@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from commenv.errors import ResultsError
 from commenv.learning import Learner
 from commenv.snapshots import Resumable, Snapshot, array_of, arrays_of
-from commenv.study.frame import COLUMNS
+from commenv.study.frame import COLUMNS, EVALUATIONS
 from commenv.study.spec import Study
 
 __all__ = ["Learned", "Series"]
@@ -43,21 +43,33 @@ class Series(Resumable):
         for name, source in _COSTS.items():
             self._totals[name] = self._totals[name] + measured[source]
         measured["env_steps"] = self._totals["env_steps"]
-        measured["evaluation"] = np.full(len(self.running), np.nan)
+        for name in EVALUATIONS:
+            measured[name] = np.full(len(self.running), np.nan)
         self.rows.append(measured)
         self.taken.append(self.running)
         self.running = self.running & (len(self.rows) < self._num_episodes)
         for name, limit in self._stop.items():
             self.running = self.running & (self._totals[name] < limit)
 
-    def evaluate(self, which: NDArray[np.bool_], values: NDArray[np.float64]) -> None:
+    def evaluate(
+        self,
+        which: NDArray[np.bool_],
+        values: NDArray[np.float64],
+        held: NDArray[np.float64],
+    ) -> None:
         """Enters evaluations of the last round for some of the trials.
 
         NaN stands for a round that was not evaluated, so a policy whose value is not
         finite gets -inf.
+
+        Args:
+            which: bool, shape (trials,).
+            values: Of what the learner has.
+            held: Of what agents hold; NaN where that was not evaluated.
         """
         values = np.where(np.isfinite(values), values, -np.inf)
-        self.rows[-1]["evaluation"][which] = values[which]
+        for name, given in zip(EVALUATIONS, (values, held), strict=True):
+            self.rows[-1][name][which] = given[which]
 
     def column(self, name: str) -> NDArray[np.float64]:
         """A measured column, trial by trial, of the rounds that each has played."""

@@ -24,6 +24,7 @@ DEFAULT_WIDTH = 100
 _SETTINGS = ("environment", "algorithm", "scheme", "agents", "trials", "episodes")
 _NUMBERS = {
     "evaluation": "last",
+    "held": "last",
     "optimum": "exact",
     "gap": "to optimum",
     "reward": "last {window}",
@@ -40,6 +41,11 @@ messages, bytes (uplink payload), header (uplink headers), downlink (payload): s
 agent and episode, mean over all episodes. All are means over agents and trials."""
 
 
+_HELD_FOOTNOTE = """
+held: the same as evaluation, of the policies that agents hold, which last reached them;
+evaluation and gap are about the learner's."""
+
+
 def summary(
     frame: pd.DataFrame, optimum: Mapping[str, float | None] | None = None
 ) -> list[dict[str, Any]]:
@@ -54,9 +60,10 @@ def summary(
         ``environment``, ``algorithm``, ``scheme`` (str); ``agents``, ``trials``,
         ``episodes`` (the longest trial's), ``episodes_least`` (the shortest trial's),
         ``reward_window`` (episodes, int); ``evaluation`` (mean over trials of each
-        trial's last one, NaN if there is none), ``optimum`` and ``gap`` (float or
-        None), ``reward`` (mean over trials of the mean over the window) and, per agent
-        and episode, ``messages``, ``bytes``, ``header``, ``downlink`` (float).
+        trial's last one, NaN if there is none), ``held`` (the same of what agents
+        hold), ``optimum`` and ``gap`` (float or None), ``reward`` (mean over trials of
+        the mean over the window) and, per agent and episode, ``messages``, ``bytes``,
+        ``header``, ``downlink`` (float).
 
     Raises:
         ResultsError: The frame is empty.
@@ -74,8 +81,7 @@ def _row(label: str, rows: pd.DataFrame, optimum: float | None) -> dict[str, Any
     """The summary of one label's rows, which are in order of trial and episode."""
     by_trial, first = rows.groupby("trial"), rows.iloc[0]
     lengths = by_trial.size()
-    # `last` passes over missing values: the latest evaluation that was made.
-    evaluation = float(by_trial["evaluation"].last().mean())
+    evaluation = _last(by_trial, "evaluation")
     recent = by_trial.tail(REWARD_WINDOW).groupby("trial")["reward"].mean()
     return {
         "label": label,
@@ -86,6 +92,7 @@ def _row(label: str, rows: pd.DataFrame, optimum: float | None) -> dict[str, Any
         "episodes_least": int(lengths.min()),
         "reward_window": min(REWARD_WINDOW, int(lengths.max())),
         "evaluation": evaluation,
+        "held": _last(by_trial, "held_evaluation"),
         "optimum": optimum,
         "gap": None if optimum is None else float(apart(optimum, evaluation)),
         "reward": float(recent.mean()),
@@ -94,6 +101,13 @@ def _row(label: str, rows: pd.DataFrame, optimum: float | None) -> dict[str, Any
         "header": float(rows["header_size"].mean()),
         "downlink": float(rows["downlink_size"].mean()),
     }
+
+
+def _last(by_trial: Any, name: str) -> float:
+    """Mean over trials of each one's latest value; NaN if there is none."""
+    if name not in by_trial.obj:
+        return math.nan
+    return float(by_trial[name].last().mean())  # passes over missing values
 
 
 def render(rows: Sequence[Mapping[str, Any]], width: int | None = None) -> str:
@@ -117,12 +131,24 @@ def render(rows: Sequence[Mapping[str, Any]], width: int | None = None) -> str:
     own = [n for n in _SETTINGS if n not in shared and not _is_in_labels(rows, n)]
     columns = [_column("label", "", [str(row["label"]) for row in rows])]
     columns += [_column(name, "", [_setting(r, name) for r in rows]) for name in own]
+    apart = any(map(_holds_others, rows))
     for name, unit in _NUMBERS.items():
-        cells = _cells(name, [row[name] for row in rows])
+        if name == "held" and not apart:
+            continue
+        cells = _cells(name, [row.get(name) for row in rows])
         columns.append(_column(name, unit.format(window=window), cells))
     parts = [", ".join(_phrase(rows[0], name) for name in shared)] if shared else []
     parts += _blocks(columns, width or DEFAULT_WIDTH)
-    return "\n\n".join([*parts, _FOOTNOTE.format(window=window)])
+    return "\n\n".join(
+        [*parts, _FOOTNOTE.format(window=window) + (_HELD_FOOTNOTE if apart else "")]
+    )
+
+
+def _holds_others(row: Mapping[str, Any]) -> bool:
+    """Whether agents are known to hold policies of another value than the learner's."""
+    held = row.get("held", math.nan)
+    near = math.isclose(held, row["evaluation"], rel_tol=EXACT, abs_tol=EXACT)
+    return not (math.isnan(held) or near)
 
 
 def _distinct(rows: Sequence[Mapping[str, Any]], name: str) -> set[str]:

@@ -129,3 +129,31 @@ def test_each_link_of_a_mesh_has_a_noise_of_its_own():
     (arrived,) = mesh.receive()
     assert arrived.links.tolist() == list(range(12))
     assert len(set(arrived.records["number"])) == 12
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_mean_over_agents_is_that_of_what_each_one_holds(seed):
+    random = np.random.default_rng(seed)
+    shape = tuple(random.integers(1, 7, 2))
+    records = numbers(random.integers(0, 4, size=12))  # some are alike
+    versions = Versions(records, random.integers(0, 12, size=shape))
+    worth = np.array([-np.inf, 2.0, 5.5, 1e9])
+    called = []
+
+    def value(given):
+        assert given.shape == shape[:1]
+        called.append(given)
+        return worth[given["number"].astype(int)]
+
+    expected = worth[versions.expanded()["number"].astype(int)].mean(axis=1)
+    np.testing.assert_allclose(versions.mean_of(value), expected)
+    most = max(len(np.unique(row)) for row in versions.expanded()["number"])
+    assert len(called) == most
+
+
+def test_what_everybody_holds_has_its_own_value_to_the_bit():
+    versions = Versions.of_agents(np.repeat(numbers([0.1, 0.7])[:, None], 7, axis=1))
+    assert versions.mean_of(lambda given: given["number"] / 3).tolist() == [
+        0.1 / 3,
+        0.7 / 3,
+    ]

@@ -79,13 +79,14 @@ def study(name, channels=None, **settings):
 
 
 def measured(study, trials=(0, 1), **how):
-    """All that is stored of a block."""
+    """All that is stored of a block, to the bit; as text, so that NaN equals NaN."""
     learned, sizes = {}, []
     table = run_block(
         study, study.cells[0], trials, keep=learned.update, count=sizes.append, **how
     )
     arrays = {name: (one.dtype, one.tolist()) for name, one in learned.items()}
-    return table.to_pydict(), sizes[0].to_pydict(), arrays
+    columns = {name: list(map(repr, one)) for name, one in table.to_pydict().items()}
+    return columns, sizes[0].to_pydict(), arrays
 
 
 def kept(study, schedule, trials=(0, 1), **how):

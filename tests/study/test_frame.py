@@ -16,7 +16,11 @@ def small_frame():
     cells = {"str": "dql", "int64": 0, "float64": 0.0}
     frame = pd.DataFrame({c.name: [cells[c.dtype]] * 4 for c in COLUMNS})
     return frame.assign(
-        num_agents=5, trial=[0, 0, 1, 1], episode=[0, 1, 0, 1], evaluation=np.nan
+        num_agents=5,
+        trial=[0, 0, 1, 1],
+        episode=[0, 1, 0, 1],
+        evaluation=np.nan,
+        held_evaluation=np.nan,
     )
 
 
@@ -35,6 +39,7 @@ def test_the_columns_are_the_promised_ones_in_order():
         "reward",
         "episode_return",
         "evaluation",
+        "held_evaluation",
         "frequency",
         "messages",
         "size",

@@ -97,6 +97,29 @@ def test_a_gap_is_0_by_rounding_only_whatever_the_unit(scale):
     assert short[0]["gap"] == pytest.approx(1e-6 * scale)
 
 
+def test_what_agents_hold_stands_beside_what_is_evaluated_where_it_differs():
+    held = np.full(50, np.nan)
+    held[[10, 40]] = -8.0, -9.5
+    one = rows("a", 0, 50, evaluation=-5.0, held_evaluation=held)
+    other = rows("a", 1, 50, evaluation=-5.0, held_evaluation=-8.5)
+    (found,) = summary(pd.concat([one, other]), {"a": -5.0})
+    assert (found["held"], found["evaluation"], found["gap"]) == (-9.0, -5.0, 0.0)
+    printed = render([found])
+    assert printed.splitlines()[2].split()[:3] == ["label", "evaluation", "held"]
+    assert printed.splitlines()[5].split()[:3] == ["a", "-5.0000", "-9.0000"]
+    assert "policies that agents hold" in printed
+
+
+@pytest.mark.parametrize("held", [np.nan, -5.21703, -5.21703 - 1e-12])
+def test_what_agents_hold_is_not_shown_where_it_is_the_same(held):
+    assert render([row(held=held)]) == render([row()])
+
+
+def test_one_label_whose_agents_hold_something_else_is_enough():
+    printed = render([row(label="a"), row(label="b", held=-np.inf)])
+    assert [line.split()[2] for line in printed.splitlines()[5:7]] == ["-", "-inf"]
+
+
 def test_labels_may_be_categories_and_optima_unknown():
     (only,) = summary(rows("a", 3, 2).astype({"label": "category"}))
     assert (only["label"], only["optimum"], only["trials"]) == ("a", None, 1)
