@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 __all__ = [
     "BudgetExceededError",
+    "CannotRerunError",
     "CommenvError",
     "ContractError",
     "EncodingError",
@@ -55,6 +56,10 @@ class NotResetError(CommenvError, RuntimeError):
 
 class ResultsError(CommenvError, RuntimeError):
     """A results folder that is not ours, is damaged, or holds another study."""
+
+
+class CannotRerunError(ResultsError):
+    """A stored study that cannot be run again here, for no fault of its own."""
 
 
 class ShardsLostError(CommenvError, RuntimeError):
