@@ -448,7 +448,7 @@ def test_the_command_line_tells_wrong_from_not_decided(copy, tmp_path, capsys):
     name = f"{Plain.__module__}:Plain"
     assert main(["verify", "--quiet", "--allow", name, str(out)]) == 0
     flip(files(copy, "policies")[0])
-    assert main(["verify", "--quiet", str(copy)]) == 1
+    assert main(["verify", "--quiet", "--block", "ebcdql:0", str(copy)]) == 1
     assert "does not hold (1 problem)" in capsys.readouterr().out
 
 
