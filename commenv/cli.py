@@ -28,6 +28,7 @@ from commenv.registration import env_ids, plain_ids
 __all__ = ["main"]
 
 _FAILURE = 1
+_UNDECIDED = 3
 
 
 class _UsageError(ValueError):
@@ -38,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line and returns its exit code.
 
     0 is success, 1 a failure or a stop by Ctrl-C, SIGTERM or SIGHUP, 2 a mistake in
-    the usage. What a user can cause is said in one line on standard error.
+    the usage, 3 that ``verify`` found nothing wrong but could not run the study again.
+    What a user can cause is said in one line on standard error.
 
     Args:
         arguments: Instead of the process' own. Without them this is the process'
@@ -203,7 +205,7 @@ def _verify(options: argparse.Namespace) -> int:
         progress=not options.quiet,
     )
     print(found)
-    return 0 if found.holds else _FAILURE
+    return {"holds": 0, "not decided": _UNDECIDED}.get(found.verdict, _FAILURE)
 
 
 def _reproduce(options: argparse.Namespace) -> None:

@@ -206,6 +206,10 @@ def _add_verify_options(verify: argparse.ArgumentParser) -> None:
     which.add_argument("--all", action="store_true", help="run all blocks again")
     _add_allow(verify)
     verify.add_argument("--quiet", action="store_true", help="no progress")
+    verify.epilog = (
+        "Exit code 0: it holds; 1: something is wrong; 3: nothing is, but it cannot be "
+        "run again here, so it is not decided."
+    )
 
 
 def _add_reproduce_options(reproduce: argparse.ArgumentParser) -> None:

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 __all__ = [
     "BlocksFailedError",
     "BudgetExceededError",
+    "CannotRerunError",
     "CommenvError",
     "ContractError",
     "EncodingError",
@@ -63,6 +64,10 @@ class NotResetError(CommenvError, RuntimeError):
 
 class ResultsError(CommenvError, RuntimeError):
     """A results folder that is not ours, is damaged, or holds another study."""
+
+
+class CannotRerunError(ResultsError):
+    """A stored study that cannot be run again here, for no fault of its own."""
 
 
 class ShardsLostError(CommenvError, RuntimeError):

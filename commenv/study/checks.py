@@ -6,15 +6,22 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from commenv.errors import CommenvError, ResultsError
+from commenv.envs import ScalarBatch
+from commenv.errors import (
+    CannotRerunError,
+    CommenvError,
+    MissingExtraError,
+    ResultsError,
+)
 from commenv.study.conservation import unbalanced
 from commenv.study.described import study_of
 from commenv.study.manifest import Settings
 from commenv.study.names import words_for
 from commenv.study.progress import Progress
 from commenv.study.recomputed import Recomputed, is_tabular, recompute
+from commenv.study.setting_up import world_of
 from commenv.study.software import software, unlike
-from commenv.study.spec import Study
+from commenv.study.spec import Cell, Study
 from commenv.study.store import Store
 from commenv.study.stored_block import StoredBlock
 
@@ -34,6 +41,15 @@ TOLERANCE = 1e-6
 its column where it is smaller), where another type of processor computed it and it is
 no table's."""
 
+_FOREIGN = (
+    "the environment draws its own randomness from the seeds that it is given; that "
+    "equal seeds give equal episodes rests on the environment"
+)
+_UNSTEADY = (
+    "run again twice, it gave different numbers each time: with equal seeds the "
+    "environment gives other episodes, so nobody can run this study again; let it draw "
+    "from self.np_random alone"
+)
 _AGAIN = "repeat the command that made the study"
 
 
@@ -45,13 +61,16 @@ class Check:
         name: Such as ``"checksums"``.
         text: What was found, in a line.
         problems: What does not hold, each with its cure.
-        notes: What could not be checked, or how it was.
+        notes: How it was checked, and what could not be but says nothing against it.
+        undecided: What would decide the verdict and could not be checked, each with
+            its cure.
     """
 
     name: str
     text: str
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    undecided: tuple[str, ...] = ()
 
 
 class Block(NamedTuple):
@@ -151,8 +170,11 @@ def of_recomputing(
     name = f"run again ({how})"
     problems: list[str] = []
     notes: list[str] = []
+    undecided: list[str] = []
     try:
         study = study_of(store, allow)
+    except (CannotRerunError, MissingExtraError) as error:
+        return Check(name, "not done", undecided=(str(error),))
     except (CommenvError, ImportError) as error:
         return Check(name, "not done", (str(error),))
     rounds = sum(len(block.trials) for block in blocks) * study.num_episodes
@@ -161,15 +183,31 @@ def of_recomputing(
             if block.problems:
                 notes.append(f"{block}: not run again, since its files were changed")
                 continue
+            own = draws_its_own(study.cells[block.cell])
             try:
                 found = recompute(store, study, block.cell, block.stored, bar.advance)
+                again = found
+                if own and found.differences:
+                    again = recompute(store, study, block.cell, block.stored)
             except ResultsError as error:
                 problems.append(f"{block}: {error}")
                 continue
+            if again != found:
+                undecided.append(f"{block}: {_UNSTEADY}")
+                continue
             note, problem = _compared(study, block, found)
             notes.append(f"{block}: {note}")
+            notes += [f"{block}: {_FOREIGN}"] if own else []
             problems += [f"{block}: {problem}"] if problem else []
-    return Check(name, _listed(blocks), tuple(problems), tuple(notes))
+    found_by = tuple(problems), tuple(notes), tuple(undecided)
+    return Check(name, _listed(blocks), *found_by)
+
+
+def draws_its_own(cell: Cell) -> bool:
+    """Whether an environment draws its own randomness, from seeds that we give it."""
+    world = world_of(cell, 1)
+    world.close()
+    return isinstance(world, ScalarBatch)
 
 
 def _compared(study: Study, block: Block, found: Recomputed) -> tuple[str, str]:

@@ -16,7 +16,14 @@ import msgspec
 
 import commenv.channel
 from commenv.channel import Channel
-from commenv.errors import CommenvError, MissingExtraError, ResultsError, shown
+from commenv.errors import (
+    CannotRerunError,
+    CommenvError,
+    MissingExtraError,
+    ResultsError,
+    UnknownNameError,
+    shown,
+)
 from commenv.learning import make_algorithm, make_scheme
 from commenv.learning.plugins import ALGORITHMS, SCHEMES, find, is_registered
 from commenv.study.manifest import differences
@@ -52,8 +59,9 @@ def study_of(store: Store, allow: Collection[str] = ()) -> Study:
             registered, or is of commenv's channel, needs no such leave.
 
     Raises:
-        ResultsError: The manifest is damaged, names what is not allowed, or describes
-            what this commenv cannot make again.
+        CannotRerunError: The manifest names what is not allowed or not there.
+        ResultsError: The manifest is damaged, or describes what this commenv cannot
+            make again.
         MissingExtraError: An algorithm needs an extra that is not installed.
     """
     described = store.manifest().study
@@ -99,10 +107,19 @@ class _Maker:
             cell.label,
             cell.environment,
             env_kwargs,
-            time_limit(cell.environment, env_kwargs, cell.time_limit),
+            self._time_limit(cell, env_kwargs),
             self._plugin(cell.algorithm, ALGORITHMS, make_algorithm),
             self._plugin(cell.scheme, SCHEMES, make_scheme),
         )
+
+    def _time_limit(self, cell: _Cell, env_kwargs: dict[str, Any]) -> int:
+        try:
+            return time_limit(cell.environment, env_kwargs, cell.time_limit)
+        except UnknownNameError as error:
+            raise CannotRerunError(
+                f"{shown(error)}; {self._store.manifest_path} names it: install or "
+                "import what registers it, or name it as module:Env-v0 when running"
+            ) from error
 
     def channel(self, described: dict[str, Any]) -> Channel:
         return msgspec.convert(self._value(described), Channel)
@@ -154,7 +171,7 @@ def check_allowed(store: Store, settings: Any, allow: Collection[str]) -> None:
     """Refuses every ``module:Name`` in settings that the caller does not allow.
 
     Raises:
-        ResultsError: There is one; the message names it.
+        CannotRerunError: There is one; the message names it.
     """
     if isinstance(settings, dict):
         settings = list(settings.values())
@@ -162,7 +179,7 @@ def check_allowed(store: Store, settings: Any, allow: Collection[str]) -> None:
         for setting in settings:
             check_allowed(store, setting, allow)
     elif isinstance(settings, str) and ":" in settings and settings not in allow:
-        raise ResultsError(
+        raise CannotRerunError(
             f"{store.manifest_path} names {shown(settings)!r}, which no installed "
             "package has registered, and importing it would run its code; if you trust "
             f"it, allow it: --allow {shown(settings)}"
@@ -172,6 +189,7 @@ def check_allowed(store: Store, settings: Any, allow: Collection[str]) -> None:
 def unfit(store: Store, error: Exception) -> ResultsError:
     """What to raise where the settings in a manifest cannot be used."""
     why = shown(error, 1000)
-    return ResultsError(
+    lacking = isinstance(error, ImportError) or isinstance(error.__cause__, ImportError)
+    return (CannotRerunError if lacking else ResultsError)(
         f"the settings in {store.manifest_path} cannot be used here: {why}"
     )

@@ -147,8 +147,7 @@ def render(rows: Sequence[Mapping[str, Any]], width: int | None = None) -> str:
 def _holds_others(row: Mapping[str, Any]) -> bool:
     """Whether agents are known to hold policies of another value than the learner's."""
     held = row.get("held", math.nan)
-    near = math.isclose(held, row["evaluation"], rel_tol=EXACT, abs_tol=EXACT)
-    return not (math.isnan(held) or near)
+    return not math.isnan(held) and bool(apart(held, row["evaluation"]))
 
 
 def _distinct(rows: Sequence[Mapping[str, Any]], name: str) -> set[str]:

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 import msgspec
 import numpy as np
@@ -28,6 +29,8 @@ __all__ = ["Verification", "verify"]
 
 _MOST_PROBLEMS = 20
 
+Verdict: TypeAlias = Literal["holds", "does not hold", "not decided"]
+
 
 @dataclass(frozen=True)
 class Verification:
@@ -42,23 +45,35 @@ class Verification:
     checks: tuple[Check, ...]
 
     @property
+    def verdict(self) -> Verdict:
+        """What the checks come to."""
+        if any(check.problems for check in self.checks):
+            return "does not hold"
+        if any(check.undecided for check in self.checks):
+            return "not decided"
+        return "holds"
+
+    @property
     def holds(self) -> bool:
-        """Whether no check found a problem."""
-        return not any(check.problems for check in self.checks)
+        """Whether the study could be run again, and no check found a problem."""
+        return self.verdict == "holds"
 
     def __str__(self) -> str:
         lines = []
         for check in self.checks:
             lines.append(f"{check.name}: {check.text}")
             lines += [f"  {note}" for note in check.notes]
+            lines += [f"  NOT DECIDED {line}" for line in check.undecided]
             lines += [f"  WRONG {line}" for line in check.problems[:_MOST_PROBLEMS]]
             if (more := len(check.problems) - _MOST_PROBLEMS) > 0:
                 lines.append(f"  and {more} more")
+        return "\n".join([*lines, f"verdict: {self.directory} {self._in_words()}"])
+
+    def _in_words(self) -> str:
+        if self.verdict == "not decided":
+            return "is not decided: all that could be checked holds"
         count = sum(len(check.problems) for check in self.checks)
-        found = (
-            "holds" if self.holds else f"does not hold ({count_of(count, 'problem')})"
-        )
-        return "\n".join([*lines, f"verdict: {self.directory} {found}"])
+        return self.verdict + (f" ({count_of(count, 'problem')})" if count else "")
 
 
 def verify(
@@ -87,7 +102,8 @@ def verify(
         progress: Say on standard error how far the run has come.
 
     Returns:
-        The report; its ``holds`` says whether all is well.
+        The report; its ``holds`` says whether all is well. Where nothing is wrong, but
+        the study cannot be run again here, its ``verdict`` is ``"not decided"``.
 
     Raises:
         ResultsError: No results folder, or one without a block, finished or begun.

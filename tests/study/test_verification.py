@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
 from typing import ClassVar
 
+import gymnasium as gym
 import numpy as np
 import pytest
 from commenv_baselines.dql import DQL, QLearner
@@ -20,6 +22,7 @@ from commenv.errors import ResultsError, UnknownNameError
 from commenv.study import verify
 from commenv.study.checks import TOLERANCE
 from commenv.study.described import study_of
+from commenv.study.recomputed import _distance
 from commenv.study.software import software, unlike
 from commenv.study.spec import Study, cells
 from commenv.study.store import Store
@@ -353,10 +356,115 @@ def test_unregistered_names_are_imported_only_when_allowed(tmp_path):
     out = tmp_path / "out"
     name = f"{Plain.__module__}:Plain"
     commenv.run("SimpleGrid-v0", uplink=Channel(codec=Plain()), out=out, **HOW)
-    (line,) = problems(verify(out, **QUIET))
-    assert f"allow it: --allow {name}" in line
+    found = verify(out, **QUIET)
+    assert not found.holds
+    assert found.verdict == "not decided"
+    assert f"allow it: --allow {name}" in str(found)
+    assert "WRONG" not in str(found)
+    assert str(found).endswith("is not decided: all that could be checked holds")
     found = verify(out, allow=[name], **QUIET)
     assert found.holds, str(found)
+    # What can be seen without running it again is still found.
+    flip(files(out, "policies")[0])
+    assert verify(out, **QUIET).verdict == "does not hold"
+
+
+class Noisy(gym.Env):
+    """Two steps with random rewards, from a generator that may not heed the seed."""
+
+    observation_space = gym.spaces.Discrete(2)
+    action_space = gym.spaces.Discrete(2)
+
+    def __init__(self, heeds=True):
+        self.heeds = heeds
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed if self.heeds else secrets.randbits(64))
+        self.left = 2
+        return 0, {}
+
+    def step(self, action):
+        self.left -= 1
+        return self.left % 2, self.np_random.normal(), self.left == 0, False, {}
+
+
+@pytest.fixture
+def noisy():
+    gym.register("Noisy-v0", Noisy)
+    yield "Noisy-v0"
+    del gym.registry["Noisy-v0"]
+
+
+@pytest.mark.filterwarnings("ignore:.*:UserWarning")
+def test_what_rests_on_the_environments_own_randomness_is_said(tmp_path, noisy, grids):
+    out = tmp_path / "out"
+    commenv.run(noisy, out=out, **HOW)
+    found = verify(out, **QUIET)
+    assert found.holds, str(found)
+    words = "that equal seeds give equal episodes rests on the environment"
+    assert words in str(found)
+    assert words not in str(verify(grids, **QUIET))
+    # A number that was changed is wrong all the same.
+    change(out, "blocks", "reward", 1e-3)
+    assert verify(out, **QUIET).verdict == "does not hold"
+
+
+@pytest.mark.filterwarnings("ignore:.*:UserWarning")
+def test_an_environment_that_does_not_heed_its_seed_decides_nothing(tmp_path, noisy):
+    out = tmp_path / "out"
+    commenv.run(noisy, settings={"env.heeds": False}, out=out, **HOW)
+    found = verify(out, **QUIET)
+    assert found.verdict == "not decided"
+    assert "run again twice, it gave different numbers each time" in str(found)
+    assert "WRONG" not in str(found)
+
+
+@pytest.mark.filterwarnings("ignore:.*:UserWarning")
+def test_a_study_of_what_is_not_registered_here_is_not_decided(tmp_path, noisy):
+    out = tmp_path / "out"
+    commenv.run(noisy, out=out, **HOW)
+    spec = gym.registry.pop(noisy)
+    try:
+        found = verify(out, **QUIET)
+    finally:
+        gym.registry[noisy] = spec
+    assert found.verdict == "not decided"
+    assert "unknown environment 'Noisy-v0'" in str(found)
+    assert "install or import what registers it" in str(found)
+
+
+def test_a_study_of_a_module_that_is_not_here_is_not_decided(copy):
+    path = copy / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["study"]["cells"][0]["scheme"]["class"] = "no_such_module:Scheme"
+    path.write_text(json.dumps(manifest))
+    found = verify(copy, allow=["no_such_module:Scheme"], **QUIET)
+    (again,) = (check for check in found.checks if check.undecided)
+    assert "cannot import 'no_such_module'" in again.undecided[0]
+    # The manifest is not as it was, which is another matter.
+    assert found.verdict == "does not hold"
+
+
+def test_the_command_line_tells_wrong_from_not_decided(copy, tmp_path, capsys):
+    out = tmp_path / "out"
+    commenv.run("SimpleGrid-v0", uplink=Channel(codec=Plain()), out=out, **HOW)
+    assert main(["verify", "--quiet", str(out)]) == 3
+    name = f"{Plain.__module__}:Plain"
+    assert main(["verify", "--quiet", "--allow", name, str(out)]) == 0
+    flip(files(copy, "policies")[0])
+    assert main(["verify", "--quiet", "--block", "ebcdql:0", str(copy)]) == 1
+    assert "does not hold (1 problem)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("scale", [1e-10, 1.0, 1e10])
+def test_how_far_numbers_are_from_the_stored_ones_has_no_unit(scale):
+    now = scale * np.array([1.0, 2.0, 3.0, 0.0])
+    stored = now + scale * np.array([0.0, 0.0, 1e-4, 0.0])
+    assert _distance(stored, now) == pytest.approx(1e-4 / 3)
+    stored = now + scale * np.array([0.0, 0.0, 0.0, 1e-4])
+    assert _distance(stored, now) == pytest.approx(1e-4 / 1.5)  # the typical size
+    assert _distance(now, now) == 0.0
+    assert _distance(np.array([1e-10]), np.zeros(1)) == np.inf
 
 
 class CentredOverAllTrials(QLearner):

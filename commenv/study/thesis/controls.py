@@ -54,7 +54,7 @@ class Controls:
     def curves(self) -> tuple[Curve, ...]:
         """One curve for each control."""
         centred = {**self.settings, "shaping": "centered"}
-        at_random = f"{self.m} at random{CENTRED}"
+        at_random = f"{{{self.m}}} at random{CENTRED}"
         return (
             _control(self.es + CENTRED, centred),
             replace(_control(self.fewer + CENTRED, centred), num_agents=self.m),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from commenv.study.claims import Claim
@@ -17,7 +18,9 @@ class Curve:
     """One curve of a figure.
 
     Attributes:
-        label: What it is called; unique within its figure.
+        label: What it is called; unique within its figure. A number of the thesis'
+            agents stands in braces, as in ``"ES {50}"``, and is replaced by how many
+            are run; see :meth:`Scale.words`.
         algorithm: Short name.
         settings: Of the algorithm.
         scheme: Short name; the algorithm's own when None.
@@ -63,6 +66,13 @@ class Scale:
     def of(self, agents: int) -> int:
         """How many agents stand for so many of the thesis', at least 1."""
         return max(1, round(agents * self.agents))
+
+    def words(self, text: str) -> str:
+        """A text with the numbers of agents that are run, not the thesis'.
+
+        ``"ESPC ({50}, {25})"`` is ``"ESPC (10, 5)"`` at a fifth of the agents.
+        """
+        return re.sub(r"\{(\d+)\}", lambda found: str(self.of(int(found[1]))), text)
 
 
 @dataclass(frozen=True)
@@ -112,7 +122,9 @@ class Figure:
         curves: What is run.
         claims: What the thesis says, as inequalities, for given trials and episodes.
         said: What the thesis says, in words.
-        reasons: Where the verdict is likely to differ, and why.
+        note: What has to be known of the settings to read the verdicts. Facts alone:
+            what no claim tests has no place here.
+        not_tested: What the thesis says and no claim tests, with the reason.
     """
 
     number: str
@@ -126,8 +138,27 @@ class Figure:
     curves: tuple[Curve, ...]
     claims: Callable[[Context], list[Claim]]
     said: str
-    reasons: str
+    note: str = ""
+    not_tested: str = ""
     env_kwargs: Mapping[str, Any] = field(default_factory=dict)
     panels: tuple[str, ...] = DEFAULT_PANELS
     evaluations: int = 40
     evaluation_episodes: int = 10
+
+    def at(self, scale: Scale) -> Figure:
+        """The figure with its curves called by the agents that are run.
+
+        Raises:
+            ValueError: So few agents that several curves are one and the same.
+        """
+        curves = tuple(
+            replace(curve, label=scale.words(curve.label)) for curve in self.curves
+        )
+        labels = [curve.label for curve in curves]
+        if twice := sorted({label for label in labels if labels.count(label) > 1}):
+            raise ValueError(
+                f"with {scale.agents:.0%} of the agents several curves of figure "
+                f"{self.number} are the same ({twice[0]!r}); give a larger share of "
+                "the agents"
+            )
+        return replace(self, curves=curves)

@@ -151,19 +151,22 @@ def _section(folder: Path, number: str, page: Path, pictures: Path) -> str:
     verdicts = _claims(folder)
     if verdicts:
         lines += [*_claim_lines(verdicts), ""]
-        lines += [_reason(number, run, verdicts), ""]
+        lines += _notes(number, run)
         lines += _setting_lines(folder)
     lines += [f"Run time: {duration(run.seconds)} of wall clock.", ""]
     return "\n".join(lines)
 
 
-def _reason(number: str, run: _Run, verdicts: list[_Claim]) -> str:
-    """Why verdicts differ from the thesis, if they were open to."""
+def _notes(number: str, run: _Run) -> list[str]:
+    """What has to be known to read the verdicts, and what none is about."""
+    figure, lines = FIGURES[number], []
+    if figure.not_tested:
+        lines += [f"**Not tested:** {figure.not_tested}", ""]
     if run.scale.trials < LEAST_TRIALS:
-        return f"Below {LEAST_TRIALS} trials every verdict is undecided."
-    differs = any(row.verdict != "supported" for row in verdicts)
-    word = "Likely reason" if differs else "Note"
-    return f"**{word}:** {FIGURES[number].reasons}"
+        lines += [f"Below {LEAST_TRIALS} trials every verdict is undecided.", ""]
+    if figure.note:
+        lines += [f"**Note:** {figure.note}", ""]
+    return lines
 
 
 def _picture_lines(folder: Path, number: str, page: Path, pictures: Path) -> list[str]:

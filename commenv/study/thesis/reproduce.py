@@ -101,6 +101,7 @@ def reproduce(
     asked = {"trials": trials, "episodes": episodes, "agents": agents}
     given: dict[str, Any] = {k: v for k, v in asked.items() if v is not None}
     size: Scale = replace(getattr(figure, scale), **given)
+    figure = figure.at(size)
     how = {"backend": backend, "workers": workers, "address": address}
     results = _run(figure, size, folder, seed, {**how, "progress": progress})
     _draw(figure, results, folder)

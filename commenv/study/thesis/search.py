@@ -31,6 +31,8 @@ from commenv.study.thesis.figure import Context, Curve, Figure, Scale
 __all__ = ["SEARCH_FIGURES"]
 
 AGENTS = 50
+_VALUES = (5, 10, 15, 30, 45)
+_ES, _ES_HALF, _HALF = "ES {50}", "ES {25}", "ESPC ({50}, {25})"
 SAME_SHARE = 0.02
 """Messages within this of m / n, as a share of ES', count as m / n."""
 SAME_SCORE: Mapping[str, float] = {"cart": 25.0, "ant": 10.0}
@@ -51,7 +53,7 @@ _ANT = _CART | {"learning_rate": 0.005, "noise": 0.02, "hidden_sizes": (64, 64)}
 
 
 def _es(settings: dict[str, Any], agents: int = AGENTS) -> Curve:
-    return Curve(f"ES {agents}", "es", settings, num_agents=agents)
+    return Curve(f"ES {{{agents}}}", "es", settings, num_agents=agents)
 
 
 def _espc(settings: dict[str, Any], m: int, k: int, label: str) -> Curve:
@@ -59,27 +61,33 @@ def _espc(settings: dict[str, Any], m: int, k: int, label: str) -> Curve:
 
 
 def _controls(settings: dict[str, Any], m: int, k: int, offset: float) -> Controls:
-    return Controls(
-        settings, m, k, offset, es=f"ES {AGENTS}", fewer=f"ES {m}", espc=f"ESPC m {m}"
-    )
+    labels = {"es": _ES, "fewer": f"ES {{{m}}}", "espc": _espc_of(m)}
+    return Controls(settings, m, k, offset, **labels)
+
+
+def _espc_of(m: int) -> str:
+    """What ESPC of m messages is called, before the number of agents is known."""
+    return f"ESPC m {{{m}}}"
 
 
 def _better(context: Context, a: str, b: str, text: str) -> Claim:
+    words = context.scale.words
     return Claim(
         figure=context.figure,
-        text=text,
-        estimand=difference(area(a), area(b)),
+        text=words(text),
+        estimand=difference(area(words(a)), area(words(b))),
         direction="greater",
         trials=context.trials,
     )
 
 
 def _messages(context: Context, label: str, m: int) -> Claim:
+    words = context.scale.words
     wanted, agents = context.scale.of(m), context.scale.of(AGENTS)
     return Claim(
         figure=context.figure,
-        text=f"{label} sends {wanted}/{agents} of ES {AGENTS}'s messages",
-        estimand=less(messages_ratio(label, f"ES {AGENTS}"), wanted / agents),
+        text=words(f"{label} sends {wanted}/{agents} of {_ES}'s messages"),
+        estimand=less(messages_ratio(words(label), words(_ES)), wanted / agents),
         direction="equal",
         margin=SAME_SHARE,
         trials=context.trials,
@@ -94,32 +102,36 @@ def _espc_is_better(margin: float) -> Callable[[Context], list[Claim]]:
 
 
 def _against_es(context: Context) -> list[Claim]:
-    espc = "ESPC (50, 25)"
+    words = context.scale.words
     plain = [
-        _better(context, espc, other, f"{espc} learns better than {other}")
-        for other in ("ES 50", "ES 25")
+        _better(context, _HALF, other, f"{_HALF} learns better than {other}")
+        for other in (_ES, _ES_HALF)
     ]
     controls = [
         Claim(
             figure=context.figure,
-            text="at equal steps of all agents together, ESPC does better than ES 25",
-            estimand=at_equal(espc, "ES 25", "team_steps"),
+            text="at equal steps of all agents together, ESPC does better than "
+            + words(_ES_HALF),
+            estimand=at_equal(words(_HALF), words(_ES_HALF), "team_steps"),
             direction="greater",
             trials=context.trials,
         ),
         _better(
             context,
-            "ESPC m 25, centred",
-            "25 at random, centred",
+            _espc_of(25) + CENTRED,
+            "{25} at random" + CENTRED,
             "centred, ESPC learns better than as many agents drawn at random",
         ),
     ]
-    return [*plain, _messages(context, espc, 25), *controls]
+    return [*plain, _messages(context, _HALF, 25), *controls]
 
 
 def _offset_tells(context: Context, margin: float) -> list[Claim]:
     """A sound scheme learns the same if a constant is added to all returns."""
-    centred, moved = (f"ESPC m 25{words}" for words in (CENTRED, CENTRED_WITH_OFFSET))
+    centred, moved = (
+        context.scale.words(_espc_of(25) + words)
+        for words in (CENTRED, CENTRED_WITH_OFFSET)
+    )
     same = Claim(
         figure=context.figure,
         text="centred, ESPC learns alike with an offset of the returns",
@@ -129,33 +141,34 @@ def _offset_tells(context: Context, margin: float) -> list[Claim]:
         trials=context.trials,
     )
     text = "with an offset of the returns, ESPC as printed learns worse"
-    return [same, _better(context, "ESPC (50, 25)", "ESPC m 25" + WITH_OFFSET, text)]
+    return [same, _better(context, _HALF, _espc_of(25) + WITH_OFFSET, text)]
 
 
 def _fewer_is_faster(context: Context) -> list[Claim]:
-    values = (5, 10, 15, 30, 45)
-    claims = [_messages(context, f"ESPC m {m}", m) for m in values]
+    few, many = _espc_of(5), _espc_of(45)
+    words = context.scale.words
+    claims = [_messages(context, _espc_of(m), m) for m in _VALUES]
     claims += [
-        _better(context, "ESPC m 5", "ESPC m 45", "m = 5 learns faster than m = 45"),
+        _better(context, few, many, "m = {5} learns faster than m = {45}"),
         Claim(
             figure=context.figure,
-            text="m = 5 learns less smoothly than m = 45",
-            estimand=difference(smoothness("ESPC m 5"), smoothness("ESPC m 45")),
+            text=words("m = {5} learns less smoothly than m = {45}"),
+            estimand=difference(smoothness(words(few)), smoothness(words(many))),
             direction="greater",
             trials=context.trials,
         ),
     ]
     claims += [
-        _better(context, "ESPC m 15", other, f"m = 15 learns better than {other}")
-        for other in ("ESPC m 5", "ESPC m 30", "ESPC m 45", "ES 50")
+        _better(context, _espc_of(15), other, f"m = {{15}} learns better than {other}")
+        for other in (few, _espc_of(30), many, _ES)
     ]
     return claims
 
 
 def _five_collapses(context: Context) -> list[Claim]:
     return [
-        _better(context, "ES 50", "ESPC m 5", "m = 5 collapses: ES 50 learns better"),
-        *[_messages(context, f"ESPC m {m}", m) for m in (5, 10, 15, 30, 45)],
+        _better(context, _ES, _espc_of(5), f"m = {{5}} collapses: {_ES} learns better"),
+        *[_messages(context, _espc_of(m), m) for m in _VALUES],
     ]
 
 
@@ -190,7 +203,7 @@ def _window_leaves_learning_alone(margin: float) -> Callable[[Context], list[Cla
 def _compared(settings: dict[str, Any], offset: float) -> tuple[Curve, ...]:
     return both_starts(
         (
-            _espc(settings, 25, 5, "ESPC (50, 25)"),
+            _espc(settings, 25, 5, _HALF),
             _es(settings),
             _es(settings, 25),
             *_controls(settings, 25, 5, offset).curves(),
@@ -201,7 +214,7 @@ def _compared(settings: dict[str, Any], offset: float) -> tuple[Curve, ...]:
 def _numbers(settings: dict[str, Any], offset: float) -> tuple[Curve, ...]:
     return both_starts(
         (
-            *[_espc(settings, m, 10, f"ESPC m {m}") for m in (5, 10, 15, 30, 45)],
+            *[_espc(settings, m, 10, _espc_of(m)) for m in _VALUES],
             _es(settings),
             *_controls(settings, 15, 10, offset).curves(),
         )
@@ -218,13 +231,10 @@ def _windows(settings: dict[str, Any], offset: float) -> tuple[Curve, ...]:
     )
 
 
-_MISSING_BASELINE = (
-    "Raw returns are positive here, so a return's size, not its lead over the others, "
-    "weighs the noise, and choosing by F ||e|| keeps noise along the gradient. "
-    "Centring does the same for everybody, without communication: ES 50 centred learns "
-    "at least as well as ESPC. With a constant taken off all returns ESPC as printed "
-    "learns nothing; centred it does not change at all. What is left to the choice by "
-    "utility is its lead, centred, over as many agents drawn at random."
+_CONTROLS = (
+    "Returns are not centred in the thesis, so adding a constant to all of them may "
+    "change what is learned; the curves with an offset do so. The centred curves take "
+    "the mean off, and the agents at random send as many messages without choosing."
 )
 _CART_POLE: dict[str, Any] = {
     "environment": "commenv/CartPole-v1",
@@ -242,7 +252,7 @@ _ANT_27: dict[str, Any] = {
     "gamma": 0.99,
     "evaluations": 5,
     "evaluation_episodes": 3,
-    "quick": Scale(trials=1, episodes=2, agents=0.04),
+    "quick": Scale(trials=1, episodes=2, agents=0.2),
     "report": Scale(trials=2, episodes=24, agents=0.2),
 }
 
@@ -256,7 +266,7 @@ SEARCH_FIGURES = (
         curves=_compared(_CART, OFFSET["cart"]),
         claims=_espc_is_better(SAME_SCORE["cart"]),
         said="ESPC(50, 25) learns better than ES 50 and ES 25, at ES 25's messages.",
-        reasons=_MISSING_BASELINE,
+        note=_CONTROLS,
         **_CART_POLE,
     ),
     Figure(
@@ -266,7 +276,7 @@ SEARCH_FIGURES = (
         curves=_compared(_ANT, OFFSET["ant"]),
         claims=_espc_is_better(SAME_SCORE["ant"]),
         said="ESPC(50, 25) learns better than ES 50 and ES 25, at ES 25's messages.",
-        reasons=_MISSING_BASELINE,
+        note=_CONTROLS,
         **_ANT_27,
     ),
     Figure(
@@ -279,9 +289,7 @@ SEARCH_FIGURES = (
         claims=_fewer_is_faster,
         said="Messages are m/n of ES'; lower m learns faster and less smoothly; 15 is "
         "best.",
-        reasons="While returns rise, utilities lie above the mean of their window, so "
-        "2 to 3 messages of 100 more than m/n are sent. From m = 5 to 30 ESPC learns "
-        f"about equally well. {_MISSING_BASELINE}",
+        note=_CONTROLS,
         **_CART_POLE,
     ),
     Figure(
@@ -291,7 +299,7 @@ SEARCH_FIGURES = (
         curves=_numbers(_ANT, OFFSET["ant"]),
         claims=_five_collapses,
         said="m = 5 collapses.",
-        reasons=_MISSING_BASELINE,
+        note=_CONTROLS,
         **_ANT_27,
     ),
     Figure(
@@ -303,9 +311,7 @@ SEARCH_FIGURES = (
         curves=_windows(_CART, OFFSET["cart"]),
         claims=_window_leaves_learning_alone(SAME_SCORE["cart"]),
         said="k leaves learning alone; larger k follows the reward more closely.",
-        reasons="While returns rise, an agent's utility lies above the mean of its "
-        "past, the more so the longer the window, so messages rise with the reward: "
-        "k = 30 sends more than m/n.",
+        note=_CONTROLS,
         **_CART_POLE,
     ),
     Figure(
@@ -315,7 +321,7 @@ SEARCH_FIGURES = (
         curves=_windows(_ANT, OFFSET["ant"]),
         claims=_window_leaves_learning_alone(SAME_SCORE["ant"]),
         said="k leaves learning alone; larger k follows the reward more closely.",
-        reasons=_MISSING_BASELINE,
+        note=_CONTROLS,
         **_ANT_27,
     ),
 )

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -53,7 +54,7 @@ def test_every_figure_of_the_thesis_is_there():
 
 @pytest.mark.parametrize("number", FIGURES)
 def test_labels_differ_and_claims_are_about_curves_that_are_run(number):
-    figure = FIGURES[number]
+    figure = FIGURES[number].at(Scale(2, 200))
     labels = [curve.label for curve in figure.curves]
     assert len(labels) == len(set(labels))
     context = Context(number, Scale(2, 200), -5.217)
@@ -65,13 +66,58 @@ def test_labels_differ_and_claims_are_about_curves_that_are_run(number):
 
 @pytest.mark.parametrize("number", [figure.number for figure in SEARCH_FIGURES])
 def test_espc_figures_run_their_controls_from_both_starts(number):
-    labels = [curve.label for curve in FIGURES[number].curves]
+    labels = [curve.label for curve in FIGURES[number].at(Scale(2, 200)).curves]
     controls = ("ES 50, centred", "at random, centred", "centred, with offset")
     for control in (*controls, "ESPC m", "with offset"):
         assert any(control in label for label in labels)
     starts = [label for label in labels if label.endswith(", random start")]
     assert {label.removesuffix(", random start") for label in starts} == {
         label for label in labels if label not in starts
+    }
+
+
+def test_curves_and_claims_are_called_by_the_agents_that_are_run():
+    scale = Scale(2, 24, agents=0.2)
+    labels = [curve.label for curve in FIGURES["4.6"].at(scale).curves]
+    assert labels[:3] == ["ESPC (10, 5)", "ES 10", "ES 5"]
+    assert "5 at random, centred" in labels
+    assert "ESPC m 5, centred, with offset, random start" in labels
+    labels = [curve.label for curve in FIGURES["4.9"].at(scale).curves]
+    assert labels[:6] == [*(f"ESPC m {m}" for m in (1, 2, 3, 6, 9)), "ES 10"]
+    for number in ("4.6", "4.9", "4.11"):
+        figure = FIGURES[number].at(scale)
+        claims = figure.claims(Context(number, scale, None))
+        texts = " ".join(f"{claim.text} {claim.estimand.name}" for claim in claims)
+        assert not {"50", "25", "45"} & set(re.findall(r"\d+", texts))
+        judge(claims, invented(figure), resamples=199)
+
+
+def test_so_few_agents_that_curves_are_the_same_are_refused(tmp_path):
+    with pytest.raises(
+        ValueError, match=r"5% of the agents several curves .*'ESPC m 1'"
+    ):
+        reproduce("4.9", tmp_path, agents=0.05, progress=False)
+    for figure in FIGURES.values():
+        for scale in (figure.quick, figure.paper, figure.report):
+            figure.at(scale)
+
+
+def test_figure_4_3_is_judged_by_what_the_thesis_says_of_it():
+    figure = FIGURES["4.3"]
+    claims = figure.claims(Context("4.3", Scale(20, 200), 0.4783))
+    frame = invented(figure.at(Scale(20, 200)), trials=20)
+    best = frame["label"] == "DQL"
+    frame["evaluation"] = np.where(best, 0.4783, 0.0)
+    frame["messages"] = np.where(frame["label"] == "DAVIA", 0.0, frame["messages"])
+    found = {one.claim: one.verdict for one in judge(claims, frame, resamples=999)}
+    assert len(found) == 9
+    consistent = ": fewer than half of its trials end at the optimum"
+    assert found[f"DQL finds no consistent strategy{consistent}"] == "contradicted"
+    assert found[f"ES finds no consistent strategy{consistent}"] == "supported"
+    assert {text for text in found if "sends" in text} == {
+        f"{name} sends fewer {what} than ESPC"
+        for name in ("DAVIA", "EBCDQL")
+        for what in ("messages", "bytes")
     }
 
 
@@ -102,6 +148,8 @@ def test_a_figure_is_run_drawn_judged_and_reported(tmp_path):
     assert (tmp_path / "images" / "4.7-figure.png").exists()
     assert "threshold 0.5" in text
     assert "The thesis says" in text
+    assert "**Note:** EBCDQL explores at 0.1" in text
+    assert "Likely reason" not in text
 
 
 def test_another_scale_into_the_same_folder_is_refused(tmp_path):
@@ -137,7 +185,7 @@ def test_a_scale_shrinks_agents_and_messages_alike(tmp_path):
     context = Context("4.5", Scale(1, 6, 0.1), None)
     texts = [claim.text for claim in FIGURES["4.5"].claims(context)]
     assert [one.claim for one in verdicts] == texts
-    assert "ESPC (50, 25) sends 2/5 of ES 50's messages" in texts
+    assert "ESPC (5, 2) sends 2/5 of ES 5's messages" in texts
     assert (tmp_path / "4.5" / "n5").is_dir()
     manifest = json.loads((tmp_path / "4.5" / "n5" / "manifest.json").read_text())
     espc = manifest["study"]["cells"][0]
