@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 
 import commenv
 from commenv.errors import CommenvError
@@ -119,15 +120,21 @@ def cut(data: bytes, rng: np.random.Generator) -> bytes:
     return data[:position] + run + data[position + len(run) :]
 
 
-def frame(folder: Path) -> Any:
-    """What ``show`` and ``plot`` show."""
+def numbers(folder: Path) -> Any:
+    """What ``show``, ``plot`` and ``show --link`` show."""
     results = commenv.load(folder)
-    return [results.frame.to_json(double_precision=15), results.optimum]
+    costs = results.cost("lora", per_trial=True)
+    return results.optimum, _bits(results.frame), _bits(costs)
 
 
-def cost(folder: Path) -> Any:
-    """What ``show --link`` shows."""
-    return commenv.load(folder).cost("lora", per_trial=True).to_json()
+def _bits(frame: pd.DataFrame) -> list[bytes]:
+    """Every number as it is, and every text."""
+    return [
+        repr(list(column)).encode()
+        if column.dtype.kind not in "if"
+        else column.tobytes()
+        for column in (frame[name].to_numpy() for name in frame)
+    ]
 
 
 def policies(folder: Path) -> Any:
@@ -148,12 +155,11 @@ def gone_on(folder: Path, trace: bool = False) -> Any:
     """What a study is that is gone on with."""
     with tempfile.TemporaryDirectory() as root:
         copy = shutil.copytree(folder, Path(root, "copy"), symlinks=True)
-        return run(copy, trace).frame.to_json(double_precision=15)
+        return _bits(run(copy, trace).frame)
 
 
 READERS: dict[str, Callable[[Path], Any]] = {
-    "load": frame,
-    "cost": cost,
+    "load": numbers,
     "load_policy": policies,
     "run": lambda folder: gone_on(folder, trace=True),
 }

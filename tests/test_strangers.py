@@ -1,7 +1,8 @@
-"""What somebody has prepared is refused in a line, soon, and nothing else is touched."""
+"""What somebody has prepared is refused in a line, and nothing else is touched."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
@@ -86,26 +87,25 @@ def test_a_prepared_folder_is_refused_and_nothing_outside_is_touched(
             assert len(errors[0]) > len("commenv: "), said
         if words != ("report", "study"):  # there is none
             failed += code
-    with pytest.raises(CommenvError):
-        if not failed:
-            raise CommenvError
-        commenv.load_policy("study")
-        commenv.load("study").cost("lora")
-        raise CommenvError  # what was prepared is of no concern to these
+    if failed:
+        for read in (commenv.load_policy, commenv.load):
+            with contextlib.suppress(CommenvError):
+                read("study")
     assert contents(outside) == before
 
 
 MEASURED = """
-import os, resource, sys
+import os, re, sys
 from commenv.cli import main
 for name in sys.argv[1:]:
     os.chdir(name)
     for words in {commands}:
         main(list(words))
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+print(1024 * int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]))
 """
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="no such measure of memory")
 def test_no_prepared_folder_takes_much_memory(whole, tmp_path):
     for name in PREPARED:
         if name.split()[0] in ("sparse", "bomb", "nested", "endless"):

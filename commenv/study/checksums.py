@@ -24,6 +24,7 @@ __all__ = [
     "Seal",
     "digest",
     "digest_of",
+    "is_as_written",
     "packed_seal",
     "read_seal",
     "read_sealed",
@@ -80,6 +81,18 @@ def digest_of(path: Path, within: Path | None = None) -> Digest:
     with open_regular(path, within=within) as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         return Digest(file.tell(), sha256)
+
+
+def is_as_written(path: Path, expected: Digest, within: Path) -> bool:
+    """Whether a file is as it was written; it need not fit in memory.
+
+    Raises:
+        OSError: As :func:`commenv.study.safe_files.open_regular` says.
+    """
+    with open_regular(path, within=within) as file:
+        if os.fstat(file.fileno()).st_size != expected.size:
+            return False
+        return hashlib.file_digest(file, "sha256").hexdigest() == expected.sha256
 
 
 def read_sealed(path: Path, expected: Digest, within: Path) -> bytes:

@@ -23,7 +23,7 @@ from commenv.study.checksums import (
     TRACE,
     Digest,
     Seal,
-    digest_of,
+    is_as_written,
     read_seal,
     read_sealed,
 )
@@ -169,13 +169,13 @@ class StoredBlock:
 
     def _problem(self, name: str, expected: Digest) -> str | None:
         path = self._place(name)
-        how = "is not as it was written: its checksum is another"
         try:
-            if path.lstat().st_size == expected.size:  # a changed size needs no reading
-                how = "" if digest_of(path, self.root) == expected else how
+            if is_as_written(path, expected, self.root):
+                return None
+            how = "is not as it was written: its checksum is another"
         except OSError as error:
             how = f"cannot be read ({reason_of(error)})"
-        return f"{path} {how}; {self._cure(path)}" if how else None
+        return f"{path} {how}; {self._cure(path)}"
 
     def _place(self, name: str) -> Path:
         """Where a file that a seal names stands.

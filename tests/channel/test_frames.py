@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from commenv.channel import HEADER, HEADER_SIZE, Frames, decode_frame, pack
-from commenv.channel.frames import TRUNCATED, merge
+from commenv.channel.frames import TRUNCATED, following, merge
 from commenv.channel.message import schema_of
 from commenv.errors import MalformedMessage
 
@@ -211,3 +211,18 @@ def test_random_payloads_decode_or_are_malformed(data, dtype):
 def test_damaged_frames_decode_or_are_malformed(valid, changes):
     data, dtype = valid
     decode_or_refuse(mutate(data, changes), dtype)
+
+
+LAST = 2**32 - 1
+
+
+def test_messages_are_numbered_up_to_the_last_number_and_no_further():
+    numbers = np.array([0, LAST - 1, LAST], np.uint32)
+    assert following(numbers[:2]).tolist() == [1, LAST]
+    assert following(numbers, np.array([1, 1, 0], np.uint32)).tolist() == [
+        1,
+        LAST,
+        LAST,
+    ]
+    with pytest.raises(ValueError, match=r"4,294,967,295 messages .* 32-bit sequence"):
+        following(numbers)

@@ -693,3 +693,14 @@ def test_errors_name_the_agent_and_the_link():
     down.tick(new_episode=True)
     with pytest.raises(EncodingError, match="the downlink of trial 7: "):
         down.broadcast(records[2:])
+
+
+def test_a_message_beyond_the_last_sequence_number_is_refused_and_changes_nothing():
+    channel = live()
+    channel._sequence[:] = 7, 2**32 - 2
+    channel.send(words((1, 1)))
+    with pytest.raises(ValueError, match="32-bit sequence number"):
+        channel.send(words((1, 1)))
+    assert channel.ledger.attempted().tolist() == [[1, 1]]
+    channel.send(words((1, 0)))
+    assert channel.receive().headers["sequence"].tolist() == [7, 8, 2**32 - 2]

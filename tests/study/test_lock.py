@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import pickle
 import shutil
 import threading
 
@@ -88,3 +89,42 @@ def test_a_file_system_without_locks_is_named_with_its_cure(tmp_path, monkeypatc
     match = r"cannot use .*\(No locks available\); its file system has no locks"
     with pytest.raises(ResultsError, match=match), locked(tmp_path):
         pass
+
+
+def other_study(folder):
+    """Somebody removes the folder, and another run begins in its place."""
+    shutil.rmtree(folder)
+    folder.mkdir()
+    (folder / LOCK).touch()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        other_study,
+        shutil.rmtree,
+        lambda folder: folder.rename(folder.with_name("moved")),
+        lambda folder: (folder / LOCK).unlink(),
+    ],
+)
+def test_a_run_notices_that_the_folder_is_its_own_no_more(tmp_path, change):
+    folder = tmp_path / "folder"
+    with locked(folder) as lock:
+        lock.check()
+        pickle.loads(pickle.dumps(lock)).check()
+        change(folder)
+        with pytest.raises(ResultsError, match=r"was removed, moved or replaced"):
+            lock.check()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_a_lock_that_is_no_file_is_refused_and_not_followed(tmp_path):
+    (tmp_path / "there").write_text("mine")
+    for make in (lambda path: path.symlink_to(tmp_path / "there"), os.mkfifo):
+        folder = tmp_path / "folder"
+        folder.mkdir()
+        make(folder / LOCK)
+        with pytest.raises(ResultsError, match=r"lock is .* remove it"), locked(folder):
+            pass
+        assert (tmp_path / "there").read_text() == "mine"
+        shutil.rmtree(folder)

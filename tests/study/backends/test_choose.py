@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import sys
+import threading
 
 import pytest
 
 import commenv
 from commenv.errors import MissingExtraError, UnknownNameError
-from commenv.study.backends import choose
+from commenv.study.backends import choose, ray_session
 from commenv.study.backends.local import Local
 from commenv.study.backends.processes import Processes
 
@@ -129,3 +132,44 @@ def test_actors_that_contradict_something_are_refused_at_once(how, words, tmp_pa
     with pytest.raises(ValueError, match=words):
         commenv.run("SimpleGrid-v0", num_agents=2, out=out, progress=False, **how)
     assert not out.exists()
+
+
+def test_a_cluster_that_says_nothing_is_named_and_given_up(monkeypatch, caplog):
+    pytest.importorskip("ray")
+    monkeypatch.setattr(ray_session, "_SECONDS_TO_ANSWER", 0.1)
+    monkeypatch.setattr(ray_session, "_MOST_SECONDS_TO_ANSWER", 0.3)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        with (
+            pytest.raises(ConnectionError, match=r"did not answer within 0 s.*--head"),
+            ray_session.connected(address, 1),
+        ):
+            pass
+    (record,) = caplog.records
+    assert f"{address} took the connection and does not answer" in record.getMessage()
+
+
+def test_signals_are_heard_while_a_cluster_says_nothing(monkeypatch):
+    pytest.importorskip("ray")
+    monkeypatch.setattr(ray_session, "_MOST_SECONDS_TO_ANSWER", 120.0)
+
+    class HeardError(Exception):
+        pass
+
+    def hear(number, frame):
+        raise HeardError
+
+    before = signal.signal(signal.SIGTERM, hear)
+    try:
+        with socket.socket() as silent:
+            silent.bind(("127.0.0.1", 0))
+            silent.listen()
+            killer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM))
+            killer.start()
+            address = f"127.0.0.1:{silent.getsockname()[1]}"
+            with pytest.raises(HeardError), ray_session.connected(address, 1):
+                pass
+    finally:
+        signal.signal(signal.SIGTERM, before)
