@@ -76,9 +76,8 @@ class VectorChecker:
             for row, one in enumerate(self._rows(rewards, "rewards")):
                 self._one(row).reward(one)
         paid = array.reshape(self._num_envs).astype(np.float64)
-        wrong = np.isnan(paid) & acting
-        if wrong.any():
-            row = int(wrong.argmax())
+        row = int(np.where(acting, paid, 0.0).argmax())  # that of a NaN, if any
+        if np.isnan(paid[row]) and acting[row]:
             self._one(row).reward(paid[row])
         return paid
 
