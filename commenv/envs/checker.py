@@ -66,6 +66,10 @@ class Checker:
     def __reduce__(self) -> tuple[Any, ...]:  # the test of membership is a closure
         return Checker, (self._env, self._space, self._where)
 
+    def contains(self, observation: Any) -> bool:
+        """Whether an observation is in its space."""
+        return self._contains(observation)
+
     def reset(self, result: Any) -> tuple[Any, dict[str, Any]]:
         """What ``reset()`` returned, if it can be used.
 
