@@ -267,9 +267,8 @@ class ESAgents(Agents):
 
     def observe(self, transition: Transition) -> None:
         """Adds up the discounted rewards."""
-        with np.errstate(invalid="ignore"):  # 0 times an infinite reward, inf - inf
-            earned = self._discount * transition.rewards
-            np.add(self._returns, earned, out=self._returns, where=transition.active)
+        earned = self._discount * transition.rewards
+        np.add(self._returns, earned, out=self._returns, where=transition.active)
         self._discount *= self._problem.gamma
 
     def candidates(self) -> tuple[Messages, Mapping[str, Signal]]:

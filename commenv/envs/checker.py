@@ -66,6 +66,10 @@ class Checker:
     def __reduce__(self) -> tuple[Any, ...]:  # the test of membership is a closure
         return Checker, (self._env, self._space, self._where)
 
+    def contains(self, observation: Any) -> bool:
+        """Whether an observation is in its space."""
+        return self._contains(observation)
+
     def reset(self, result: Any) -> tuple[Any, dict[str, Any]]:
         """What ``reset()`` returned, if it can be used.
 
@@ -86,12 +90,12 @@ class Checker:
         Raises:
             EnvironmentFaultError: It cannot.
         """
-        if not isinstance(result, tuple) or len(result) != len(_PARTS):
-            raise self.fault(
-                f"returned {_form(result)} from step()",
-                f"return a tuple of {', '.join(_PARTS)}",
-            )
-        observation, reward, terminated, truncated, info = result
+        try:
+            observation, reward, terminated, truncated, info = result
+        except (TypeError, ValueError):
+            words = f"return a tuple of {', '.join(_PARTS)}"
+            raise self.fault(f"returned {_form(result)} from step()", words) from None
+        # Each in its usual form first: these lines are all that a sane step costs.
         if not self._contains(observation):
             self._outside(observation)
         if type(reward) is not float or reward != reward:  # NaN
@@ -100,7 +104,9 @@ class Checker:
             terminated = self.flag(terminated, "terminated")
         if type(truncated) is not bool:
             truncated = self.flag(truncated, "truncated")
-        return observation, reward, terminated, truncated, self._info(info)
+        if type(info) is not dict:
+            info = self._info(info)
+        return observation, reward, terminated, truncated, info
 
     def observation(self, observation: Any) -> Any:
         """An observation, if it is in its space.

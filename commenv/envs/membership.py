@@ -8,6 +8,7 @@ Shapes are exact, since a shape of ``(1,)`` broadcasts into every other one.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from operator import le
 from typing import Any
 
 import gymnasium as gym
@@ -111,8 +112,10 @@ def _worst(space: gym.Space[Any], value: Any) -> str:
 
 def _within_discrete(start: int, stop: int) -> Contains:
     def inside(value: Any) -> bool:
+        if type(value) is int:
+            return start <= value < stop
         if isinstance(value, (int, np.integer)):
-            return bool(start <= value < stop)
+            return start <= int(value) < stop
         array = _numbers(value)
         return (
             array is not None
@@ -151,7 +154,7 @@ def _within_array(
     is_flat = len(shape) == 1
 
     def inside(value: Any) -> bool:
-        if type(value) is not np.ndarray or value.dtype != dtype:
+        if type(value) is not np.ndarray or value.dtype is not dtype:
             value = _exactly(value, dtype)
             if value is None:
                 return False
@@ -172,25 +175,30 @@ def _between(
         if (low <= least).all() and (high >= most).all():
             return lambda numbers: True
     if low.size <= _FEW:
-        return _each_between(list(zip(low.tolist(), high.tolist(), strict=True)))
-    if dtype.kind == "f" and np.isneginf(low).all() and np.isposinf(high).all():
-        return _no_nan
+        return _few_between(low.tolist(), high.tolist())
+    if (low == low[0]).all() and (high == high[0]).all():
+        return _all_between(low[0].item(), high[0].item())
     return lambda numbers: bool((numbers >= low).all() and (numbers <= high).all())
 
 
-def _each_between(pairs: list[tuple[float, float]]) -> Callable[[NDArray[Any]], bool]:
+def _few_between(low: list[float], high: list[float]) -> Callable[[NDArray[Any]], bool]:
+    endless = all(most == np.inf for most in high)  # but NaN is not above anything
+
     def inside(numbers: NDArray[Any]) -> bool:
-        for number, (least, most) in zip(numbers.tolist(), pairs, strict=True):
-            if not least <= number <= most:
-                return False
-        return True
+        plain = numbers.tolist()
+        above = all(map(le, low, plain))
+        return above and (endless or all(map(le, plain, high)))
 
     return inside
 
 
-def _no_nan(numbers: NDArray[Any]) -> bool:
-    largest = numbers[numbers.argmax()]  # for argmax, nothing is larger than NaN
-    return bool(largest == largest)
+def _all_between(low: float, high: float) -> Callable[[NDArray[Any]], bool]:
+    def inside(numbers: NDArray[Any]) -> bool:
+        # Either place is that of a NaN, if there is one.
+        least, most = numbers[numbers.argmin()], numbers[numbers.argmax()]
+        return bool(low <= least and most <= high)
+
+    return inside
 
 
 def _range(dtype: np.dtype[Any]) -> tuple[int, int]:

@@ -192,6 +192,10 @@ class Agents(RoundAgents):
 
     def play(self, env: ChannelEnv, observations: NDArray[Any]) -> None:
         """Every agent runs one whole episode."""
+        with np.errstate(invalid="ignore"):  # of infinite rewards: inf - inf, 0 * inf
+            self._play(env, observations)
+
+    def _play(self, env: ChannelEnv, observations: NDArray[Any]) -> None:
         while env.active.any():
             active = env.active
             actions = self.act(observations, active)

@@ -182,7 +182,8 @@ class PlayedEvaluator(Evaluator):
                 what cannot be used.
         """
         try:
-            return self._play(policy, episode)
+            with np.errstate(invalid="ignore"):  # of infinite rewards: inf - inf
+                return self._play(policy, episode)
         except EnvironmentFaultError as fault:
             trials, numbers = self.draws.trials, self.draws.agents
             fault.locate_row(trials, numbers, "evaluation episode", episode=episode)
@@ -196,9 +197,8 @@ class PlayedEvaluator(Evaluator):
         lengths, discount = np.zeros(self.world.num_envs, dtype=np.int64), 1.0
         while active.any():
             step = self.world.step(act(observations), active)
-            with np.errstate(invalid="ignore"):  # inf - inf of infinite rewards
-                returns += discount * step.rewards
-                totals += step.rewards
+            returns += discount * step.rewards
+            totals += step.rewards
             lengths += active
             discount *= self.gamma
             active &= ~(step.terminated | step.truncated)

@@ -208,9 +208,8 @@ class ChannelEnv:
             self.observer.on_step(
                 self.episode, self._index, acted, self._observations, actions, step
             )
-        with np.errstate(invalid="ignore"):  # inf - inf of infinite rewards
-            self._return += step.rewards
-            self._discounted += self._discount * step.rewards
+        self._return += step.rewards
+        self._discounted += self._discount * step.rewards
         self._length += acted
         self._index += 1
         self._discount *= self.gamma

@@ -75,11 +75,10 @@ class VectorChecker:
         if array.size != self._num_envs or array.dtype.kind not in "biuf":
             for row, one in enumerate(self._rows(rewards, "rewards")):
                 self._one(row).reward(one)
-        paid = array.reshape(self._num_envs).astype(np.float64)
-        wrong = np.isnan(paid) & acting
-        if wrong.any():
-            row = int(wrong.argmax())
-            self._one(row).reward(paid[row])
+        paid = array.reshape(self._num_envs).astype(np.float64, copy=False)
+        if np.isnan(paid[paid.argmax()]):  # for argmax, nothing is larger than NaN
+            for row in np.flatnonzero(np.isnan(paid) & acting)[:1]:
+                self._one(int(row)).reward(paid[row])
         return paid
 
     def _flags(self, flags: Any, name: str) -> NDArray[np.bool_]:
