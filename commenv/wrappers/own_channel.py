@@ -98,7 +98,7 @@ class OwnChannel(SingleChannel):
         step: Any = super().step(action)  # type: ignore[misc]
         if self._talks:
             return self._settle(*step)
-        self._statistics.add(step[1])
+        self._statistics.add(float(step[1]))
         return step
 
     def receive(self) -> list[Any] | NDArray[np.void]:
@@ -150,9 +150,8 @@ class OwnVectorChannel(VectorChannel):
     _elapsed: Callable[[], NDArray[np.int64]]
     _on_step: Any
     _cut_short: NDArray[np.bool_] | None
-    _running_reward: float | None
+    _earned: Callable[[NDArray[np.intp]], tuple[float, NDArray[np.float64]]]
     _finished: NDArray[np.intp]
-    _last_rewards: NDArray[np.float64]
 
     def __init__(
         self,
@@ -232,15 +231,12 @@ class OwnVectorChannel(VectorChannel):
     def _catch_up(self) -> None:
         """Counts what was earned while nobody asked for it.
 
-        A step that ends no episode earns the same in all of our environments with a
-        native vector form, so it does not have to be counted when it is taken.
+        To count it in each step would take longer than the step.
         """
-        assert self._running_reward is not None
-        self._statistics.replay(
-            self._elapsed(), self._running_reward, self._finished, self._last_rewards
-        )
+        rows = self._finished
+        self._statistics.replay(self._elapsed(), *self._earned(rows), rows)
         self._over[:] = False
-        self._over[self._finished] = True
+        self._over[rows] = True
 
     def _end(self, rows: NDArray[np.bool_]) -> None:
         self._cut_short = rows if self._cut_short is None else self._cut_short | rows
