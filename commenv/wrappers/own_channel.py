@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from commenv.channel import Channel, Received
@@ -145,7 +144,8 @@ class OwnVectorChannel(VectorChannel):
         ValueError: A gamma outside [0, 1].
     """
 
-    autoreset_mode: AutoresetMode
+    _talks = False
+    _star_seed: Any = None
     _begun: bool
     _elapsed: Callable[[], NDArray[np.int64]]
     _on_step: Any
@@ -162,9 +162,7 @@ class OwnVectorChannel(VectorChannel):
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        self._set_up(uplink, downlink, gamma, self.autoreset_mode)
-        self._talks = False
-        self._star_seed: Any = None
+        self._set_up(uplink, downlink, gamma)
         if uplink is not None or downlink is not None:
             self._talk()
 
@@ -220,7 +218,9 @@ class OwnVectorChannel(VectorChannel):
         if self._star.episode < 0:
             self._catch_up()
             self._talk()
-            self._star.open(seed_of_star(self._star_seed))
+            over = np.zeros(self.num_envs, dtype=np.bool_)
+            over[self._finished] = True
+            self._open(self._star_seed, over)
             self._star.begin_episode()
         return self._star
 
@@ -235,8 +235,6 @@ class OwnVectorChannel(VectorChannel):
         """
         rows = self._finished
         self._statistics.replay(self._elapsed(), *self._earned(rows), rows)
-        self._over[:] = False
-        self._over[rows] = True
 
     def _end(self, rows: NDArray[np.bool_]) -> None:
         self._cut_short = rows if self._cut_short is None else self._cut_short | rows
