@@ -168,7 +168,7 @@ class CartPoleBatch(BatchedEnv):
             np.copyto(self._states, self._moved(self._states, chosen), where=active)
         else:
             self._states = self._moved(self._states, chosen)
-        terminated = self._fallen()
+        terminated = self.fallen()
         terminated &= active
         rewards = active.astype(np.float64)
         if self._sutton_barto_reward:
@@ -199,7 +199,7 @@ class CartPoleBatch(BatchedEnv):
             chosen[waiting] = 0
         check_actions(chosen, self._forces.size)
         self._states = self._moved(self._states, chosen)
-        terminated = self._fallen()
+        terminated = self.fallen()
         observations = self._observations()
         if len(waiting):
             terminated[waiting] = False
@@ -210,7 +210,12 @@ class CartPoleBatch(BatchedEnv):
             np.subtract(0.0, terminated, out=rewards)
         return observations, rewards, terminated
 
-    def _fallen(self) -> NDArray[np.bool_]:
+    @property
+    def rewards(self) -> tuple[float, float]:
+        """Of a step that goes on, and of one that lets the pole fall."""
+        return (0.0, -1.0) if self._sutton_barto_reward else (1.0, 1.0)
+
+    def fallen(self) -> NDArray[np.bool_]:
         """Who is beyond the limits of position or angle."""
         position, _, angle, _ = np.abs(self._states)
         fallen = position > self._constants.far
@@ -295,7 +300,6 @@ class CartPoleVectorEnv(NativeVectorEnv):
     ) -> None:
         super().__init__(num_envs, sutton_barto_reward=sutton_barto_reward, **kwargs)
         self._batch = CartPoleBatch(num_envs, sutton_barto_reward=sutton_barto_reward)
-        self._running_reward = 0.0 if sutton_barto_reward else 1.0
 
     def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> Any:
         """Starts an episode; see :meth:`NativeVectorEnv.reset`."""
@@ -315,6 +319,10 @@ class CartPoleVectorEnv(NativeVectorEnv):
         self, actions: ArrayLike, waiting: NDArray[np.intp]
     ) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.bool_]]:
         return self._batch.advance(np.asarray(actions), waiting)
+
+    def _earned(self, rows: NDArray[np.intp]) -> tuple[float, NDArray[np.float64]]:
+        running, last = self._batch.rewards
+        return running, np.where(self._batch.fallen()[rows], last, running)
 
     def _picture(self, row: int) -> Any:
         self._world.state = self._batch.states[row]

@@ -96,8 +96,6 @@ class NativeVectorEnv(VectorEnv[NDArray[Any], ArrayLike, NDArray[Any]]):
         self._now = np.zeros((), dtype=hand)  # the clock; compares faster than an int
         self._deadlines = np.zeros(num_envs, dtype=hand)
         self._finished = _NOBODY  # sub-environments that wait for their reset
-        self._last_rewards = np.zeros(0)  # of their last steps
-        self._running_reward: float | None = None  # of a step that ends no episode
         # A channel's part in a step: whose episodes it ends, and what it makes of it.
         self._cut_short: NDArray[np.bool_] | None = None
         self._on_step: Callable[..., Any] | None = None
@@ -148,9 +146,7 @@ class NativeVectorEnv(VectorEnv[NDArray[Any], ArrayLike, NDArray[Any]]):
         observations = self._start(mask)
         self._begun = True
         self._deadlines[mask] = self._in_steps(self._limit)
-        waiting = ~mask[self._finished]
-        self._finished = self._finished[waiting]
-        self._last_rewards = self._last_rewards[waiting]
+        self._finished = self._finished[~mask[self._finished]]
         if self._cut_short is not None:
             self._cut_short &= ~mask
         return observations, {}
@@ -181,7 +177,8 @@ class NativeVectorEnv(VectorEnv[NDArray[Any], ArrayLike, NDArray[Any]]):
                 'reset it with reset(options={"reset_mask": ...})'
             )
         observations, rewards, terminations = self._move(actions, waiting)
-        if self._cut_short is not None:
+        on_step = self._on_step
+        if on_step is not None and self._cut_short is not None:
             terminations |= self._cut_short
             self._cut_short = None
         self._now[()] = self._clock = self._in_steps(1)
@@ -193,14 +190,12 @@ class NativeVectorEnv(VectorEnv[NDArray[Any], ArrayLike, NDArray[Any]]):
         infos: dict[str, Any] = {}
         if not self._same_step:
             self._finished = finished
-            if len(finished):
-                self._last_rewards = rewards[finished]
         elif len(finished):
             infos = self._ends(observations, ended, finished)
             self._deadlines[finished] = self._in_steps(self._limit)
             observations = self._start_again(observations, ended, finished)
-        if self._on_step is not None:
-            step: _Step = self._on_step(
+        if on_step is not None:
+            step: _Step = on_step(
                 observations, rewards, terminations, truncations, infos
             )
             return step
@@ -242,6 +237,17 @@ class NativeVectorEnv(VectorEnv[NDArray[Any], ArrayLike, NDArray[Any]]):
     @abstractmethod
     def _picture(self, row: int) -> Any:
         """A picture of one sub-environment."""
+
+    @abstractmethod
+    def _earned(self, rows: NDArray[np.intp]) -> tuple[float, NDArray[np.float64]]:
+        """What episodes have earned, so that nobody has to count who need not know.
+
+        Args:
+            rows: Sub-environments that have finished and wait for their reset.
+
+        Returns:
+            The reward of every step that ends no episode, and those of their last ones.
+        """
 
     def _start_again(
         self,

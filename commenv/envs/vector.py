@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -42,10 +43,6 @@ class TabularVectorEnv(NativeVectorEnv):
         # the states themselves belong to the caller.
         self._pairs = np.zeros(num_envs, dtype=np.int64)
         self._stride = np.array(self._tables.stride)  # multiplies faster than an int
-        running = (self.mdp.probability > 0) & ~self.mdp.terminated
-        rewards = np.unique(self.mdp.reward[running])
-        if len(rewards) < 2:
-            self._running_reward = float(rewards.sum())
 
     @property
     def _states(self) -> NDArray[np.int64]:
@@ -83,6 +80,30 @@ class TabularVectorEnv(NativeVectorEnv):
             states[waiting] = self._tables.start(uniforms[waiting])
         self._pairs = states * self._stride
         return states, rewards, terminations
+
+    def _earned(self, rows: NDArray[np.intp]) -> tuple[float, NDArray[np.float64]]:
+        running, last = self._rewards
+        return running, last[self._states[rows]]
+
+    @cached_property
+    def _rewards(self) -> tuple[float, NDArray[np.float64]]:
+        """The reward of going on, and that of arriving in each state.
+
+        Grids and lakes pay for where a step leads, and the same wherever it leads on.
+        """
+        mdp = self.mdp
+        own = np.arange(mdp.num_states)[:, None, None]
+        moves = (mdp.probability > 0) & ~(mdp.terminated & (mdp.next_state == own))
+        arriving = np.zeros(mdp.num_states)
+        arriving[mdp.next_state[moves]] = mdp.reward[moves]
+        running = np.unique(mdp.reward[moves & ~mdp.terminated])
+        exact = (arriving[mdp.next_state] == mdp.reward)[moves].all()
+        if not exact or len(running) > 1:
+            raise NotImplementedError(
+                f"rewards of {type(self).__name__} depend on more than where a step "
+                "leads; open the channel before the first step, and they are counted"
+            )
+        return float(running.sum()), arriving
 
     def _picture(self, row: int) -> Any:
         draw: Any = draw_text if self.render_mode == "ansi" else draw_pixels

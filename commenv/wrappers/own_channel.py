@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from commenv.channel import Channel, Received
@@ -98,7 +97,7 @@ class OwnChannel(SingleChannel):
         step: Any = super().step(action)  # type: ignore[misc]
         if self._talks:
             return self._settle(*step)
-        self._statistics.add(step[1])
+        self._statistics.add(float(step[1]))
         return step
 
     def receive(self) -> list[Any] | NDArray[np.void]:
@@ -145,14 +144,14 @@ class OwnVectorChannel(VectorChannel):
         ValueError: A gamma outside [0, 1].
     """
 
-    autoreset_mode: AutoresetMode
+    _talks = False
+    _star_seed: Any = None
     _begun: bool
     _elapsed: Callable[[], NDArray[np.int64]]
     _on_step: Any
     _cut_short: NDArray[np.bool_] | None
-    _running_reward: float | None
+    _earned: Callable[[NDArray[np.intp]], tuple[float, NDArray[np.float64]]]
     _finished: NDArray[np.intp]
-    _last_rewards: NDArray[np.float64]
 
     def __init__(
         self,
@@ -163,9 +162,7 @@ class OwnVectorChannel(VectorChannel):
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        self._set_up(uplink, downlink, gamma, self.autoreset_mode)
-        self._talks = False
-        self._star_seed: Any = None
+        self._set_up(uplink, downlink, gamma)
         if uplink is not None or downlink is not None:
             self._talk()
 
@@ -221,7 +218,9 @@ class OwnVectorChannel(VectorChannel):
         if self._star.episode < 0:
             self._catch_up()
             self._talk()
-            self._star.open(seed_of_star(self._star_seed))
+            over = np.zeros(self.num_envs, dtype=np.bool_)
+            over[self._finished] = True
+            self._open(self._star_seed, over)
             self._star.begin_episode()
         return self._star
 
@@ -232,15 +231,10 @@ class OwnVectorChannel(VectorChannel):
     def _catch_up(self) -> None:
         """Counts what was earned while nobody asked for it.
 
-        A step that ends no episode earns the same in all of our environments with a
-        native vector form, so it does not have to be counted when it is taken.
+        To count it in each step would take longer than the step.
         """
-        assert self._running_reward is not None
-        self._statistics.replay(
-            self._elapsed(), self._running_reward, self._finished, self._last_rewards
-        )
-        self._over[:] = False
-        self._over[self._finished] = True
+        rows = self._finished
+        self._statistics.replay(self._elapsed(), *self._earned(rows), rows)
 
     def _end(self, rows: NDArray[np.bool_]) -> None:
         self._cut_short = rows if self._cut_short is None else self._cut_short | rows

@@ -77,8 +77,8 @@ class EpisodeStatistics:
         self,
         lengths: NDArray[np.int64],
         reward: float,
-        rows: NDArray[np.intp],
         last: NDArray[np.float64],
+        rows: NDArray[np.intp],
     ) -> None:
         """Adds up episodes in which all steps but the last earn the same.
 
@@ -87,8 +87,8 @@ class EpisodeStatistics:
         Args:
             lengths: int64, shape (count,): the steps of each so far.
             reward: What each step earns.
-            rows: Whose last step may have earned something else.
-            last: What it earned.
+            last: What the last step of some has earned instead.
+            rows: Whose.
         """
         self.begin()
         discounts = [self._discount]

@@ -32,7 +32,7 @@ class VectorChannel:
     num_envs: int
     _star: Star
     _statistics: EpisodeStatistics
-    _mode: AutoresetMode
+    autoreset_mode: AutoresetMode
     _charged: NDArray[np.float64]  # of the uplink's penalty, what came off rewards
     _over: NDArray[np.bool_]  # whose episode has ended, and none has begun
 
@@ -115,13 +115,21 @@ class VectorChannel:
         uplink: Channel | None,
         downlink: Channel | None,
         gamma: float,
-        mode: AutoresetMode,
     ) -> None:
-        self._mode = mode
         self._statistics = EpisodeStatistics(gamma, self.num_envs)
         self._star = Star([0], self.num_envs, uplink, downlink)
+
+    def _open(self, seed: Any, over: NDArray[np.bool_] | None = None) -> None:
+        """Opens the links, before a first episode begins on them.
+
+        Args:
+            seed: As a reset got it.
+            over: Whose episode has ended already.
+        """
+        nobody = np.zeros(self.num_envs, dtype=np.bool_)
+        self._star.open(seed_of_star(seed))
         self._charged = np.zeros(self.num_envs)
-        self._over = np.zeros(self.num_envs, dtype=np.bool_)
+        self._over = nobody if over is None else over
 
     def _links(self) -> Star:
         """The links, once an episode has begun."""
@@ -146,7 +154,7 @@ class VectorChannel:
         begins = np.ones(self.num_envs, dtype=np.bool_) if which is None else which
         closing = self._totals() if self._star.episode >= 0 else None
         if self._star.episode < 0 or (which is None and seed is not None):
-            self._star.open(seed_of_star(seed))
+            self._open(seed)
             which = None
         self._begin_episodes(which)
         return {**infos, **self._comm(), **_closed(closing, begins)}
@@ -172,9 +180,9 @@ class VectorChannel:
         they are those that have ended in it; its tick begins their next episodes.
         """
         ended = terminated | truncated
-        same_step = self._mode is AutoresetMode.SAME_STEP
+        same_step = self.autoreset_mode is AutoresetMode.SAME_STEP
         resting = self._over.copy()
-        begins = resting & (self._mode is AutoresetMode.NEXT_STEP)
+        begins = resting & (self.autoreset_mode is AutoresetMode.NEXT_STEP)
         closing = self._totals() if begins.any() else None
         due = self._enter(np.asarray(rewards, dtype=np.float64), ~resting)
         if same_step and ended.any():
@@ -202,7 +210,7 @@ class VectorChannel:
         """Adds a step to the statistics; the prices that come off its rewards."""
         self._statistics.add(np.where(acts, rewards, 0.0), acts)
         penalty = self._star.traffic[0].penalty[0]
-        resets = ~acts & (self._mode is AutoresetMode.NEXT_STEP)
+        resets = ~acts & (self.autoreset_mode is AutoresetMode.NEXT_STEP)
         due = np.where(resets, 0.0, penalty - self._charged)
         self._charged = penalty
         return due
@@ -301,7 +309,7 @@ class VectorMessageChannel(VectorChannel, VectorWrapper):  # generic since Gymna
                     "exceed='terminate' cannot end a sub-environment from outside; put "
                     "MessageChannel around each of them"
                 )
-        self._set_up(uplink, downlink, gamma, self.autoreset_mode)
+        self._set_up(uplink, downlink, gamma)
         self._checker = VectorChecker(env)
 
     def reset(
