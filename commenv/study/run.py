@@ -176,6 +176,7 @@ def execute(
         return _execute(study, None, optima, chosen, block, schedule, progress)
     store = Store(out)
     with locked(store.directory):
+        study = study.in_order_of(store.kept_labels())
         store.begin(study, optima)
         _announce_trace(study, store)
         with _tidied(store):

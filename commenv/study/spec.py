@@ -6,7 +6,7 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from numbers import Integral, Real
 from types import MappingProxyType
 from typing import Any
@@ -22,7 +22,6 @@ from commenv.learning import (
     Scheme,
     make_algorithm,
     make_scheme,
-    plugin_names,
 )
 from commenv.learning.plugins import (
     ALGORITHMS,
@@ -30,6 +29,7 @@ from commenv.learning.plugins import (
     check_plugin,
     find,
     reference_of,
+    usable_plugins,
 )
 
 __all__ = [
@@ -166,6 +166,16 @@ class Study:
                 raise ValueError(
                     f"stop {quantity}={limit!r}; give a finite number above 0"
                 )
+
+    def in_order_of(self, labels: Sequence[str]) -> Study:
+        """The same study with its cells in the order of these labels.
+
+        No number depends on their order. With other labels it stays as it is.
+        """
+        if sorted(labels) != sorted(cell.label for cell in self.cells):
+            return self
+        cells = sorted(self.cells, key=lambda cell: labels.index(cell.label))
+        return replace(self, cells=tuple(cells))
 
     def describe(self) -> dict[str, Any]:
         """The study as plain data: what a later run must match to continue it."""
@@ -334,8 +344,8 @@ def _check_signals(algorithm: Algorithm, scheme: Scheme) -> None:
     if missing:
         offering = [
             name
-            for name in plugin_names(ALGORITHMS)
-            if set(scheme.requires) <= set(find(name, ALGORITHMS).signals)
+            for name, cls in usable_plugins(ALGORITHMS)
+            if set(scheme.requires) <= set(cls.signals)
         ]
         raise ValueError(
             f"scheme {scheme.name!r} reads {', '.join(sorted(missing))}, which "

@@ -120,6 +120,17 @@ class Store:
         """
         return read_manifest(self.manifest_path)
 
+    def kept_labels(self) -> list[str]:
+        """The labels of the study that is kept, in its order; none if there is none.
+
+        Raises:
+            ResultsError: The manifest is not ours, or damaged, or cannot be read.
+        """
+        with usable(self.directory):
+            if not self.manifest_path.exists():
+                return []
+        return [cell["label"] for cell in self.manifest().study["cells"]]
+
     def finished(self, cell: int) -> set[int]:
         """The trials of a cell whose blocks are there and whole."""
         return {

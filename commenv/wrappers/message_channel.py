@@ -11,6 +11,7 @@ from gymnasium.utils import RecordConstructorArgs
 from numpy.typing import NDArray
 
 from commenv.channel import Channel, Received
+from commenv.envs.options import check_options
 from commenv.errors import NotResetError
 from commenv.wrappers.metrics import Metrics, check_gamma
 from commenv.wrappers.star import Star
@@ -90,6 +91,7 @@ class MessageChannel(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         closing = (
             {} if self.star.episode < 0 else {"episode_comm": totals_of(self.metrics)}
         )
+        check_options(options)
         observation, info = self.env.reset(seed=seed, options=options)
         if seed is not None or self.star.episode < 0:
             self.star.open(secrets.randbits(63) if seed is None else seed)

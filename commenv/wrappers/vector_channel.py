@@ -11,6 +11,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 from numpy.typing import NDArray
 
 from commenv.channel import Channel, FreeForm, Messages, Receipt, Received
+from commenv.envs.options import check_options
 from commenv.errors import NotResetError
 from commenv.wrappers.metrics import Metrics, check_gamma
 from commenv.wrappers.star import Star
@@ -104,6 +105,7 @@ class VectorMessageChannel(VectorWrapper):  # generic since Gymnasium 1.4
             options: ``"reset_mask"``, bool of shape (num_envs,): whose episodes begin,
                 where the vector environment does not reset itself.
         """
+        check_options(options, ("reset_mask",))
         which = None if options is None else options.get("reset_mask")
         closing = None if self.star.episode < 0 else self._totals()
         observations, infos = self.env.reset(seed=seed, options=options)
