@@ -14,6 +14,7 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec, load_env_creator
 
+from commenv.checks import check_env_id, check_kwargs
 from commenv.envs.batch import (
     ARRAY_SPACES,
     InOneArray,
@@ -71,6 +72,7 @@ def make_batched(
         MissingExtraError: What the environment needs is not installed.
     """
     check_counts(num_envs, max_episode_steps)
+    check_kwargs("env_kwargs", env_kwargs)
     spec = find_spec(env_id)
     arguments = dict(env_kwargs or {})
     limit = max_episode_steps or spec.max_episode_steps
@@ -190,6 +192,7 @@ def find_spec(env_id: str) -> EnvSpec:
     Raises:
         UnknownNameError: No such id or module; the message lists the nearest ids.
     """
+    check_env_id(env_id)
     module, _, name = env_id.rpartition(":")
     if module:
         try:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pettingzoo import ParallelEnv
 
 from commenv.channel import Channel
+from commenv.checks import check_integer
 from commenv.envs.batched import BatchedEnv
 from commenv.envs.options import check_options
 from commenv.envs.patchwork import empty_rows
@@ -83,8 +84,7 @@ class ParallelInstances(NamedStar, ParallelEnv[str, Any, Any]):
         downlink: Channel | None = None,
         gamma: float = 0.9,
     ) -> None:
-        if trial < 0:
-            raise ValueError(f"trial {trial} is negative; use 0 or more")
+        check_integer("trial", trial)
         self.possible_agents = [f"agent_{row}" for row in range(world.num_envs)]
         channel = ChannelEnv(
             world,

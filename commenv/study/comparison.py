@@ -96,8 +96,10 @@ def compare(
         UnknownNameError: There is no such label, column or axis.
         ResultsError: The labels have different trials, fewer than 2 of them, or no
             value at that place.
-        ValueError: A place that is no number of 0 or more.
+        ValueError: A place that is no number of 0 or more, or one label twice.
     """
+    if a == b:
+        raise ValueError(f"{a!r} is compared with itself; give two labels")
     pair = difference(_place(a, at, y), _place(b, at, y))
     values = np.array(list(pair(frame).values()))
     if len(values) < 2:

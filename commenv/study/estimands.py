@@ -293,7 +293,7 @@ def _curves(
     frame: pd.DataFrame, label: str, column: str, x: str
 ) -> dict[int, tuple[Points, Points]]:
     """Each trial's column and its x axis, in order of episodes."""
-    if column not in frame.columns:
+    if not isinstance(column, str) or column not in frame.columns:
         raise UnknownNameError("column", column, [str(name) for name in frame.columns])
     if x not in X_AXES:
         raise UnknownNameError("x axis", x, X_AXES)

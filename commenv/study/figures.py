@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from commenv.checks import path_of
 from commenv.errors import MissingExtraError, UnknownNameError
 from commenv.study.curves import X_AXES, Y_AXES, Curve, curves
 from commenv.study.files import write_atomically
@@ -146,10 +147,11 @@ def save(figure: Figure, path: str | os.PathLike[str], *, dpi: int = 200) -> Pat
         The path.
 
     Raises:
+        TypeError: It is not a path.
         UnknownNameError: The suffix is not one of `FORMATS`.
         OSError: The folder cannot be written to.
     """
-    target = Path(path)
+    target = path_of("a picture", path)
     suffix = target.suffix.lower().removeprefix(".")
     if suffix not in FORMATS:
         cure = f"give {target.name!r} an ending such as .png"
@@ -175,7 +177,8 @@ def _panels(x: str, y: str | Sequence[str] | None) -> tuple[str, ...]:
     """The names of the panels, checked."""
     if x not in X_AXES:
         raise UnknownNameError("x axis", x, X_AXES)
-    panels = DEFAULT_PANELS if y is None else (y,) if isinstance(y, str) else tuple(y)
+    several = isinstance(y, Iterable) and not isinstance(y, str)
+    panels: Any = DEFAULT_PANELS if y is None else tuple(y) if several else (y,)
     if not panels:
         raise ValueError(f"y is empty; name at least one of {', '.join(Y_AXES)}")
     for panel in panels:

@@ -15,6 +15,8 @@ import numpy as np
 from gymnasium.error import DependencyNotInstalled
 
 from commenv.channel import Channel
+from commenv.channel.parts import wrong_part
+from commenv.checks import check_env_id
 from commenv.envs.making import make_batched
 from commenv.errors import CommenvError, UnknownNameError
 from commenv.learning import (
@@ -141,10 +143,7 @@ class Study:
                 raise ValueError(f"{name} is {value}; at most {MOST:,} are handled")
         for name in ("uplink", "downlink"):
             if not isinstance(channel := getattr(self, name), Channel):
-                raise TypeError(
-                    f"{name} is {channel!r}; give a channel, such as "
-                    "Channel(budget=Budget(messages=1))"
-                )
+                raise TypeError(f"{name}: {wrong_part(channel, Channel)}")
         for cell in self.cells:
             check_plugin(cell.algorithm, ALGORITHMS)
             check_plugin(cell.scheme, SCHEMES)
@@ -193,7 +192,7 @@ class Study:
 def check_whole(name: str, value: Any) -> None:
     """Raises ValueError for a setting that is no whole number."""
     if isinstance(value, bool) or not isinstance(value, Integral):
-        raise ValueError(f"{name} is {value!r}; give a whole number")
+        raise ValueError(f"{name} must be an integer, got {value!r}")
 
 
 def check_count(name: str, value: Any) -> None:
@@ -268,6 +267,9 @@ def time_limit(
         ValueError: An environment that cannot be made.
         ImportError: It lacks a package.
     """
+    check_env_id(environment)
+    if asked is not None:
+        check_whole("max_episode_steps", asked)
     try:
         world = make_batched(
             environment, 1, env_kwargs=env_kwargs, max_episode_steps=asked

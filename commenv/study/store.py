@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from commenv.checks import path_of
 from commenv.errors import MissingExtraError, ResultsError, shown
 from commenv.study.checkpoint_folder import ACTORS, CheckpointFolder
 from commenv.study.checksums import MANIFEST, digest, digest_of, packed_seal
@@ -73,7 +74,7 @@ class Store:
     """
 
     def __init__(self, directory: str | Path) -> None:
-        self.directory = Path(directory)
+        self.directory = path_of("a folder", directory)
         self.checkpoints = CheckpointFolder(self.directory)
         self._digests: dict[str, dict[str, str]] = {}
 
@@ -242,7 +243,7 @@ class Store:
             if trial in trials:
                 return self.beside(path, "policies"), trials
         finished = brief.repr(sorted(self.finished(cell)))
-        raise ValueError(f"trial {trial} is not among the finished ones, {finished}")
+        raise ValueError(f"trial {trial!r} is not among the finished ones, {finished}")
 
     def trace_folder(self, cell: int, label: str, trials: Sequence[int]) -> Path:
         """Where the trace of a block of consecutive trials goes."""

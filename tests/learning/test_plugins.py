@@ -36,13 +36,13 @@ def test_whole_numbers_stand_for_reals():
     [
         ("dqn", {}, "unknown algorithm 'dqn'; did you mean 'dql'"),
         ("dql", {"alhpa": 1}, "unknown setting of dql 'alhpa'; did you mean 'alpha'"),
-        ("dql", {"alpha": "high"}, r"setting of dql: Expected `float \| null`"),
+        ("dql", {"alpha": "high"}, "alpha of dql must be a number or None, got 'high'"),
         ("dql", {"alpha": 0}, r"alpha 0.* is outside \(0, 1\]"),
         ("dql", {"exploration": 1.5}, r"exploration 1.5 is outside \[0, 1\]"),
         ("dql", {"initial_value": float("inf")}, "initial_value inf is not finite"),
         ("no_such_module:X", {}, "cannot import 'no_such_module'"),
         ("commenv_baselines.dql:DQI", {}, "did you mean 'DQL'"),
-        ("commenv.learning.schemes:Always", {}, "is no Algorithm: derive it from"),
+        ("commenv.learning.schemes:Always", {}, "is not an Algorithm; derive it from"),
     ],
 )
 def test_what_cannot_be_made_is_explained(reference, settings, message):

@@ -27,6 +27,7 @@ from commenv.channel.codecs.records import (
     fields_of,
 )
 from commenv.channel.message import Messages
+from commenv.channel.parts import wrong_part
 from commenv.channel.randomness import MessageDraws
 from commenv.errors import MalformedMessage
 
@@ -295,7 +296,10 @@ class Delta(Codec):
 def _check_inner(codec: object) -> None:
     """Raises TypeError for what is no codec, or remembers by itself."""
     if not isinstance(codec, Codec) or isinstance(codec, (ErrorFeedback, Delta)):
-        raise TypeError(f"{codec!r} is no codec without a memory")
+        wrong = f"{codec!r} remembers by itself"
+        if not isinstance(codec, Codec):
+            wrong = wrong_part(codec, Codec)
+        raise TypeError(f"a codec without a memory is needed inside; {wrong}")
 
 
 def _start_inner(
