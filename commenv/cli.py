@@ -88,8 +88,6 @@ def _run(options: argparse.Namespace) -> None:
         if options.out
         else "nothing is kept without --out DIR"
     )
-    if not options.out:
-        _logger.warning("without --out DIR, this run keeps nothing but what it prints")
     with _ray_aside(options.backend):
         results = commenv.run(
             options.env,
@@ -122,7 +120,7 @@ def _run(options: argparse.Namespace) -> None:
     if options.out:
         print(f"\nresults: {options.out} (see the curves: commenv plot {options.out})")
     else:
-        _logger.warning(
+        _logger.info(
             "nothing was kept: to plot, compare or evaluate these results, run the "
             "same command with --out DIR"
         )

@@ -173,6 +173,7 @@ def execute(
         shares_of(study.num_agents, chosen.shards.number)
     optima = {cell.label: optimum_of(study, cell) for cell in study.cells}
     if out is None:
+        _logger.info("no results folder is named, so this run will keep nothing")
         return _execute(study, None, optima, chosen, block, schedule, progress)
     store = Store(out)
     with locked(store.directory):

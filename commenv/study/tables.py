@@ -42,7 +42,7 @@ _WHERE_NOT_ZERO = {
     "penalty": (
         "penalty",
         "per ep.",
-        "cost of exceeding the budget, in units of reward, which is without it",
+        "cost of exceeding the budget, in units of reward, and not taken off it",
     ),
     "downlink_refused": ("downlink", "refused", "broadcasts that its budget refused"),
     "downlink_lost": ("downlink", "lost", "broadcasts that its link lost"),
@@ -155,7 +155,7 @@ def _footnote(window: str, unusual: Iterable[str]) -> str:
     for key in unusual:
         name, unit, meaning = _WHERE_NOT_ZERO[key]
         which = f"{name} {unit}" if name == "downlink" else name
-        lines.append(f"{which}: {meaning}; a mean over agents and episodes.")
+        lines.append(f"{which}: {meaning}.")
     return "\n".join(lines)
 
 
