@@ -48,5 +48,5 @@ def test_what_does_not_fit_is_answered_in_words(settings, words):
 
 
 def test_a_setting_that_must_be_given_is_asked_for():
-    with pytest.raises(ValueError, match="it needs size=.*, which has no default"):
+    with pytest.raises(ValueError, match=r"it needs size=.*, which has no default"):
         with_settings(Thing, {}, "it")
