@@ -334,9 +334,8 @@ def _add_show_options(show: argparse.ArgumentParser) -> None:
         help="also say what the messages cost on a link, in seconds on air and joules: "
         "lora (Semtech's SX1276), lte (a telephone on 4G), wifi (802.11a that loses "
         "frames), with settings as in lora,spreading_factor=12; or a table of your "
-        "own, FILE.csv with the columns bytes,seconds,joules (repeat for several; "
-        "python -m pydoc commenv.study.cost.lora lists settings and sources, likewise "
-        "lte, wifi and measured) (default: none)",
+        "own, FILE.csv with the columns bytes,seconds,joules; repeat for several; "
+        "commenv list lora explains settings and sources (default: none)",
     )
 
 
