@@ -4,31 +4,28 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import inspect
 import logging
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 import commenv
 from commenv.cli_channel import channel_of
 from commenv.cli_link import link_of
-from commenv.cli_options import USAGE, make_parser, say
+from commenv.cli_options import make_parser
+from commenv.cli_parser import USAGE, say
 from commenv.cli_stops import Stopped, stops_heard
 from commenv.cli_values import value_of
 from commenv.errors import CommenvError
 from commenv.importing import search
-from commenv.learning import Algorithm
-from commenv.learning.plugins import ALGORITHMS, SCHEMES, find, plugin_names
-from commenv.registration import env_ids, plain_ids
 
 __all__ = ["main"]
 
 _FAILURE = 1
 _UNDECIDED = 3
+_logger = logging.getLogger("commenv")
 
 
 class _UsageError(ValueError):
@@ -81,37 +78,9 @@ def _explained_error(error: BaseException) -> str:
 
 
 def _list(options: argparse.Namespace) -> None:
-    if options.names:
-        for name in options.names:
-            print(_explained(name))
-        return
-    print("environments (and every other Gymnasium id)")
-    for env_id in [*env_ids(), *plain_ids()]:
-        print(f"  {env_id}")
-    for group, title in ((ALGORITHMS, "algorithms"), (SCHEMES, "schemes")):
-        print(f"{title} (and every module:Class)")
-        for name in plugin_names(group):
-            summary = (find(name, group).__doc__ or "").strip().partition("\n")[0]
-            print(f"  {name:<14} {summary}")
-    print("settings of one of them: commenv list NAME")
+    from commenv.cli_list import explained, overview
 
-
-def _explained(name: str) -> str:
-    """What an algorithm or a scheme is, and its settings with their defaults."""
-    group = SCHEMES if name in plugin_names(SCHEMES) else ALGORITHMS
-    cls = find(name, group)
-    lines = [f"{name}: {inspect.cleandoc(cls.__doc__ or '')}", ""]
-    for field in fields(cls) if is_dataclass(cls) else ():
-        known = field.default is not MISSING
-        lines.append(f"  {field.name} = {field.default if known else '(required)'}")
-    for what in ("signals", "requires"):
-        if signals := getattr(cls, what, ()):
-            offers = "offers" if what == "signals" else "reads"
-            names = signals if isinstance(signals, tuple) else ("one that is set",)
-            lines.append(f"{offers} the signals {', '.join(names)}")
-    if issubclass(cls, Algorithm):
-        lines.append(f"its scheme is {cls.scheme}")
-    return "\n".join(lines) + "\n"
+    print("\n".join(map(explained, options.names)) or overview())
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -152,6 +121,11 @@ def _run(options: argparse.Namespace) -> None:
     print(results.table())
     if options.out:
         print(f"\nresults: {options.out} (see the curves: commenv plot {options.out})")
+    else:
+        _logger.info(
+            "nothing was kept: to plot, compare or evaluate these results, run the "
+            "same command with --out DIR"
+        )
 
 
 def _show(options: argparse.Namespace) -> None:
@@ -296,8 +270,8 @@ def _ray_aside(backend: str | None) -> contextlib.AbstractContextManager[Any]:
 @contextlib.contextmanager
 def _log_shown() -> Iterator[None]:
     """Shows what commenv logs, each line once, and no other package's log."""
-    logger, handler = logging.getLogger("commenv"), logging.StreamHandler()
-    before, said = logger.level, set[str]()
+    handler = logging.StreamHandler()
+    before, said = _logger.level, set[str]()
 
     def is_new(record: logging.LogRecord) -> bool:
         known = record.getMessage() in said
@@ -305,13 +279,13 @@ def _log_shown() -> Iterator[None]:
         return not known
 
     handler.addFilter(is_new)
-    logger.setLevel(logging.INFO)
-    logger.addHandler(handler)
+    _logger.setLevel(logging.INFO)
+    _logger.addHandler(handler)
     try:
         yield
     finally:
-        logger.removeHandler(handler)
-        logger.setLevel(before)
+        _logger.removeHandler(handler)
+        _logger.setLevel(before)
 
 
 _COMMANDS = {

@@ -55,34 +55,71 @@ CODECS: dict[str, type[Codec]] = {
 AROUND = {"feedback": ErrorFeedback, "delta": Delta}
 # In the order in which a message meets them.
 LINKS: dict[str, tuple[type[Link], str]] = {
-    "loss": (BernoulliLoss, "0.1: lose every message with this probability"),
-    "burst": (GilbertElliottLoss, "to_bad=0.05,to_good=0.3: lose messages in bursts"),
-    "rate": (RateCap, "bytes_per_tick=100,burst=200: cap the rate, by waiting"),
-    "delay": (Delay, "2, or ticks=1,spread=3,expiry=4: arrive rounds later"),
-    "noise": (AdditiveNoise, "0.01: add noise of this deviation to real numbers"),
-    "bit-errors": (BitErrors, "1e-4: flip every bit with this probability"),
+    "loss": (
+        BernoulliLoss,
+        "lose every message with this probability: 0.1 or 10%% (default 0)",
+    ),
+    "burst": (
+        GilbertElliottLoss,
+        "lose messages in bursts, by the probabilities that a link turns bad or good "
+        "in a round: to_bad=0.05,to_good=0.3 (default: never)",
+    ),
+    "rate": (
+        RateCap,
+        "bytes a round, headers included; what is more waits: 100, or "
+        "bytes_per_tick=100,burst=200,max_wait=5 (default: no cap)",
+    ),
+    "delay": (
+        Delay,
+        "rounds that a message takes: 2, or ticks=1,spread=3,expiry=4 (default 0)",
+    ),
+    "noise": (
+        AdditiveNoise,
+        "standard deviation of the noise that real numbers get, in their own unit: "
+        "0.01 (default 0)",
+    ),
+    "bit-errors": (
+        BitErrors,
+        "flip every bit of a payload with this probability: 1e-4 (default 0)",
+    ),
 }
 
 
 def add_channel_options(run: argparse.ArgumentParser) -> None:
     """Adds the options of both directions; those of the uplink have no prefix."""
-    for direction, prefix in (("uplink", ""), ("downlink", "downlink-")):
-        group = run.add_argument_group(f"the {direction}")
-        for name, metavar, text in _options(direction):
-            flag = f"{direction}-budget" if name == "budget" else prefix + name
+    for direction in ("uplink", "downlink"):
+        ends = ("agents", "learner")
+        sender, receiver = ends if direction == "uplink" else ends[::-1]
+        group = run.add_argument_group(f"the {direction}, from {sender} to {receiver}")
+        for name, metavar, text in _options():
             group.add_argument(
-                f"--{flag}",
-                dest=f"{direction}_{name.replace('-', '_')}",
-                action="append",
-                default=[],
+                _flag(direction, name),
+                dest=_dest(direction, name),
+                default="",
                 metavar=metavar,
                 help=text,
             )
+        group.add_argument(
+            _flag(direction, "headers"),
+            dest=_dest(direction, "headers"),
+            action="store_true",
+            help="count each message's header, 16 bytes, in budgets of bytes and in "
+            "the columns of bytes, too (default: payload alone)",
+        )
         if direction == "uplink":
             group.add_argument(
                 "--acknowledgements",
                 action="store_true",
-                help="confirm every message that arrives, at 16 bytes each",
+                help="confirm every message that arrives, at 16 bytes each (default: "
+                "senders learn nothing of losses)",
+            )
+        else:
+            group.add_argument(
+                "--downlink-medium",
+                choices=("unicast", "broadcast"),
+                default="unicast",
+                help="charge a broadcast once for each agent (unicast), or once in "
+                "all, to be heard by all agents or none (broadcast) (default unicast)",
             )
 
 
@@ -92,49 +129,55 @@ def channel_of(options: argparse.Namespace, direction: str) -> Channel:
     Raises:
         ValueError: An unknown name, or a value that is not allowed.
     """
-    texts = {
-        name: _only(getattr(options, f"{direction}_{name.replace('-', '_')}"), name)
-        for name, _, _ in _options(direction)
-    }
+
+    def given(name: str) -> Any:
+        return getattr(options, _dest(direction, name))
+
     links = [
-        made(cls, texts[name], f"--{name}")
+        made(cls, given(name), _flag(direction, name))
         for name, (cls, _) in LINKS.items()
-        if texts[name]
+        if given(name)
     ]
+    uplink = direction == "uplink"
     return Channel(
-        codec=_codec(texts["codec"]),
-        budget=Budget.parse(texts["budget"]),
+        codec=_codec(given("codec")),
+        budget=Budget.parse(given("budget")),
         link=Chain(*links) if len(links) > 1 else [*links, PerfectLink()][0],
-        acknowledgements=direction == "uplink" and options.acknowledgements,
+        headers=given("headers"),
+        acknowledgements=uplink and options.acknowledgements,
+        medium="unicast" if uplink else options.downlink_medium,
     )
 
 
-def _options(direction: str) -> list[tuple[str, str, str]]:
-    """Name, metavar and help of each option."""
+def _flag(direction: str, name: str) -> str:
+    """What an option is called: the uplink's are short, but for its budget."""
+    short = direction == "uplink" and name != "budget"
+    return f"--{name}" if short else f"--{direction}-{name}"
+
+
+def _dest(direction: str, name: str) -> str:
+    return f"{direction}_{name.replace('-', '_')}"
+
+
+def _options() -> list[tuple[str, str, str]]:
+    """Name, metavar and help of each option that takes settings."""
     known = ", ".join(CODECS)
     return [
         (
             "budget",
             "BUDGET",
-            "for example messages=1,bytes=1000,per=episode,scope=team,exceed=refuse",
+            "the most messages, payload bytes or both in a window: messages=1, or "
+            "bytes=1000,per=episode,scope=team,exceed=truncate; commenv list budget "
+            "explains the settings (default: no limit)",
         ),
         (
             "codec",
             "CODEC",
             f"{known} or module:Class, with settings: top_k,k=5; feedback+top_k keeps "
-            "what it left out, delta+sparse sends differences",
+            "what it left out, delta+sparse sends differences (default identity)",
         ),
-        *((name, "VALUE", text) for name, (_, text) in LINKS.items()),
+        *((name, "SETTINGS", text) for name, (_, text) in LINKS.items()),
     ]
-
-
-def _only(given: list[str], name: str) -> str:
-    if len(given) > 1:
-        raise ValueError(
-            f"{name} {', '.join(map(repr, given))} are given together; give one, with "
-            "its settings joined by commas"
-        )
-    return "".join(given)
 
 
 def _codec(text: str) -> Codec:
@@ -164,8 +207,8 @@ def _codec_class(name: str) -> type[Codec]:
     found: Any = imported(name, "codec")
     if not isinstance(found, type) or not issubclass(found, Codec):
         raise ValueError(
-            f"codec {name!r} is no class derived from commenv.channel.Codec"
+            f"codec {name!r} is not a class derived from commenv.channel.Codec"
         )
     if not is_dataclass(found):
-        raise ValueError(f"codec {name!r} is no dataclass; results keep its fields")
+        raise ValueError(f"codec {name!r} is not a dataclass; results keep its fields")
     return found

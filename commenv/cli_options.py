@@ -3,29 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import sys
 from collections.abc import Callable, Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 import commenv
 from commenv.cli_channel import add_channel_options
-from commenv.errors import shown
+from commenv.cli_parser import Parser
 
-__all__ = ["USAGE", "make_parser", "say"]
-
-USAGE = 2
-"""The exit code of a mistake in the usage."""
-
-_MOST_SAID = 4000
+__all__ = ["make_parser"]
 
 Command = Callable[[argparse.Namespace], int | None]
-
-
-def say(text: str) -> None:
-    """One line on standard error."""
-    with contextlib.suppress(OSError):  # a terminal may be gone, a log's disk full
-        print(shown(text, _MOST_SAID), file=sys.stderr)
 
 
 def make_parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
@@ -36,15 +23,17 @@ def make_parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
             options, and ``interrupted``: what to say if it is interrupted. It
             returns the exit code; None is 0.
     """
-    parser = _Parser(
+    parser = Parser(
         prog="commenv",
         description="Communication-efficient reinforcement learning: run studies, "
         "show their numbers, plot their curves.",
     )
     parser.add_argument("--version", action="version", version=commenv.__version__)
-    common = argparse.ArgumentParser(add_help=False)
+    common = Parser(add_help=False)
     common.add_argument(
-        "--traceback", action="store_true", help="show where an error comes from"
+        "--traceback",
+        action="store_true",
+        help="show where an error comes from (default: one line)",
     )
     common.set_defaults(interrupted="repeat the same command")
     subparsers: Any = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -55,50 +44,60 @@ def make_parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
     return parser
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line."""
-
-    def error(self, message: str) -> NoReturn:
-        say(f"{self.prog}: {message} (see {self.prog} --help)")
-        sys.exit(USAGE)
-
-
 def _add_run_options(run: argparse.ArgumentParser) -> None:
-    study = run.add_argument_group("what to run (repeat an option for a product)")
-    for name, default, text in (
-        ("--env", None, "Gymnasium id"),
-        ("--algorithm", None, "name, or module:Class"),
-        ("--scheme", None, "name, or module:Class; default: the algorithm's own"),
+    study = run.add_argument_group("what to run")
+    product = "; repeat for a product"
+    for name, needed, text in (
+        ("--env", True, f"Gymnasium id{product} (no default)"),
+        ("--algorithm", True, f"name, or module:Class{product} (no default)"),
+        (
+            "--scheme",
+            False,
+            f"name, or module:Class{product} (default: the algorithm's own)",
+        ),
     ):
         study.add_argument(
-            name,
-            action="append",
-            default=default,
-            metavar="NAME",
-            required=name != "--scheme",
-            help=text,
+            name, action="append", metavar="NAME", required=needed, help=text
         )
     study.add_argument(
         "--set",
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="a setting: alpha=0.5, dql.alpha=0.5, or env.size=7",
+        help="a setting: alpha=0.5, dql.alpha=0.5, or env.size=7; repeat for several; "
+        "commenv list NAME shows what there is (default: each one's own)",
     )
-    numbers: tuple[tuple[str, Any, Any, str], ...] = (
-        ("--agents", int, 5, "agents of each trial"),
-        ("--trials", int, 20, "independent training runs"),
-        ("--episodes", int, 1000, "rounds of each trial"),
-        ("--gamma", float, 0.9, "discount"),
-        ("--seed", int, 0, "of all random draws"),
-        ("--max-episode-steps", int, None, "time limit; default: the environment's"),
-        ("--evaluate-every", int, 1, "rounds from one evaluation to the next"),
-        ("--evaluation-episodes", int, 10, "where there are no tables to be exact"),
+    numbers: tuple[tuple[str, Any, Any, str, str], ...] = (
+        ("--agents", int, 5, "agents of each trial", ""),
+        ("--trials", int, 20, "independent training runs of each curve", ""),
+        ("--episodes", int, 1000, "rounds of each trial", ""),
+        ("--gamma", float, 0.9, "discount of a step, 0 to 1", ""),
+        ("--seed", int, 0, "of all random draws, a whole number from 0", ""),
+        (
+            "--max-episode-steps",
+            int,
+            None,
+            "time limit of an episode, in steps",
+            "the environment's, or 200",
+        ),
+        ("--evaluate-every", int, 1, "rounds from one evaluation to the next", ""),
+        (
+            "--evaluation-episodes",
+            int,
+            10,
+            "episodes of an evaluation, where there are no tables to be exact",
+            "",
+        ),
     )
-    for name, kind, default, text in numbers:
-        shown = "" if default is None else f" (default {default})"
+    for name, kind, default, text, otherwise in numbers:
         study.add_argument(
-            name, type=kind, default=default, metavar="N", help=text + shown
+            name,
+            type=kind,
+            default=default,
+            metavar="N" if kind is int else "X",
+            help=f"{text} (default: {otherwise})"
+            if otherwise
+            else f"{text} (default {default})",
         )
     add_channel_options(run)
     study.add_argument(
@@ -107,24 +106,35 @@ def _add_run_options(run: argparse.ArgumentParser) -> None:
         default=[],
         metavar="TOTAL=N",
         help="stop a trial once its total per agent reaches N: uplink_bytes=1e6, "
-        "total_bytes, messages or env_steps",
+        "total_bytes (payload and headers), messages or env_steps; repeat for several "
+        "(default: after --episodes)",
     )
     how = run.add_argument_group("how to run it (no number depends on these)")
-    how.add_argument("--out", metavar="DIR", help="results folder, new or to go on in")
+    how.add_argument(
+        "--out",
+        metavar="DIR",
+        help="results folder, new or to go on in (default: nothing is kept)",
+    )
     _add_backend(how)
     how.add_argument(
         "--actors",
         type=int,
         metavar="N",
         help="with --backend ray: spread the agents of each block over N actors, and "
-        "run the blocks one after the other",
+        "run the blocks one after the other (default: blocks are spread)",
     )
-    how.add_argument("--block", type=int, metavar="N", help="trials that run together")
+    how.add_argument(
+        "--block",
+        type=int,
+        metavar="N",
+        help="trials that run together (default: by their number and --workers)",
+    )
     how.add_argument(
         "--checkpoint-episodes",
         type=int,
         metavar="N",
-        help="keep the state of what is running after each N episodes, too",
+        help="keep the state of what is running after each N rounds, too (default: by "
+        "time alone)",
     )
     how.add_argument(
         "--checkpoint-minutes",
@@ -137,9 +147,17 @@ def _add_run_options(run: argparse.ArgumentParser) -> None:
         "--trace",
         action="store_true",
         help="keep every step and message in DIR/trace; a study that is gone on with "
-        "must keep to it",
+        "must keep to it (default: no trace)",
     )
-    how.add_argument("--quiet", action="store_true", help="no progress")
+    _add_quiet(how)
+
+
+def _add_quiet(group: Any) -> None:
+    group.add_argument(
+        "--quiet",
+        action="store_true",
+        help="no progress on standard error (default: progress)",
+    )
 
 
 def _add_backend(group: Any) -> None:
@@ -147,8 +165,8 @@ def _add_backend(group: Any) -> None:
     group.add_argument(
         "--backend",
         metavar="NAME",
-        help="local (in this process, the default), processes (the default for more "
-        "than one worker), or ray (tasks of a Ray cluster, or of a Ray of its own)",
+        help="local (in this process), processes, or ray (tasks of a Ray cluster, or "
+        "of a Ray of its own) (default: local for one worker, processes for more)",
     )
     group.add_argument(
         "--workers",
@@ -160,22 +178,34 @@ def _add_backend(group: Any) -> None:
         "--address",
         metavar="HOST:PORT",
         help="with --backend ray: the cluster to join, or auto for the one that runs "
-        "on this machine",
+        "on this machine (default: a Ray of its own)",
     )
 
 
 def _add_evaluate_options(evaluate: argparse.ArgumentParser) -> None:
     evaluate.add_argument("directory", metavar="DIR", help="results folder")
-    evaluate.add_argument("--label", help="one label; default: all")
-    evaluate.add_argument("--trial", type=int, metavar="N", help="one trial")
+    evaluate.add_argument("--label", metavar="LABEL", help="one label (default: all)")
     evaluate.add_argument(
-        "--episodes", type=int, default=100, metavar="N", help="of each (default 100)"
+        "--trial", type=int, metavar="N", help="number of one trial (default: all)"
     )
     evaluate.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="of the episodes (default 0)"
+        "--episodes",
+        type=int,
+        default=100,
+        metavar="N",
+        help="episodes of each policy (default 100)",
     )
     evaluate.add_argument(
-        "--render", metavar="FILE", help="draw an episode of the first label: .gif"
+        "--seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="of the episodes' draws, a whole number from 0 (default 0)",
+    )
+    evaluate.add_argument(
+        "--render",
+        metavar="FILE",
+        help="draw an episode of the first label: .gif (default: no picture)",
     )
     _add_allow(evaluate)
 
@@ -187,7 +217,7 @@ def _add_allow(sub: argparse.ArgumentParser) -> None:
         default=[],
         metavar="MODULE:NAME",
         help="import this name that the folder's settings hold (repeat for several); "
-        "importing runs code, so allow what you trust",
+        "importing runs code, so allow what you trust (default: none)",
     )
 
 
@@ -198,14 +228,19 @@ def _add_verify_options(verify: argparse.ArgumentParser) -> None:
         "--block",
         metavar="LABEL:TRIALS",
         help="the block to run again, such as dql:0-24, or dql:7 for the one with that "
-        "trial; default: one drawn at random",
+        "trial (default: one drawn at random)",
     )
     which.add_argument(
-        "--seed", type=int, metavar="N", help="of that draw, to repeat one"
+        "--seed",
+        type=int,
+        metavar="N",
+        help="of that draw, to repeat one (default: another each time)",
     )
-    which.add_argument("--all", action="store_true", help="run all blocks again")
+    which.add_argument(
+        "--all", action="store_true", help="run all blocks again (default: one)"
+    )
     _add_allow(verify)
-    verify.add_argument("--quiet", action="store_true", help="no progress")
+    _add_quiet(verify)
     verify.epilog = (
         "Exit code 0: it holds; 1: something is wrong; 3: nothing is, but it cannot be "
         "run again here, so it is not decided."
@@ -223,24 +258,42 @@ def _add_reproduce_options(reproduce: argparse.ArgumentParser) -> None:
         "--scale",
         default="quick",
         metavar="SCALE",
-        help="quick (to see it work, the default), paper (the thesis' own), or report "
-        "(as in REPRODUCTION.md, with more trials)",
+        help="quick (to see it work), paper (the thesis' own), or report (as in "
+        "REPRODUCTION.md, with more trials) (default quick)",
     )
     reproduce.add_argument(
-        "--trials", type=int, metavar="N", help="trials; default: the scale's"
+        "--trials",
+        type=int,
+        metavar="N",
+        help="trials of each curve (default: the scale's)",
     )
     reproduce.add_argument(
-        "--episodes", type=int, metavar="N", help="rounds; default: the scale's"
+        "--episodes",
+        type=int,
+        metavar="N",
+        help="rounds of each trial (default: the scale's)",
     )
     reproduce.add_argument(
-        "--agents", type=float, metavar="SHARE", help="share of the thesis' agents"
+        "--agents",
+        type=float,
+        metavar="SHARE",
+        help="share of the thesis' agents, above 0 to 1 (default: the scale's)",
     )
-    reproduce.add_argument("--seed", type=int, default=4, metavar="N", help="default 4")
+    reproduce.add_argument(
+        "--seed",
+        type=int,
+        default=4,
+        metavar="N",
+        help="of all random draws, a whole number from 0 (default 4)",
+    )
     _add_backend(reproduce)
     reproduce.add_argument(
-        "--out", default="reproduction", metavar="DIR", help="default: reproduction"
+        "--out",
+        default="reproduction",
+        metavar="DIR",
+        help="where figures go, a folder each (default reproduction)",
     )
-    reproduce.add_argument("--quiet", action="store_true", help="no progress")
+    _add_quiet(reproduce)
 
 
 def _add_plot_options(plot: argparse.ArgumentParser) -> None:
@@ -249,8 +302,9 @@ def _add_plot_options(plot: argparse.ArgumentParser) -> None:
         "--x",
         default="episode",
         metavar="AXIS",
-        help="episode, env_steps, team_steps, messages, uplink_bytes, team_bytes, "
-        "total_bytes, or a column of amounts, added up (refused, lost, ...)",
+        help="episode, env_steps, messages, uplink_bytes or total_bytes, per agent; "
+        "team_steps or team_bytes, of all agents together; or a column of amounts, "
+        "added up, such as refused or lost (default episode)",
     )
     plot.add_argument(
         "--y",
@@ -286,24 +340,28 @@ def _add_show_options(show: argparse.ArgumentParser) -> None:
         help="also say what the messages cost on a link, in seconds on air and joules: "
         "lora (Semtech's SX1276), lte (a telephone on 4G), wifi (802.11a that loses "
         "frames), with settings as in lora,spreading_factor=12; or a table of your "
-        "own, FILE.csv with the columns bytes,seconds,joules (repeat for several; "
-        "python -m pydoc commenv.study.cost.lora lists settings and sources, likewise "
-        "lte, wifi and measured)",
+        "own, FILE.csv with the columns bytes,seconds,joules; repeat for several; "
+        "commenv list lora explains settings and sources (default: none)",
     )
 
 
 def _add_report_options(report: argparse.ArgumentParser) -> None:
     report.add_argument("directory", metavar="DIR", help="what reproduce wrote to")
     report.add_argument(
-        "--out", metavar="FILE", help="the page; default: DIR/REPRODUCTION.md"
+        "--out", metavar="FILE", help="the page (default: DIR/REPRODUCTION.md)"
     )
     report.add_argument(
-        "--images", metavar="DIR", help="for pictures; default: images, beside the page"
+        "--images",
+        metavar="DIR",
+        help="for pictures (default: images, beside the page)",
     )
 
 
 _COMMANDS: Mapping[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
-    "list": ("list environments, algorithms and schemes", _add_list_options),
+    "list": (
+        "list environments, algorithms, schemes, codecs, links and cost profiles",
+        _add_list_options,
+    ),
     "run": ("run a study, or go on with one", _add_run_options),
     "show": ("print the numbers of one or more studies", _add_show_options),
     "plot": ("draw the curves of one or more studies", _add_plot_options),

@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import fields
+from decimal import Decimal
 from typing import Any
 
-import msgspec
-
 from commenv.errors import UnknownNameError, shown
+from commenv.settings import with_settings
 
 __all__ = ["made", "settings_of", "value_of"]
 
+_PERCENT = re.compile(r"-?(\d{1,20}(\.\d{0,20})?|\.\d{1,20})%")
 _WORDS: dict[str, Any] = {"True": True, "False": False, "None": None}
 
 
 def value_of(text: str) -> Any:
     """A value that is JSON or as in Python, a list without brackets, or else a word.
 
+    A percentage, such as ``10%``, is the number that it stands for.
+
     Raises:
         ValueError: It is nested more deeply than can be read.
     """
     if text in _WORDS:
         return _WORDS[text]
+    if _PERCENT.fullmatch(text):
+        return float(Decimal(text[:-1]).scaleb(-2))  # the same double as 0.1
     for read in (json.loads, float):  # float takes .5, which is no JSON
         try:
             return read(text)
@@ -49,11 +55,7 @@ def made(cls: type[Any], text: str, what: str) -> Any:
     Raises:
         ValueError: An unknown setting, or a value that is not allowed.
     """
-    settings = settings_of(cls, text, what)
-    try:
-        return msgspec.convert(settings, cls)
-    except msgspec.ValidationError as error:
-        raise ValueError(f"setting of {what}: {error}") from None
+    return with_settings(cls, settings_of(cls, text, what), what)
 
 
 def settings_of(cls: type[Any], text: str, what: str) -> dict[str, Any]:
@@ -68,5 +70,7 @@ def settings_of(cls: type[Any], text: str, what: str) -> dict[str, Any]:
             name, value = known[0], part
         if name not in known:
             raise UnknownNameError(f"setting of {what}", name, known)
+        if name in settings:
+            raise ValueError(f"{name} of {what} is given twice; give it once")
         settings[name] = value_of(value)
     return settings

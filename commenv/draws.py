@@ -18,12 +18,13 @@ word counts blocks of four numbers within it.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal, Protocol, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from commenv.checks import check_integer
 from commenv.keys import spawned_keys
 
 __all__ = [
@@ -89,12 +90,13 @@ class Draws:
         *,
         owner: Owner = "algorithm",
     ) -> None:
-        if seed < 0:
-            raise ValueError(f"seed {seed} is negative; use an integer of 0 or more")
-        self.seed = int(seed)
-        self.trials = tuple(int(trial) for trial in trials)
-        chosen = agents if isinstance(agents, Sequence) else range(int(agents))
-        self.agents = tuple(int(agent) for agent in chosen)
+        self.seed = check_integer("seed", seed)
+        if not isinstance(trials, Iterable):
+            raise TypeError(f"trials must be a sequence of integers, got {trials!r}")
+        self.trials = tuple(check_integer("trial", trial, None) for trial in trials)
+        several = isinstance(agents, Iterable) and not isinstance(agents, str)
+        chosen: Any = agents if several else range(check_integer("agents", agents))
+        self.agents = tuple(check_integer("agent", agent, None) for agent in chosen)
         if not self.trials or not self.agents:
             raise ValueError(
                 f"{len(self.trials)} trials and {len(self.agents)} agents leave "

@@ -22,6 +22,7 @@ __all__ = [
     "MalformedMessage",
     "MissingExtraError",
     "NotResetError",
+    "PluginError",
     "ResultsError",
     "ShardsLostError",
     "UnknownNameError",
@@ -60,6 +61,10 @@ class EncodingError(CommenvError, ValueError):
 
 class NotResetError(CommenvError, RuntimeError):
     """A step, a message or a metric asked of an environment before its reset."""
+
+
+class PluginError(CommenvError, ImportError):
+    """What another installed package has registered with commenv cannot be used."""
 
 
 class ResultsError(CommenvError, RuntimeError):

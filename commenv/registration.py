@@ -14,8 +14,10 @@ __all__ = [
     "batched_entry_point",
     "env_ids",
     "parallel_ids",
+    "plain_ids",
     "register_envs",
     "register_parallel_envs",
+    "shared_ids",
     "snake_case",
 ]
 
@@ -84,7 +86,7 @@ def plain_ids() -> list[str]:
     return [
         name
         for name in sorted(_PLAIN)
-        if gym.registry[name].entry_point == _TABULAR[name][0]
+        if (spec := gym.registry.get(name)) and spec.entry_point == _TABULAR[name][0]
     ]
 
 
@@ -119,6 +121,11 @@ def parallel_ids() -> dict[str, str]:
         name, _, version = snake_case(env_id).rpartition("_v")
         ids[f"{NAMESPACE}/{name}-v{version}"] = f"commenv.multiagent.{name}_v{version}"
     return ids
+
+
+def shared_ids() -> dict[str, str]:
+    """PettingZoo's ids of environments whose agents share one world; their modules."""
+    return dict(_SHARED)
 
 
 def register_parallel_envs() -> None:

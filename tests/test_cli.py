@@ -17,11 +17,18 @@ import pytest
 import commenv
 from commenv.cli import main
 from commenv.study.cost import PROFILES, LoRa
+from commenv.study.store import Store
 
 pytest.importorskip("pandas")
 pytest.importorskip("pyarrow")
 
 SMALL = ("--agents", "2", "--trials", "4", "--episodes", "3", "--quiet")
+# What a run without --out says first and last.
+FIRST = "no results folder is named, so this run will keep nothing\n"
+LAST = (
+    "nothing was kept: to plot, compare or evaluate these results, run the same "
+    "command with --out DIR\n"
+)
 GRID = ("--env", "SimpleGrid-v0", "--algorithm", "dql", "--set", "env.size=4")
 
 
@@ -35,7 +42,10 @@ def call(capsys, *arguments):
 
 
 def run(capsys, *arguments):
-    return call(capsys, "run", *SMALL, *arguments)
+    """Runs a study that is small in what the arguments do not say."""
+    sizes = zip(SMALL[:-1:2], SMALL[1::2], strict=True)
+    own = [word for pair in sizes if pair[0] not in arguments for word in pair]
+    return call(capsys, "run", *own, "--quiet", *arguments)
 
 
 def refused(outcome, code, *words):
@@ -102,8 +112,6 @@ def test_every_option_arrives(capsys, tmp_path):
         *("--workers", "1", "--block", "3", "--out", tmp_path / "new"),
     )
     assert code == 0
-    from commenv.study.store import Store
-
     found = Store(tmp_path / "new").manifest().study
     cell = found["cells"][1]
     assert [one["environment"] for one in found["cells"]] == [
@@ -171,7 +179,7 @@ def test_the_help_of_show_lists_the_links(capsys):
         ("lroa,spreading_factor=9", "did you mean 'lora'"),
         ("lora,spreading=9", "unknown setting of link lora 'spreading'.*'spreading_f"),
         ("lora,spreading_factor=13", "is 13; give a whole number from 7 to 12"),
-        ("lora,spreading_factor=high", "setting of link lora"),
+        ("lora,spreading_factor=high", "spreading_factor of link lora must be an int"),
         ("missing.csv", "'missing.csv' is no file"),
     ],
 )
@@ -212,7 +220,8 @@ def test_a_second_run_goes_on_whatever_the_block_and_the_workers(capsys, study):
 def test_progress_goes_to_standard_error(capsys):
     code, out, err = call(capsys, "run", *SMALL[:-1], *GRID)
     assert code == 0
-    assert re.search(r"100 % · 12 of 12 trial-episodes.* in \d+ s\n$", err)
+    assert re.search(r"100 % · 12 of 12 trial-episodes.* in \d+ s\n", err)
+    assert (err.startswith(FIRST), err.endswith(LAST)) == (True, True)
     assert "trial-episodes" not in out
 
 
@@ -224,6 +233,8 @@ def test_the_log_is_shown_and_only_while_it_runs(capsys):
         assert code == 0
         assert err == (
             "CliffWalking-v1 sets no time limit: its episodes are cut after 200 steps\n"
+            + FIRST
+            + LAST
         )
     assert (list(logger.handlers), logger.level) == before
 
@@ -248,7 +259,9 @@ def test_a_line_of_the_log_is_shown_once(capsys):
     finally:
         del gym.registry["Hidden-v0"]
     assert code == 0
-    assert re.fullmatch(r"Hidden-v0 is stepped one instance at a time: .*\n", err)
+    assert re.fullmatch(
+        FIRST + r"Hidden-v0 is stepped one instance at a time: .*\n" + LAST, err
+    )
 
 
 def test_a_trace_says_its_size_first(capsys, tmp_path):
@@ -315,8 +328,9 @@ def test_a_scheme_without_its_signals_is_refused(capsys, own):
         (("--set", "dql.alpah=0.5"), "unknown setting of dql 'alpah'.*'alpha'"),
         (("--set", "env.sise=4"), "no argument 'sise'.*size"),
         (("--set", "env.start=tiny"), "start 'tiny' is no pair"),
-        (("--set", "env.size=4"), "--set env.size is given twice"),
-        (("--set", "alpha=fast"), "setting of dql.*alpha"),
+        (("--set", "env.size=4"), "--set env.size=4 is given twice"),
+        (("--set", "env.size=5"), "--set env.size is given twice; give it once"),
+        (("--set", "alpha=fast"), "alpha of dql must be a number or None, got 'fast'"),
         (("--set", "alpha=2"), "alpha 2.* outside"),
         (("--set", "alpha"), "--set 'alpha' has no value; write --set name=value"),
         (("--set", "=3"), "--set '=3' has no value"),
@@ -330,7 +344,7 @@ def test_a_scheme_without_its_signals_is_refused(capsys, own):
         (("--block", "0"), "block is 0; at least 1"),
         (("--evaluate-every", "0"), "evaluate_every is 0"),
         (("--evaluation-episodes", "0"), "evaluation_episodes is 0"),
-        (("--max-episode-steps", "0"), "max_episode_steps 0"),
+        (("--max-episode-steps", "0"), "max_episode_steps 0 is too small"),
         (("--agents", "2.5"), "argument --agents: invalid int value: '2.5'"),
         (("--gamma", "1.1"), r"gamma 1.1 is outside \[0, 1\]"),
         (("--gamma", "-0.1"), "gamma -0.1 is outside"),
@@ -348,8 +362,9 @@ def test_a_scheme_without_its_signals_is_refused(capsys, own):
         (("--stop", "messages=0"), "messages=0.* above 0"),
         (("--stop", "messages=nan"), "messages=nan"),
         (("--trace",), ""),
-        (("--algorithm", "dql"), "'dql.*' is asked for twice"),
-        (("--wrokers", "2"), "unrecognized arguments: --wrokers"),
+        (("--algorithm", "dql"), "--algorithm dql is given twice; give it once"),
+        (("--wrokers", "2"), "unknown option --wrokers; did you mean --workers"),
+        (("--agent", "3"), "unknown option --agent; did you mean --agents"),
     ],
 )
 def test_a_mistake_in_the_usage_is_refused_and_nothing_written(
@@ -474,9 +489,10 @@ def test_what_does_not_fit_into_memory_is_a_failure(capsys, monkeypatch):
     refused(run(capsys, *GRID), 1, "Unable to allocate 745. GiB")
 
 
-def test_a_budget_that_raises_is_a_failure(capsys):
+def test_a_budget_that_raises_is_a_failure(capsys, tmp_path):
     budget = "messages=1,per=lifetime,exceed=raise"
-    refused(run(capsys, *GRID, "--uplink-budget", budget), 1, "exceeds the budget")
+    how = ("--uplink-budget", budget, "--out", tmp_path / "new")
+    refused(run(capsys, *GRID, *how), 1, "exceeds the budget")
 
 
 def test_a_missing_package_of_the_environment_is_a_failure(capsys):
@@ -617,7 +633,7 @@ def test_a_name_is_explained_with_its_settings(capsys):
         assert words in said
     assert "offers the signals return, noise_norm, utility" in said
     assert "its scheme is always" in said
-    refused(call(capsys, "list", "ess"), 2, "unknown algorithm 'ess'; did you mean")
+    refused(call(capsys, "list", "ess"), 2, "unknown name 'ess'; did you mean 'es'")
 
 
 @pytest.mark.parametrize(
@@ -679,9 +695,9 @@ DAVIA = ("--env", "SimpleGrid-v0", "--algorithm", "davia", "--set", "env.size=4"
 )
 def test_the_uplink_is_described_by_options(capsys, options, size):
     code, said, err = run(capsys, *DAVIA, *options)
-    assert (code, err) == (0, "")
+    assert (code, err) == (0, FIRST + LAST)
     row = next(line for line in said.splitlines() if line.startswith("davia"))
-    assert float(row.split()[-3].replace(",", "")) == size
+    assert float(row.split()[6].replace(",", "")) == size
 
 
 def test_the_downlink_is_described_by_options(capsys, tmp_path):
@@ -698,17 +714,88 @@ def test_the_downlink_is_described_by_options(capsys, tmp_path):
     [
         (("--codec", "topk"), "unknown codec 'topk'; did you mean 'top_k'"),
         (("--codec", "top_k,kk=2"), "unknown setting of codec top_k 'kk'"),
-        (("--codec", "top_k,k=many"), "setting of codec top_k: Expected `int`"),
+        (
+            ("--codec", "top_k,k=many"),
+            "k of codec top_k must be an int.*'many'",
+        ),
         (("--codec", "around+top_k"), "unknown codec around another 'around'"),
         (("--codec", "delta+sparse"), "acknowledgements=True"),
         (("--codec", "delta+sparse,key_every=many"), "key_every 'many' of codec"),
         (("--codec", "nowhere:X"), "cannot import|cannot be imported"),
-        (("--codec", f"{__name__}:call"), "is no class derived from"),
+        (("--codec", f"{__name__}:call"), "is not a class derived from"),
         (("--loss", "1.3"), r"probability 1.3 of BernoulliLoss is outside \[0, 1\]"),
-        (("--loss", "0.1", "--loss", "0.2"), "are given together; give one"),
+        (("--loss", "0.1", "--loss", "0.2"), "--loss is given twice; give it once"),
+        (("--loss", "ten"), "probability of --loss must be a number, got 'ten'"),
+        (("--downlink-loss", "ten"), "probability of --downlink-loss must be a number"),
+        (("--burst", "0.1"), "--burst needs to_good="),
+        (("--delay", "ticks=1,ticks=2"), "ticks of --delay is given twice"),
+        (("--medium", "broadcast"), "did you mean --downlink-medium"),
         (("--burst", "0.1,0.2"), "'0.2' has no name; write name=value"),
         (("--noise", "0.1", "--codec", "int8"), "additive noise needs payloads"),
     ],
 )
-def test_a_channel_that_cannot_be_is_refused(capsys, options, words):
-    refused(run(capsys, *DAVIA, *options), 2, words)
+def test_a_channel_that_cannot_be_is_refused(capsys, tmp_path, options, words):
+    refused(run(capsys, *DAVIA, *options, "--out", tmp_path / "new"), 2, words)
+
+
+def channels_of(out):
+    study = Store(out).manifest().study
+    return study["uplink"], study["downlink"]
+
+
+def test_headers_and_the_medium_are_described_by_options(capsys, tmp_path):
+    plain, counted, shared = (tmp_path / name for name in ("a", "b", "c"))
+    sent = {}
+    for out, options in (
+        (plain, ()),
+        (counted, ("--headers", "--downlink-headers")),
+        (shared, ("--downlink-medium", "broadcast")),
+    ):
+        assert run(capsys, *DAVIA, *options, "--out", out)[0] == 0
+        row = commenv.load(out).frame.iloc[0]
+        sent[out] = row["size"], row["downlink_size"]
+    # Every agent sends one gradient, and hears one message: 16 bytes of header each.
+    assert sent[counted] == (sent[plain][0] + 16, sent[plain][1] + 16)
+    assert sent[shared] == (sent[plain][0], sent[plain][1] / 2)  # two agents
+    assert [one["headers"] for one in channels_of(counted)] == [True, True]
+    assert [one["medium"] for one in channels_of(shared)] == ["unicast", "broadcast"]
+
+
+def test_a_percentage_is_a_number(capsys, tmp_path):
+    options = ("--loss", "5.7%", "--set", "alpha=12.5%", "--out", tmp_path / "new")
+    assert run(capsys, *GRID, *options)[0] == 0
+    assert channels_of(tmp_path / "new")[0]["link"]["probability"] == 0.057
+    cell = Store(tmp_path / "new").manifest().study["cells"][0]
+    assert cell["algorithm"]["alpha"] == 0.125
+
+
+@pytest.mark.parametrize("price", [0, 1, 10])
+def test_what_a_budget_did_stands_in_the_table(capsys, price):
+    budget = f"bytes=100,exceed=penalize,price={price}"
+    _, paid, _ = run(capsys, *GRID, "--uplink-budget", budget)
+    _, refused_all, _ = run(capsys, *GRID, "--uplink-budget", "bytes=10")
+    assert ("penalty" in paid) == (price > 0)
+    shown = refused_all.partition("evaluation:")[0].split()
+    assert {"refused", "unsent"} <= set(shown)
+    assert not {"lost", "expired", "invalid", "penalty"} & set(shown)
+
+
+def test_the_same_study_in_another_order_goes_on(capsys, tmp_path, study):
+    names = ("SimpleGrid-v0", "WindyGrid-v0"), ("dql", "ebcdql")
+    out = tmp_path / "new"
+    said = []
+    for order in (1, -1):
+        options = [word for name in names[0][::order] for word in ("--env", name)]
+        options += [w for name in names[1][::order] for w in ("--algorithm", name)]
+        code, table, err = run(capsys, *options, "--out", out)
+        assert (code, err) == (0, "")
+        said.append(table)
+        for block in out.glob("blocks/02-*/*"):
+            block.unlink()  # the second run has something to do
+    assert said[0] == said[1]
+
+
+def test_the_process_runs_as_a_module():
+    command = [sys.executable, "-m", "commenv", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == commenv.__version__

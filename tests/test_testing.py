@@ -200,7 +200,7 @@ class IgnoresM(Base):
         (OneName(), "requires is 'utility'; give a tuple"),
         (TakesAName(), "has the name 'always', which"),
         (Base, "Base is a class; give Base"),
-        (object(), "is no scheme"),
+        (object(), "is not a scheme"),
         (BatchMean(), "for trial 0 alone"),
         (PeeksAtOthers(), "other agents' signals"),
         (CopiesTheFirst(), "other agents' signals"),

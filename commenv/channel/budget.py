@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from numbers import Real
 from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -42,12 +43,14 @@ class Budget:
               still running.
             - ``"raise"``: :class:`commenv.errors.BudgetExceededError`, and nothing of
               that send is sent.
-        max_wait: Ticks; for ``"queue"``.
-        price: For ``"penalize"``: reward per message and per byte beyond the limits.
+        max_wait: Ticks, for ``"queue"`` alone; 1 unless told.
+        price: For ``"penalize"`` alone: reward per message and per byte beyond the
+            limits; 1 unless told.
 
     Raises:
-        ValueError: A negative limit, wait or price, or an unknown window, scope or
-            policy.
+        ValueError: A negative limit, wait or price, an unknown window, scope or policy,
+            a wait or price that the policy does not use, or settings of a budget
+            without a limit.
     """
 
     messages: int | None = None
@@ -55,25 +58,51 @@ class Budget:
     per: Window = "episode"
     scope: Scope = "agent"
     exceed: Exceed = "refuse"
-    max_wait: int = 1
-    price: float = 1.0
+    max_wait: int | None = None
+    price: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("messages", "bytes", "max_wait"):
             value = getattr(self, name)
-            if value is None and name != "max_wait":
+            if value is None:
                 continue
             if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-                raise ValueError(f"budget {name} {value!r} is not a whole number")
+                raise ValueError(
+                    f"budget {name} must be an integer of 0 or more, got {value!r}"
+                )
             if value < 0:
                 raise ValueError(f"budget {name} {value} is negative; give 0 or more")
-        if not 0 <= self.price < float("inf"):
-            raise ValueError(f"budget price {self.price} is not a number of 0 or more")
+        if self.price is not None and not _is_price(self.price):
+            raise ValueError(
+                f"budget price must be a number of 0 or more, got {self.price!r}"
+            )
         for name, known in (("per", Window), ("scope", Scope), ("exceed", Exceed)):
             if getattr(self, name) not in get_args(known):
                 raise UnknownNameError(
                     f"budget {name}", str(getattr(self, name)), get_args(known)
                 )
+        self._check_use()
+        if self.exceed == "queue" and self.max_wait is None:
+            object.__setattr__(self, "max_wait", 1)
+        if self.exceed == "penalize" and self.price is None:
+            object.__setattr__(self, "price", 1.0)
+
+    def _check_use(self) -> None:
+        """Refuses settings that would have no effect."""
+        for name, policy in (("max_wait", "queue"), ("price", "penalize")):
+            if getattr(self, name) is not None and self.exceed != policy:
+                raise ValueError(
+                    f"budget {name}={getattr(self, name)} has no effect with exceed="
+                    f"{self.exceed!r}; leave it out, or give exceed={policy!r}"
+                )
+        if self.unlimited:
+            for name in ("per", "scope", "exceed"):
+                value = getattr(self, name)
+                if value != getattr(type(self), name):
+                    raise ValueError(
+                        f"budget {name}={value!r} limits nothing; give messages=, "
+                        "bytes= or both"
+                    )
 
     @classmethod
     def parse(cls, text: str) -> Budget:
@@ -104,6 +133,12 @@ class Budget:
     def unlimited(self) -> bool:
         """Whether nothing is limited at all."""
         return self.messages is None and self.bytes is None
+
+
+def _is_price(value: object) -> bool:
+    """Whether a price is a finite number of 0 or more."""
+    real = isinstance(value, Real) and not isinstance(value, bool)
+    return real and 0 <= value < float("inf")  # type: ignore[operator]
 
 
 def _number(name: str, value: str) -> Any:
@@ -307,7 +342,7 @@ class Accounts(Resumable):
             verdict.queued[group] = ~fits
             self._waiting[account] += ~fits
         elif policy == "penalize":
-            verdict.penalty[group] = self.budget.price * over.sum(axis=0)
+            verdict.penalty[group] = (self.budget.price or 0.0) * over.sum(axis=0)
             fits[:] = True
         verdict.accepted[group] = fits
         self._used[:, account] += np.where(fits, cost, 0)

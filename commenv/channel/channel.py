@@ -8,6 +8,7 @@ from typing import Literal
 from commenv.channel.budget import Budget
 from commenv.channel.codec import Codec, Identity
 from commenv.channel.link import Link, PerfectLink
+from commenv.channel.parts import wrong_part
 
 __all__ = ["Channel"]
 
@@ -47,12 +48,14 @@ class Channel:
 
     def __post_init__(self) -> None:
         kinds: dict[str, type] = {"codec": Codec, "budget": Budget, "link": Link}
-        kinds |= {"headers": bool, "acknowledgements": bool}
+        for name in ("headers", "acknowledgements"):
+            if not isinstance(getattr(self, name), bool):
+                raise TypeError(
+                    f"{name} must be True or False, got {getattr(self, name)!r}"
+                )
         for name, kind in kinds.items():
             if not isinstance(getattr(self, name), kind):
-                raise TypeError(
-                    f"{name} is {getattr(self, name)!r}; give a {kind.__name__}"
-                )
+                raise TypeError(f"{name}: {wrong_part(getattr(self, name), kind)}")
         if self.codec.needs_acknowledgements and not self.acknowledgements:
             raise ValueError(
                 f"codec {self.codec.name!r} has to know which messages arrived; send "
@@ -62,7 +65,7 @@ class Channel:
             )
         if self.medium not in ("unicast", "broadcast"):
             raise ValueError(
-                f"medium {self.medium!r} is neither 'unicast' nor 'broadcast'"
+                f"medium must be 'unicast' or 'broadcast', got {self.medium!r}"
             )
 
     @property

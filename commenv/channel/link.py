@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from commenv.channel.parts import wrong_part
 from commenv.channel.randomness import LinkDraws, MessageDraws
 
 __all__ = ["Chain", "Link", "Passage", "Payloads", "PerfectLink", "Sending", "State"]
@@ -160,7 +161,10 @@ class Chain(Link):
             raise ValueError("a chain of no links; give at least one, or PerfectLink()")
         for link in links:
             if not isinstance(link, Link):
-                raise TypeError(f"{link!r} in a chain is no Link")
+                raise TypeError(
+                    f"a Chain is made of links: Chain(one, other); "
+                    f"{wrong_part(link, Link)}"
+                )
 
     def start(self, num_links: int) -> State:
         """Every part's memory, under its position."""

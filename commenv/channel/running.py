@@ -94,7 +94,8 @@ class Running:
             if per == "episode" and isinstance(new_episode, np.ndarray):
                 whose = new_episode
             self._accounts.renew(whose)
-            self._queue.end_window(self.clock + self.channel.budget.max_wait, whose)
+            wait = self.channel.budget.max_wait or 0  # None: nothing ever waits
+            self._queue.end_window(self.clock + wait, whose)
         if len(self._queue):
             self._give_up(self.clock)
             for frames in self._queue.serve():

@@ -12,6 +12,7 @@ from gymnasium.vector.utils import create_empty_array
 from gymnasium.wrappers import FlattenObservation
 from numpy.typing import NDArray
 
+from commenv.checks import check_integer
 from commenv.draws import UniformStream, WorldDraws
 from commenv.envs.batched import BatchedEnv, BatchedStep
 from commenv.envs.checker import CheckedEnv
@@ -243,13 +244,15 @@ class ScalarBatch(BatchedEnv):
 
 
 def check_counts(num_envs: int, max_episode_steps: int | None) -> None:
-    """Raises ValueError without an instance, or with a time limit below one step."""
-    if num_envs < 1:
-        raise ValueError(f"num_envs {num_envs} leaves nothing to step; use 1 or more")
-    if max_episode_steps is not None and max_episode_steps < 1:
-        raise ValueError(
-            f"max_episode_steps {max_episode_steps} is below 1; use 1 or more, or None"
-        )
+    """Refuses counts that are not integers.
+
+    Raises:
+        TypeError: One is not an integer.
+        ValueError: No instance, or a time limit below one step.
+    """
+    check_integer("num_envs", num_envs, least=1)
+    if max_episode_steps is not None:
+        check_integer("max_episode_steps", max_episode_steps, least=1)
 
 
 def _check_space(space: gym.Space[Any], what: str) -> None:

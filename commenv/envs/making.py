@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
 import logging
@@ -12,13 +13,23 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.envs.registration import EnvSpec, load_env_creator
 
+from commenv.checks import check_env_id, check_kwargs
 from commenv.envs.batch import ScalarBatch, TabularBatch, check_counts, checked
 from commenv.envs.batched import BatchedEnv
 from commenv.envs.tabular import TabularMDP
 from commenv.errors import UnknownNameError
 from commenv.registration import NAMESPACE, batched_entry_point
 
-__all__ = ["creator_of", "find_spec", "make_batched", "make_scalar"]
+__all__ = [
+    "arguments_of",
+    "class_of",
+    "creator_of",
+    "find_spec",
+    "is_env_id",
+    "make_batched",
+    "make_scalar",
+    "parameters",
+]
 
 # What is given beside the environment's arguments.
 _OF_THE_BATCH = ("num_envs", "max_episode_steps")
@@ -57,6 +68,7 @@ def make_batched(
         EnvironmentFaultError: The environment says that its rewards are vectors.
     """
     check_counts(num_envs, max_episode_steps)
+    check_kwargs("env_kwargs", env_kwargs)
     spec = find_spec(env_id)
     arguments = dict(env_kwargs or {})
     limit = max_episode_steps or spec.max_episode_steps
@@ -114,6 +126,61 @@ def make_scalar(
     return checked(_make(spec, arguments, max_episode_steps))
 
 
+def is_env_id(env_id: str) -> bool:
+    """Whether Gymnasium knows an id, once the module before its colon is imported."""
+    module, _, name = env_id.rpartition(":")
+    if module:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(module)
+    return name in gym.registry
+
+
+def class_of(env_id: str) -> Any:
+    """What says in its docstring what an environment is: our batch, or its class.
+
+    Raises:
+        UnknownNameError: No such id.
+        ImportError: It cannot be imported, perhaps as it lacks a package.
+    """
+    spec = find_spec(env_id)
+    if entry_point := batched_entry_point(spec.id):
+        return load_env_creator(entry_point)
+    try:
+        return creator_of(spec)
+    except Exception as error:  # it is somebody's own code
+        reason = f"{type(error).__name__}: {error}"
+        raise ImportError(f"{env_id} cannot be imported ({reason})") from error
+
+
+def arguments_of(env_id: str) -> dict[str, Any]:
+    """What ``env_kwargs`` may hold for an environment, and the defaults.
+
+    Raises:
+        UnknownNameError: No such id.
+        ImportError: It cannot be imported, perhaps as it lacks a package.
+    """
+    spec, cls = find_spec(env_id), class_of(env_id)
+    found = parameters(cls)
+    if batched_entry_point(spec.id) and _takes_any(cls):
+        with contextlib.suppress(ImportError):
+            found |= parameters(creator_of(spec))
+    besides = (*_OF_THE_BATCH, "render_mode")
+    return {name: value for name, value in found.items() if name not in besides}
+
+
+def parameters(creator: Any) -> dict[str, Any]:
+    """The parameters of what makes something, and their defaults.
+
+    Those without one have ``inspect.Parameter.empty``.
+    """
+    kinds = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+    return {
+        name: parameter.default
+        for name, parameter in inspect.signature(creator).parameters.items()
+        if parameter.kind not in kinds
+    }
+
+
 def find_spec(env_id: str) -> EnvSpec:
     """The specification of a registered environment.
 
@@ -123,6 +190,7 @@ def find_spec(env_id: str) -> EnvSpec:
     Raises:
         UnknownNameError: No such id or module; the message lists the nearest ids.
     """
+    check_env_id(env_id)
     module, _, name = env_id.rpartition(":")
     if module:
         try:
@@ -177,23 +245,25 @@ def _check_arguments(
     besides: tuple[str, ...] = (),
 ) -> None:
     """Refuses arguments that the environment does not have, and those ``besides``."""
-    parameters = inspect.signature(creator).parameters
+    known_ones = parameters(creator)
     if getattr(creator, "has_channel", False):
         besides = (*besides, *_OF_THE_CHANNEL)
-    own = [name for name in parameters if name not in besides]
-    takes_any = any(
-        p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()
-    )
+    own = [name for name in known_ones if name not in besides]
     for name in arguments:
-        if name in besides or (name not in own and not takes_any):
+        if name in besides or (name not in own and not _takes_any(creator)):
             known = ", ".join(one for one in own if one != "render_mode")
             raise ValueError(
                 f"{env_id} has no argument {name!r}; it knows {known or 'no argument'}"
             )
         # A word such as "no" would otherwise be taken for true.
-        switch = name in parameters and isinstance(parameters[name].default, bool)
+        switch = isinstance(known_ones.get(name), bool)
         if switch and not isinstance(arguments[name], (bool, np.bool_)):
             raise ValueError(
                 f"argument {name} of {env_id} is {arguments[name]!r}; give True or "
                 "False"
             )
+
+
+def _takes_any(creator: Any) -> bool:
+    every = inspect.signature(creator).parameters.values()
+    return any(one.kind is inspect.Parameter.VAR_KEYWORD for one in every)

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from commenv.draws import GeneratorUniforms
 from commenv.envs.batch import check_counts
+from commenv.envs.options import check_options
 from commenv.errors import NotResetError
 
 __all__ = ["NativeVectorEnv"]
@@ -135,8 +136,8 @@ class NativeVectorEnv(VectorEnv[NDArray[Any], ArrayLike, NDArray[Any]]):
             (observations, {}): shape (num_envs, ...).
 
         Raises:
-            ValueError: Not one seed per sub-environment, or a mask of a wrong shape or
-                without a True.
+            ValueError: Not one seed per sub-environment, a mask of a wrong shape or
+                without a True, or an option that would have no effect.
             TypeError: A mask that is not a bool array.
             NotResetError: A mask before the first full reset.
         """
@@ -312,6 +313,7 @@ class NativeVectorEnv(VectorEnv[NDArray[Any], ArrayLike, NDArray[Any]]):
 
     def _mask(self, options: dict[str, Any] | None) -> NDArray[np.bool_]:
         """The rows to reset, checked."""
+        check_options(options, ("reset_mask",), self)
         if options is None or "reset_mask" not in options:
             return np.ones(self.num_envs, dtype=bool)
         mask = options["reset_mask"]

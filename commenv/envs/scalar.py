@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from commenv.envs.choices import Choices
 from commenv.envs.drawing import GridScene, Window, draw_pixels, draw_text
 from commenv.envs.flat import thresholds
+from commenv.envs.options import check_options
 from commenv.envs.tabular import TabularMDP
 from commenv.errors import NotResetError
 
@@ -73,11 +74,16 @@ class TabularEnv(gym.Env[Any, Any]):
 
         Args:
             seed: Seeds ``np_random`` if given.
-            options: Not used.
+            options: None is known; those that are arguments of the environment are
+                refused.
 
         Returns:
             (state, {}).
+
+        Raises:
+            ValueError: An option that would have no effect.
         """
+        check_options(options, env=self)
         super().reset(seed=seed)
         self._state = bisect_right(self._start, self.np_random.random())
         if self.render_mode == "human":

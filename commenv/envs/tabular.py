@@ -120,17 +120,26 @@ class TabularMDP:
         return cls(probability, next_state, reward, terminated, start, shape)
 
     @classmethod
-    def from_env(cls, env: gym.Env[Any, Any]) -> TabularMDP:
+    def from_env(cls, env: str | gym.Env[Any, Any]) -> TabularMDP:
         """Reads the tables of an environment that publishes them.
 
         Args:
             env: An environment of commenv's, or one of Gymnasium's with a ``P`` table
-                and an ``initial_state_distrib`` (FrozenLake, CliffWalking, Taxi).
+                and an ``initial_state_distrib`` (FrozenLake, CliffWalking, Taxi); or
+                the id of one.
 
         Raises:
+            TypeError: It is neither.
             ValueError: The environment has no such table, or the table does not tell
                 the whole dynamics.
         """
+        if isinstance(env, str):
+            env = gym.make(env)
+        if not isinstance(env, gym.Env):
+            raise TypeError(
+                f"env must be an id or a Gymnasium environment, got {env!r}; make one "
+                "with gym.make, or read tables with TabularMDP.from_transitions"
+            )
         world: Any = _unwrap(env)
         if isinstance(mdp := getattr(world, "mdp", None), cls):
             return mdp

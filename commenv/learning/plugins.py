@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from importlib.metadata import EntryPoint
+from typing import Any
 
-import msgspec
 import numpy as np
 
-from commenv.errors import UnknownNameError
+from commenv.errors import PluginError, UnknownNameError, shown
 from commenv.importing import import_named, registered
 from commenv.learning.algorithm import Algorithm
 from commenv.learning.scheme import Scheme
+from commenv.settings import with_settings
 
 __all__ = [
     "check_plugin",
@@ -21,10 +24,13 @@ __all__ = [
     "make_scheme",
     "plugin_names",
     "reference_of",
+    "usable_plugins",
 ]
 
 ALGORITHMS = "commenv.algorithms"
 SCHEMES = "commenv.schemes"
+_BASES: dict[str, type[Any]] = {ALGORITHMS: Algorithm, SCHEMES: Scheme}
+_logger = logging.getLogger("commenv")
 
 
 def plugin_names(group: str) -> list[str]:
@@ -38,16 +44,29 @@ def find(reference: str, group: str) -> type[Any]:
     Raises:
         UnknownNameError: Nothing of that name; the message lists the nearest ones.
         ValueError: The module cannot be imported, or has no such class.
+        PluginError: The package that has registered the name is broken.
     """
     kind = group.rpartition(".")[2].removesuffix("s")
     if ":" in reference:
         return _import(reference, kind)
     for entry in registered(group):
         if entry.name == reference:
-            return entry.load()
+            return _loaded(entry, group)
     raise UnknownNameError(
         kind, reference, plugin_names(group), "or name a class as module:Class"
     )
+
+
+def usable_plugins(group: str) -> Iterator[tuple[str, type[Any]]]:
+    """The short names of a group and their classes.
+
+    Those of broken packages are left out, with a warning in the log.
+    """
+    for entry in sorted(registered(group), key=lambda one: one.name):
+        try:
+            yield entry.name, _loaded(entry, group)
+        except PluginError as error:
+            _logger.warning("%s", error)
 
 
 def is_registered(reference: str, group: str) -> bool:
@@ -55,9 +74,8 @@ def is_registered(reference: str, group: str) -> bool:
 
     Nothing is imported in order to find out, but for what packages have registered.
     """
-    entries = registered(group)
-    return any(entry.value == reference for entry in entries) or any(
-        _reference(entry.load()) == reference for entry in entries
+    return any(entry.value == reference for entry in registered(group)) or any(
+        _reference(cls) == reference for _, cls in usable_plugins(group)
     )
 
 
@@ -82,21 +100,23 @@ def make_scheme(reference: str, settings: dict[str, Any]) -> Scheme:
 
 
 def check_plugin(plugin: Any, group: str) -> None:
-    """Refuses what is no algorithm or scheme that a study can keep account of.
+    """Refuses what is not an algorithm or scheme that a study can keep account of.
 
     Raises:
         TypeError: It is no such object, or has no name.
         ValueError: Its settings are no fields of a dataclass, or its name is that of
             another one that is installed.
     """
-    base: type[Any] = {ALGORITHMS: Algorithm, SCHEMES: Scheme}[group]
+    base = _BASES[group]
     kind = base.__name__.lower()
     if isinstance(plugin, type) and issubclass(plugin, base):
-        raise TypeError(f"{plugin.__name__} is a class; give {plugin.__name__}(...)")
+        raise TypeError(
+            f"{plugin.__name__} is a class; pass an instance, {plugin.__name__}(...)"
+        )
     if not isinstance(plugin, base):
         raise TypeError(
-            f"{plugin!r} is no {kind}: give a name, or an object of a class derived "
-            f"from commenv.learning.{base.__name__}"
+            f"{plugin!r} is not {_a(kind)}; pass a name, or an instance of a class "
+            f"derived from commenv.learning.{base.__name__}"
         )
     name = getattr(plugin, "name", None)
     if not isinstance(name, str):
@@ -124,6 +144,29 @@ def _reference(cls: type[Any]) -> str:
     return f"{cls.__module__}:{cls.__qualname__}"
 
 
+def _a(noun: str) -> str:
+    return f"{'an' if noun[0] in 'aA' else 'a'} {noun}"
+
+
+def _loaded(entry: EntryPoint, group: str) -> type[Any]:
+    """The class behind an entry point."""
+    base = _BASES[group]
+    package = entry.dist.name if entry.dist is not None else "an unknown package"
+    what = f"{base.__name__.lower()} {entry.name!r} of the package {package!r}"
+    cure = "mend that package, or uninstall it"
+    try:
+        found = entry.load()
+    except (Exception, SystemExit) as error:  # it is somebody else's code
+        reason = f"{type(error).__name__}: {shown(error)}"
+        raise PluginError(f"{what} cannot be imported ({reason}); {cure}") from error
+    if not isinstance(found, type) or not issubclass(found, base):
+        raise PluginError(
+            f"{what} is not a class derived from commenv.learning.{base.__name__}, but "
+            f"{shown(repr(found), 60)}; {cure}"
+        )
+    return found
+
+
 def _import(reference: str, kind: str) -> type[Any]:
     module_name, _, class_name = reference.partition(":")
     module = import_named(module_name, f"{kind} {reference!r}")
@@ -142,7 +185,7 @@ def _make(reference: str, group: str, base: type[Any], settings: dict[str, Any])
     cls = find(reference, group)
     if not issubclass(cls, base):
         raise ValueError(
-            f"{reference!r} is no {base.__name__}: derive it from "
+            f"{reference!r} is not {_a(base.__name__)}; derive it from "
             f"{base.__module__}.{base.__name__}"
         )
     if missing := getattr(cls, "__abstractmethods__", ()):
@@ -156,11 +199,7 @@ def _make(reference: str, group: str, base: type[Any], settings: dict[str, Any])
     if not is_dataclass(cls):
         return _without_settings(cls, reference)
     plain = {name: _plain(value) for name, value in settings.items()}
-    try:
-        return msgspec.convert(plain, cls)
-    except msgspec.ValidationError as error:
-        words = str(error).replace("array", "list") + _choices(cls, plain)
-        raise ValueError(f"setting of {reference}: {words}") from None
+    return with_settings(cls, plain, reference)
 
 
 def _without_settings(cls: type[Any], reference: str) -> Any:
@@ -176,12 +215,3 @@ def _without_settings(cls: type[Any], reference: str) -> Any:
 def _plain(value: Any) -> Any:
     """A setting without NumPy's types, as sweeps over arrays give them."""
     return value.tolist() if isinstance(value, (np.generic, np.ndarray)) else value
-
-
-def _choices(cls: type[Any], settings: dict[str, Any]) -> str:
-    """What a setting of few allowed words may be, if one of them is another word."""
-    for name, kind in get_type_hints(cls).items():
-        allowed = get_args(kind) if get_origin(kind) is Literal else ()
-        if allowed and name in settings and settings[name] not in allowed:
-            return f"; {name} is one of {', '.join(map(str, allowed))}"
-    return ""

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from pettingzoo import ParallelEnv
 
 from commenv.channel import Channel
+from commenv.checks import check_integer
 from commenv.envs.batched import BatchedEnv
+from commenv.envs.options import check_options
 from commenv.envs.patchwork import empty_rows
 from commenv.errors import NotResetError
 from commenv.multiagent.named_star import NamedStar
@@ -86,8 +88,7 @@ class ParallelInstances(NamedStar, ParallelEnv[str, Any, Any]):
         downlink: Channel | None = None,
         gamma: float = 0.9,
     ) -> None:
-        if trial < 0:
-            raise ValueError(f"trial {trial} is negative; use 0 or more")
+        check_integer("trial", trial)
         self.possible_agents = [f"agent_{row}" for row in range(world.num_envs)]
         channel = ChannelEnv(
             world,
@@ -135,14 +136,15 @@ class ParallelInstances(NamedStar, ParallelEnv[str, Any, Any]):
             seed: Starts everything afresh: episode 0, empty ledgers, full budgets.
                 Left out at the very first reset, one is drawn from the operating
                 system (``env.draws.seed`` shows it).
-            options: Not used.
+            options: None is known.
 
         Returns:
             Observations and infos, by agent.
 
         Raises:
-            ValueError: A negative seed.
+            ValueError: A negative seed, or a seed among the options.
         """
+        check_options(options)
         ended = self._channel.metrics if self._channel.episode >= 0 else None
         observations, _ = self._channel.reset(seed=seed)
         closing = self._channel.metrics if ended is None else ended

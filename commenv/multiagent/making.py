@@ -13,6 +13,7 @@ from pettingzoo.utils import wrappers
 from pettingzoo.utils.conversions import parallel_to_aec
 
 from commenv.channel import Channel
+from commenv.checks import check_integer, check_kwargs
 from commenv.envs.making import make_batched
 from commenv.envs.patchwork import Patchwork
 from commenv.envs.pictures import scalar_mode
@@ -69,8 +70,8 @@ def parallel_env(
         {'agent_0': [{'hello': [1, 2, 3]}], 'agent_1': []}
     """
     for name, number in (("num_agents", num_agents), ("max_cycles", max_cycles)):
-        if number is not None and number < 1:
-            raise ValueError(f"{name} is {number}; at least 1 is needed")
+        if name == "num_agents" or number is not None:
+            check_integer(name, number, least=1)
     check_mode(env_id, render_mode)
     make = partial(_piece, env_id, max_cycles=max_cycles, render_mode=render_mode)
     groups = _groups(_for_each(env_kwargs, num_agents))
@@ -154,6 +155,8 @@ def _for_each(
     """The arguments of every agent's environment."""
     if env_kwargs is None or isinstance(env_kwargs, Mapping):
         return [dict(env_kwargs or {}) for _ in range(num_agents)]
+    if isinstance(env_kwargs, str) or not isinstance(env_kwargs, Sequence):
+        check_kwargs("env_kwargs", env_kwargs)
     if len(env_kwargs) != num_agents:
         raise ValueError(
             f"env_kwargs has {len(env_kwargs)} dictionaries for {num_agents} agents; "

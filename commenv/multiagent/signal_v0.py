@@ -15,6 +15,7 @@ from pettingzoo.utils.env import AECEnv, ParallelEnv
 
 from commenv.envs.drawing import GridScene, Window, draw_pixels, draw_text
 from commenv.envs.grid import grid_mdp
+from commenv.envs.options import check_options
 from commenv.envs.tabular import TabularMDP
 from commenv.errors import NotResetError
 
@@ -140,8 +141,10 @@ class SignalEnv(ParallelEnv[str, NDArray[np.int64], int]):
             (observations, infos), by agent.
 
         Raises:
-            ValueError: A goal that does not exist.
+            ValueError: A goal that does not exist, or an option that would have no
+                effect.
         """
+        check_options(options, ("goal",), self)
         if seed is not None or self._np_random is None:
             self._np_random, _ = seeding.np_random(seed)
         drawn = int(len(_GOALS) * self._np_random.random())

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from commenv.checks import check_integer, check_number
 from commenv.snapshots import Snapshot
 from commenv.study.checkpoint import packed
 
@@ -30,10 +31,13 @@ class Schedule:
     minutes: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.episodes is not None and self.episodes < 1:
-            raise ValueError(
-                f"a checkpoint after each {self.episodes} episodes; use 1 or more"
-            )
+        if self.episodes is not None:
+            check_integer("checkpoint_episodes", self.episodes, None)
+            if self.episodes < 1:
+                raise ValueError(
+                    f"a checkpoint after each {self.episodes} episodes; use 1 or more"
+                )
+        check_number("checkpoint_minutes", self.minutes, -math.inf)
         if not self.minutes > 0:
             raise ValueError(
                 f"a checkpoint after each {self.minutes} minutes; use more than 0, or "

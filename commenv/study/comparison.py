@@ -156,8 +156,10 @@ def compare(
         ResultsError: The labels have different trials although they are of one seed and
             environment, fewer than 2 of them, no value at that place, or different
             discounts where discounted returns are compared.
-        ValueError: A place that is no number of 0 or more.
+        ValueError: A place that is no number of 0 or more, or one label twice.
     """
+    if a == b:
+        raise ValueError(f"{a!r} is compared with itself; give two labels")
     one, other = (
         (settings or {}).get(label) or settings_of_frame(frame, label)
         for label in (a, b)

@@ -10,7 +10,7 @@ import io
 import math
 import os
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from commenv.checks import path_of
 from commenv.errors import MissingExtraError, UnknownNameError
 from commenv.study.axes import (
     X_AXES,
@@ -141,10 +142,11 @@ def save(figure: Figure, path: str | os.PathLike[str], *, dpi: int = 200) -> Pat
         The path.
 
     Raises:
+        TypeError: It is not a path.
         UnknownNameError: The suffix is not one of `FORMATS`.
         OSError: The folder cannot be written to.
     """
-    target = Path(path)
+    target = path_of("a picture", path)
     suffix = target.suffix.lower().removeprefix(".")
     if suffix not in FORMATS:
         cure = f"give {target.name!r} an ending such as .png"
@@ -171,7 +173,8 @@ def _panels(
 ) -> tuple[str, ...]:
     """The names of the panels, checked."""
     check_x(x)
-    panels = DEFAULT_PANELS if y is None else (y,) if isinstance(y, str) else tuple(y)
+    several = isinstance(y, Iterable) and not isinstance(y, str)
+    panels: Any = DEFAULT_PANELS if y is None else tuple(y) if several else (y,)
     if not panels:
         known = ", ".join(y_axes(frame))
         raise ValueError(f"y is empty; name at least one of {known}")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from commenv.checks import path_of
 from commenv.errors import MissingExtraError, ResultsError
 from commenv.study.comparability import settings_of_study
 from commenv.study.store import Store
@@ -262,12 +263,12 @@ class Results:
         )
 
 
-def load(*directories: str | Path) -> Results:
+def load(*directories: str | Path | Sequence[str | Path]) -> Results:
     """Reads the results of one study, or of several together.
 
     Args:
-        directories: Results folders. A label that occurs in several of them gets its
-            folder's name added.
+        directories: Results folders, one by one or as one list. A label that occurs in
+            several of them gets its folder's name added.
 
     Raises:
         ResultsError: A folder that is not ours, is damaged, is still empty, or is
@@ -275,12 +276,21 @@ def load(*directories: str | Path) -> Results:
         MissingExtraError: The extra ``study`` is not installed.
     """
     try:
-        import pandas as pd
+        import pandas  # noqa: F401
     except ImportError as error:
         raise MissingExtraError("reading results", "study") from error
+    named: Any = directories
+    if len(named) == 1 and isinstance(named[0], (list, tuple)):
+        [named] = named
+    return _load(tuple(named))
+
+
+def _load(directories: tuple[str | Path, ...]) -> Results:
+    import pandas as pd
+
     if not directories:
         raise ResultsError("no results folder given; name at least one")
-    places = [Path(directory).resolve() for directory in directories]
+    places = [path_of("a folder", directory).resolve() for directory in directories]
     for directory, place in zip(directories, places, strict=True):
         if places.count(place) > 1:
             raise ResultsError(f"{directory} is given twice; name each folder once")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from commenv.channel import Channel
+from commenv.checks import path_of
 from commenv.errors import BlocksFailedError, ResultsError
 from commenv.learning import Algorithm, Scheme
 from commenv.study.backends import Backend, choose
@@ -136,8 +137,8 @@ def run(
         num_episodes=num_episodes,
         gamma=gamma,
         seed=seed,
-        uplink=uplink or Channel(),
-        downlink=downlink or Channel(),
+        uplink=Channel() if uplink is None else uplink,
+        downlink=Channel() if downlink is None else downlink,
         stop=stop,
         evaluate_every=evaluate_every,
         evaluation_episodes=evaluation_episodes,
@@ -179,9 +180,11 @@ def execute(
         shares_of(study.num_agents, chosen.shards.number)
     optima = {cell.label: optimum_of(study, cell) for cell in study.cells}
     if out is None:
+        _logger.info("no results folder is named, so this run will keep nothing")
         return _execute(study, None, optima, chosen, block, schedule, progress)
-    with locked(Path(out)) as lock:
+    with locked(path_of("out", out)) as lock:
         store = Store(out, lock)
+        study = study.in_order_of(store.kept_labels())
         store.begin(study, optima)
         _announce_trace(study, store)
         with _tidied(store):

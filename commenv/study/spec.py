@@ -6,7 +6,7 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from numbers import Integral, Real
 from types import MappingProxyType
 from typing import Any
@@ -15,6 +15,8 @@ import numpy as np
 from gymnasium.error import DependencyNotInstalled
 
 from commenv.channel import Channel
+from commenv.channel.parts import wrong_part
+from commenv.checks import check_env_id
 from commenv.envs.making import make_batched
 from commenv.errors import CommenvError, UnknownNameError
 from commenv.learning import (
@@ -22,7 +24,6 @@ from commenv.learning import (
     Scheme,
     make_algorithm,
     make_scheme,
-    plugin_names,
 )
 from commenv.learning.plugins import (
     ALGORITHMS,
@@ -30,6 +31,7 @@ from commenv.learning.plugins import (
     check_plugin,
     find,
     reference_of,
+    usable_plugins,
 )
 
 __all__ = [
@@ -141,10 +143,7 @@ class Study:
                 raise ValueError(f"{name} is {value}; at most {MOST:,} are handled")
         for name in ("uplink", "downlink"):
             if not isinstance(channel := getattr(self, name), Channel):
-                raise TypeError(
-                    f"{name} is {channel!r}; give a channel, such as "
-                    "Channel(budget=Budget(messages=1))"
-                )
+                raise TypeError(f"{name}: {wrong_part(channel, Channel)}")
         for cell in self.cells:
             check_plugin(cell.algorithm, ALGORITHMS)
             check_plugin(cell.scheme, SCHEMES)
@@ -167,6 +166,16 @@ class Study:
                     f"stop {quantity}={limit!r}; give a finite number above 0"
                 )
 
+    def in_order_of(self, labels: Sequence[str]) -> Study:
+        """The same study with its cells in the order of these labels.
+
+        No number depends on their order. With other labels it stays as it is.
+        """
+        if sorted(labels) != sorted(cell.label for cell in self.cells):
+            return self
+        cells = sorted(self.cells, key=lambda cell: labels.index(cell.label))
+        return replace(self, cells=tuple(cells))
+
     def describe(self) -> dict[str, Any]:
         """The study as plain data: what a later run must match to continue it."""
         described: dict[str, Any] = {
@@ -183,7 +192,7 @@ class Study:
 def check_whole(name: str, value: Any) -> None:
     """Raises ValueError for a setting that is no whole number."""
     if isinstance(value, bool) or not isinstance(value, Integral):
-        raise ValueError(f"{name} is {value!r}; give a whole number")
+        raise ValueError(f"{name} must be an integer, got {value!r}")
 
 
 def check_count(name: str, value: Any) -> None:
@@ -258,6 +267,9 @@ def time_limit(
         ValueError: An environment that cannot be made.
         ImportError: It lacks a package.
     """
+    check_env_id(environment)
+    if asked is not None:
+        check_whole("max_episode_steps", asked)
     try:
         world = make_batched(
             environment, 1, env_kwargs=env_kwargs, max_episode_steps=asked
@@ -334,8 +346,8 @@ def _check_signals(algorithm: Algorithm, scheme: Scheme) -> None:
     if missing:
         offering = [
             name
-            for name in plugin_names(ALGORITHMS)
-            if set(scheme.requires) <= set(find(name, ALGORITHMS).signals)
+            for name, cls in usable_plugins(ALGORITHMS)
+            if set(scheme.requires) <= set(cls.signals)
         ]
         raise ValueError(
             f"scheme {scheme.name!r} reads {', '.join(sorted(missing))}, which "

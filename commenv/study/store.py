@@ -21,6 +21,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from commenv.checks import path_of
 from commenv.errors import MissingExtraError, ResultsError
 from commenv.study.checkpoint_folder import ACTORS, CheckpointFolder
 from commenv.study.checksums import (
@@ -69,7 +70,7 @@ class Store:
     """
 
     def __init__(self, directory: str | Path, lock: Lock | None = None) -> None:
-        self.directory = Path(directory)
+        self.directory = path_of("a folder", directory)
         self.checkpoints = CheckpointFolder(self.directory, self.check_ours)
         self._lock = lock
         self._manifest: Digest | None = None
@@ -142,6 +143,17 @@ class Store:
     def block(self, path: Path) -> StoredBlock:
         """A finished block, by the file of its table."""
         return StoredBlock(self.directory, path, self._manifest_digest())
+
+    def kept_labels(self) -> list[str]:
+        """The labels of the study that is kept, in its order; none if there is none.
+
+        Raises:
+            ResultsError: The manifest is not ours, or damaged, or cannot be read.
+        """
+        with usable(self.directory):
+            if not self.manifest_path.exists():
+                return []
+        return [cell["label"] for cell in self.manifest().study["cells"]]
 
     def finished(self, cell: int) -> set[int]:
         """The trials of a cell whose blocks are there and as they were written."""

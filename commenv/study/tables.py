@@ -33,6 +33,22 @@ _NUMBERS = {
     "header": "B/ep.",
     "downlink": "B/ep.",
 }
+# Shown where a label has other numbers than 0: name of the column, unit, meaning.
+_WHERE_NOT_ZERO = {
+    "refused": ("refused", "per ep.", "messages that the budget refused"),
+    "refused_bytes": ("unsent", "B/ep.", "payload that the budget refused or cut off"),
+    "lost": ("lost", "per ep.", "messages that the link lost"),
+    "expired": ("expired", "per ep.", "messages that waited in vain"),
+    "invalid": ("invalid", "per ep.", "messages with numbers that could not be used"),
+    "penalty": (
+        "penalty",
+        "per ep.",
+        "cost of exceeding the budget, in units of reward, and not taken off it",
+    ),
+    "downlink_refused": ("downlink", "refused", "broadcasts that its budget refused"),
+    "downlink_lost": ("downlink", "lost", "broadcasts that its link lost"),
+    "downlink_penalty": ("downlink", "penalty", "cost of exceeding its budget"),
+}
 _FOOTNOTE = """\
 evaluation: discounted return of the greedy (unperturbed) policy, each trial's last one.
 optimum: the exact value where it is known (- where not); gap: optimum less evaluation.
@@ -63,7 +79,9 @@ def summary(
         trial's last one, NaN if there is none), ``held`` (the same of what agents
         hold), ``optimum`` and ``gap`` (float or None), ``reward`` (mean over trials of
         the mean over the window) and, per agent and episode, ``messages``, ``bytes``,
-        ``header``, ``downlink`` (float).
+        ``header``, ``downlink``, ``refused``, ``refused_bytes``, ``lost``,
+        ``expired``, ``invalid``, ``penalty``, ``downlink_refused``,
+        ``downlink_lost``, ``downlink_penalty`` (float).
 
     Raises:
         ResultsError: The frame is empty.
@@ -100,6 +118,7 @@ def _row(label: str, rows: pd.DataFrame, optimum: float | None) -> dict[str, Any
         "bytes": float(rows["size"].mean()),
         "header": float(rows["header_size"].mean()),
         "downlink": float(rows["downlink_size"].mean()),
+        **{name: float(rows[name].mean()) for name in _WHERE_NOT_ZERO},
     }
 
 
@@ -113,6 +132,7 @@ def _last(by_trial: Any, name: str) -> float:
 def render(rows: Sequence[Mapping[str, Any]], width: int | None = None) -> str:
     """A plain-text table of `summary`'s rows.
 
+    What budgets and links did to messages is shown where it is not zero.
     Settings that all rows share stand in one line above it. A table that is too wide
     goes on below itself, with the labels repeated; nothing is ever cut off.
 
@@ -131,23 +151,36 @@ def render(rows: Sequence[Mapping[str, Any]], width: int | None = None) -> str:
     own = [n for n in _SETTINGS if n not in shared and not _is_in_labels(rows, n)]
     columns = [_column("label", "", [str(row["label"]) for row in rows])]
     columns += [_column(name, "", [_setting(r, name) for r in rows]) for name in own]
-    apart = any(map(_holds_others, rows))
+    others_held = any(map(_holds_others, rows))
     for name, unit in _NUMBERS.items():
-        if name == "held" and not apart:
+        if name == "held" and not others_held:
             continue
         cells = _cells(name, [row.get(name) for row in rows])
         columns.append(_column(name, unit.format(window=window), cells))
+    unusual = [name for name in _WHERE_NOT_ZERO if any(row[name] for row in rows)]
+    for key in unusual:
+        name, unit, _ = _WHERE_NOT_ZERO[key]
+        columns.append(_column(name, unit, _cells(name, [row[key] for row in rows])))
     parts = [", ".join(_phrase(rows[0], name) for name in shared)] if shared else []
     parts += _blocks(columns, width or DEFAULT_WIDTH)
-    return "\n\n".join(
-        [*parts, _FOOTNOTE.format(window=window) + (_HELD_FOOTNOTE if apart else "")]
-    )
+    footnote = _footnote(window, unusual) + (_HELD_FOOTNOTE if others_held else "")
+    return "\n\n".join([*parts, footnote])
 
 
 def _holds_others(row: Mapping[str, Any]) -> bool:
     """Whether agents are known to hold policies of another value than the learner's."""
     held = row.get("held", math.nan)
     return not math.isnan(held) and bool(apart(held, row["evaluation"]))
+
+
+def _footnote(window: str, unusual: Iterable[str]) -> str:
+    """What the columns mean."""
+    lines = [_FOOTNOTE.format(window=window)]
+    for key in unusual:
+        name, unit, meaning = _WHERE_NOT_ZERO[key]
+        which = f"{name} {unit}" if name == "downlink" else name
+        lines.append(f"{which}: {meaning}.")
+    return "\n".join(lines)
 
 
 def _distinct(rows: Sequence[Mapping[str, Any]], name: str) -> set[str]:

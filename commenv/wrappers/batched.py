@@ -20,6 +20,7 @@ from commenv.channel import (
     Received,
     Versions,
 )
+from commenv.checks import check_integer
 from commenv.draws import Draws
 from commenv.envs.batched import BatchedEnv, BatchedStep
 from commenv.envs.making import make_batched
@@ -451,8 +452,7 @@ def batched_env(
         ((2, 3), (6,))
     """
     for name, number in (("num_trials", num_trials), ("num_agents", num_agents)):
-        if number < 1:
-            raise ValueError(f"{name} is {number}; at least 1 is needed")
+        check_integer(name, number, least=1)
     world = make_batched(
         env_id,
         num_trials * num_agents,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from commenv.channel import Channel, Received
 from commenv.envs.checker import Checker
+from commenv.envs.options import check_options
 from commenv.errors import NotResetError
 from commenv.wrappers.metrics import Metrics
 from commenv.wrappers.star import Star, seed_of_star
@@ -244,6 +245,7 @@ class MessageChannel(
         Raises:
             EnvironmentFaultError: The environment returned what cannot be used.
         """
+        check_options(options)
         observation, info = self._checker.reset(
             self.env.reset(seed=seed, options=options)
         )

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from commenv.channel.frames import HEADER_SIZE
 from commenv.channel.ledger import Fate, Unit
 from commenv.channel.live import LiveChannel
+from commenv.checks import check_number
 
 __all__ = ["Metrics", "Traffic", "check_gamma"]
 
 
 def check_gamma(gamma: float) -> None:
-    """Raises ValueError for a discount outside [0, 1]."""
-    if not 0 <= gamma <= 1:
-        raise ValueError(f"gamma {gamma} is outside [0, 1]")
+    """Raises TypeError or ValueError for a discount that is no number in [0, 1]."""
+    check_number("gamma", gamma, most=1)
 
 
 @dataclass(frozen=True)

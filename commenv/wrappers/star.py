@@ -19,6 +19,7 @@ from commenv.channel import (
     Received,
     Versions,
 )
+from commenv.channel.parts import wrong_part
 from commenv.draws import Draws
 from commenv.errors import ResultsError
 from commenv.snapshots import Resumable, Snapshot, array_of, check_within
@@ -84,8 +85,11 @@ class Star(Resumable):
         self._trials = tuple(trials)
         for name, channel in (("uplink", uplink), ("downlink", downlink)):
             if not isinstance(channel, (Channel, NoneType)):
-                raise TypeError(f"{name} is {channel!r}; give a Channel")
-        self._channels = (uplink or Channel(), downlink or Channel())
+                raise TypeError(f"{name}: {wrong_part(channel, Channel)}")
+        self._channels = (
+            Channel() if uplink is None else uplink,
+            Channel() if downlink is None else downlink,
+        )
         self._journal = journal
         self._versions: Versions | None = None
 

@@ -10,6 +10,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 from numpy.typing import NDArray
 
 from commenv.channel import Channel, FreeForm, Messages, Receipt, Received
+from commenv.envs.options import check_options
 from commenv.errors import NotResetError
 from commenv.wrappers.metrics import Metrics
 from commenv.wrappers.star import Star, seed_of_star
@@ -326,6 +327,7 @@ class VectorMessageChannel(VectorChannel, VectorWrapper):  # generic since Gymna
         Raises:
             EnvironmentFaultError: The environment returned what cannot be used.
         """
+        check_options(options, ("reset_mask",))
         which = reset_mask(options)
         observations, infos = self.env.reset(seed=seed, options=options)
         self._checker.observations(observations)

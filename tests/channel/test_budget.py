@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from commenv.channel import Budget
 from commenv.channel.budget import Accounts
 from commenv.errors import BudgetExceededError, UnknownNameError
+from tests.channel.budgets import budgets
 
 POLICIES = ["refuse", "truncate", "queue", "penalize", "terminate", "raise"]
 
@@ -18,13 +19,14 @@ POLICIES = ["refuse", "truncate", "queue", "penalize", "terminate", "raise"]
         ({"messages": -1}, "budget messages -1 is negative; give 0 or more"),
         ({"bytes": -8}, "budget bytes -8 is negative"),
         ({"max_wait": -1}, "budget max_wait -1 is negative"),
-        ({"messages": 1.5}, "budget messages 1.5 is not a whole number"),
-        ({"bytes": True}, "budget bytes True is not a whole number"),
-        ({"bytes": "8"}, "budget bytes '8' is not a whole number"),
-        ({"max_wait": None}, "budget max_wait None is not a whole number"),
-        ({"price": -1}, "budget price -1 is not a number of 0 or more"),
-        ({"price": float("nan")}, "budget price nan"),
-        ({"price": float("inf")}, "budget price inf"),
+        ({"messages": 1.5}, "budget messages must be an integer of 0 or more, got 1.5"),
+        ({"bytes": True}, "budget bytes must be an integer of 0 or more, got True"),
+        ({"bytes": "8"}, "budget bytes must be an integer of 0 or more, got '8'"),
+        ({"max_wait": 0.5}, "budget max_wait must be an integer .*, got 0.5"),
+        ({"price": -1}, "budget price must be a number of 0 or more, got -1"),
+        ({"price": "1"}, "budget price must be a number of 0 or more, got '1'"),
+        ({"price": float("nan")}, "budget price .* got nan"),
+        ({"price": float("inf")}, "budget price .* got inf"),
         ({"per": "weak"}, "unknown budget per 'weak'"),
         ({"per": "episodes"}, "did you mean 'episode'"),
         ({"scope": "all"}, "unknown budget scope 'all'"),
@@ -36,13 +38,35 @@ def test_bad_settings_name_value_and_cure(settings, message):
         Budget(**settings)
 
 
+@pytest.mark.parametrize("exceed", POLICIES)
+def test_settings_that_their_policy_does_not_use_are_refused(exceed):
+    for name, value, policy in (("price", 1.0, "penalize"), ("max_wait", 1, "queue")):
+        given = {"messages": 1, "exceed": exceed, name: value}
+        if exceed == policy:
+            assert Budget(**given) == Budget(messages=1, exceed=exceed)  # the default
+            continue
+        words = f"{name}={value} has no effect with exceed='{exceed}'.*'{policy}'"
+        with pytest.raises(ValueError, match=words):
+            Budget(**given)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"per": "step"}, {"scope": "team"}, {"exceed": "raise"}]
+)
+def test_settings_of_a_budget_without_a_limit_are_refused(settings):
+    with pytest.raises(ValueError, match="limits nothing; give messages="):
+        Budget(**settings)
+
+
 def test_numpy_integers_are_whole_numbers():
     assert Budget(bytes=np.int64(8)) == Budget(bytes=8)
 
 
 def test_parse_reads_every_setting():
-    text = "messages=1, bytes=1e3,per=step,scope=team,exceed=queue,max_wait=2,price=.5"
-    assert Budget.parse(text) == Budget(1, 1000, "step", "team", "queue", 2, 0.5)
+    text = "messages=1, bytes=1e3,per=step,scope=team,exceed=queue,max_wait=2"
+    assert Budget.parse(text) == Budget(1, 1000, "step", "team", "queue", 2)
+    text = "bytes=2,exceed=penalize,price=.5"
+    assert Budget.parse(text) == Budget(bytes=2, exceed="penalize", price=0.5)
     assert Budget.parse("") == Budget()
 
 
@@ -53,11 +77,12 @@ def test_parse_reads_every_setting():
         ("messages", "has no value; write messages="),
         ("messages=", "messages '' is not a number"),
         ("messages=one", "messages 'one' is not a number"),
-        ("messages=1.5", "1.5 is not a whole number"),
+        ("messages=1.5", "must be an integer of 0 or more, got 1.5"),
         ("bytes=-1", "bytes -1 is negative"),
         ("bytes=inf", "bytes 'inf' is not a number"),
         ("bytes=nan", "bytes 'nan' is not a number"),
-        ("price=nan", "price nan is not a number"),
+        ("price=nan", "price must be a number of 0 or more, got nan"),
+        ("per=step", "limits nothing; give messages=, bytes= or both"),
         ("per=week", "unknown budget per 'week'"),
         ("messages=1;bytes=2", "messages '1;bytes=2' is not a number"),
     ],
@@ -247,17 +272,6 @@ class OneAccount:
         return messages, size
 
 
-limits = st.none() | st.integers(0, 5)
-budgets = st.builds(
-    Budget,
-    messages=limits,
-    bytes=st.none() | st.integers(0, 60),
-    scope=st.sampled_from(["agent", "team"]),
-    exceed=st.sampled_from(POLICIES),
-    price=st.sampled_from([0, 0.5, 2]),
-)
-
-
 @st.composite
 def stories(draw):
     """A shape, and what its links do: a renewal, or (payloads, turns) in records."""
@@ -269,7 +283,12 @@ def stories(draw):
 
 
 @settings(deadline=None, derandomize=True, max_examples=400, database=None)
-@given(budgets, stories(), st.sampled_from([0, 16]), st.sampled_from([4, None]))
+@given(
+    budgets(5, 60, per=["episode"]),
+    stories(),
+    st.sampled_from([0, 16]),
+    st.sampled_from([4, None]),
+)
 def test_accounts_agree_with_one_account_at_a_time(budget, story, overhead, record):
     shape, events = story
     links = shape[0] * shape[1]

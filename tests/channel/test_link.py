@@ -278,7 +278,7 @@ def test_a_range_is_a_distance():
         (lambda: BernoulliLoss(1.5), "probability 1.5 of BernoulliLoss"),
         (lambda: GilbertElliottLoss(-0.1, 0.5), "to_bad -0.1 of GilbertElliottLoss"),
         (lambda: GilbertElliottLoss(0.1, 0.5, loss_bad=2), "loss_bad 2"),
-        (lambda: Delay(-1), "ticks -1 of Delay is no whole number"),
+        (lambda: Delay(-1), "ticks -1 of Delay is not an integer"),
         (lambda: Delay(1.5), "ticks 1.5"),
         (lambda: Delay(None), "ticks None"),
         (lambda: Delay(expiry=-1), "expiry -1"),
@@ -296,5 +296,5 @@ def test_settings_out_of_range_are_refused(make, words):
 
 
 def test_a_chain_takes_links_only():
-    with pytest.raises(TypeError, match=r"0.1 in a chain is no Link"):
+    with pytest.raises(TypeError, match=r"made of links.*; 0.1 is not a Link"):
         Chain(0.1)

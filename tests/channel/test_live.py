@@ -31,6 +31,7 @@ from commenv.channel import (
 from commenv.channel.frames import LEARNER, TRUNCATED
 from commenv.draws import Draws
 from commenv.errors import BudgetExceededError, EncodingError, NotResetError
+from tests.channel.budgets import budgets
 
 WORD = np.dtype([("value", "<u4")])
 WINDOWS = ["step", "episode", "lifetime"]
@@ -103,7 +104,8 @@ PENALTY = {
 @pytest.mark.parametrize("scope", SCOPES)
 @pytest.mark.parametrize("per", WINDOWS)
 def test_every_window_scope_and_policy(per, scope, exceed):
-    budget = Budget(bytes=8, per=per, scope=scope, exceed=exceed, price=0.5)
+    price = 0.5 if exceed == "penalize" else None
+    budget = Budget(bytes=8, per=per, scope=scope, exceed=exceed, price=price)
     channel = live(started=False, budget=budget)
     delivered, raised, ended = [], [0, 0], [0, 0]
     for begins, counts in zip(EPISODE_BEGINS, SENT, strict=True):
@@ -483,16 +485,6 @@ def test_a_codecs_memory_learns_of_acceptance_and_not_of_loss():
     assert down._coder.memory["accepted"].tolist() == [[1], [1]]
 
 
-limits = st.none() | st.integers(0, 4)
-budgets = st.builds(
-    Budget,
-    messages=limits,
-    bytes=st.none() | st.integers(0, 24),
-    per=st.sampled_from(WINDOWS),
-    scope=st.sampled_from(SCOPES),
-    exceed=st.sampled_from(POLICIES),
-    max_wait=st.integers(0, 3),
-)
 LINKS = [
     PerfectLink(),
     BernoulliLoss(0.3),
@@ -559,7 +551,7 @@ def check_ledger(channel: LiveChannel) -> None:
 
 
 @settings(deadline=None, derandomize=True, max_examples=400, database=None)
-@given(st.data(), budgets, st.sampled_from(LINKS), st.booleans())
+@given(st.data(), budgets(4, 24), st.sampled_from(LINKS), st.booleans())
 def test_whatever_is_sent_the_ledger_adds_up(data, budget, link, headers):
     shape = data.draw(st.sampled_from([(1, 1), (1, 3), (2, 2)]))
     channel = live(*shape, budget=budget, link=link, headers=headers)
@@ -635,7 +627,8 @@ def outcome(channel: LiveChannel, schedule) -> list:
 @pytest.mark.parametrize("link", [LINKS[1], LINKS[2], LINKS[7]])
 def test_a_trial_fares_alone_as_in_a_batch(link, per, scope, exceed):
     limit = 10_000 if exceed == "raise" else 16
-    budget = Budget(bytes=limit, per=per, scope=scope, exceed=exceed, max_wait=2)
+    wait = 2 if exceed == "queue" else None
+    budget = Budget(bytes=limit, per=per, scope=scope, exceed=exceed, max_wait=wait)
     parts = {"budget": budget, "link": link}
     rng = np.random.default_rng(1)
     schedule = [

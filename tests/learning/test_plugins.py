@@ -3,7 +3,8 @@ import sys
 import pytest
 from commenv_baselines.dql import DQL
 
-from commenv.errors import UnknownNameError
+from commenv.cli import main
+from commenv.errors import PluginError, UnknownNameError
 from commenv.learning import Always, make_algorithm, make_scheme, plugin_names
 from commenv.learning.plugins import (
     ALGORITHMS,
@@ -11,6 +12,7 @@ from commenv.learning.plugins import (
     find,
     is_registered,
     reference_of,
+    usable_plugins,
 )
 
 
@@ -36,13 +38,13 @@ def test_whole_numbers_stand_for_reals():
     [
         ("dqn", {}, "unknown algorithm 'dqn'; did you mean 'dql'"),
         ("dql", {"alhpa": 1}, "unknown setting of dql 'alhpa'; did you mean 'alpha'"),
-        ("dql", {"alpha": "high"}, r"setting of dql: Expected `float \| null`"),
+        ("dql", {"alpha": "high"}, "alpha of dql must be a number or None, got 'high'"),
         ("dql", {"alpha": 0}, r"alpha 0.* is outside \(0, 1\]"),
         ("dql", {"exploration": 1.5}, r"exploration 1.5 is outside \[0, 1\]"),
         ("dql", {"initial_value": float("inf")}, "initial_value inf is not finite"),
         ("no_such_module:X", {}, "cannot import 'no_such_module'"),
         ("commenv_baselines.dql:DQI", {}, "did you mean 'DQL'"),
-        ("commenv.learning.schemes:Always", {}, "is no Algorithm: derive it from"),
+        ("commenv.learning.schemes:Always", {}, "is not an Algorithm; derive it from"),
     ],
 )
 def test_what_cannot_be_made_is_explained(reference, settings, message):
@@ -71,3 +73,53 @@ def test_asking_whether_a_class_is_registered_imports_nothing_new():
 
 def reference_of_class(cls):
     return f"{cls.__module__}:{cls.__qualname__}"
+
+
+BROKEN = {
+    "raises": "raise RuntimeError('half installed')",
+    "leaves": "import sys; sys.exit(3)",
+    "lacks": "import no_such_module",
+    "no_class": "Thing = 3",
+    "another": "class Thing: pass",
+    "empty": "",
+}
+
+
+@pytest.fixture(params=BROKEN)
+def broken(request, tmp_path, monkeypatch):
+    """An installed package whose algorithm and scheme cannot be used."""
+    module = f"broken_{request.param}"
+    (tmp_path / f"{module}.py").write_text(BROKEN[request.param])
+    info = tmp_path / f"{module}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: half-done\n")
+    groups = "".join(
+        f"[{one}]\nbad = {module}:Thing\n" for one in (ALGORITHMS, SCHEMES)
+    )
+    (info / "entry_points.txt").write_text(groups)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield "bad"
+    sys.modules.pop(module, None)
+
+
+@pytest.mark.parametrize("group", [ALGORITHMS, SCHEMES])
+def test_a_broken_package_is_named(broken, group):
+    words = "'bad' of the package 'half-done' .*; mend that package, or uninstall it"
+    with pytest.raises(PluginError, match=words):
+        find(broken, group)
+
+
+def test_a_broken_package_stops_nobody_else(broken, capsys, caplog):
+    assert make_algorithm("dql", {}) == DQL()
+    assert not is_registered("no_such_module:Thing", ALGORITHMS)
+    assert "'bad' of the package 'half-done'" in caplog.text
+    assert is_registered(reference_of(DQL()), ALGORITHMS)
+    names = [name for name, _ in usable_plugins(SCHEMES)]
+    assert "always" in names
+    assert "bad" not in names
+    assert main(["list"]) == 0
+    said = capsys.readouterr().out
+    assert said.count("of the package 'half-done'") == 2
+    assert "cost profiles" in said
+    assert main(["list", "bad"]) == 1
+    assert "half-done" in capsys.readouterr().err

@@ -25,19 +25,11 @@ from commenv.channel import (
     TopK,
     Unit,
 )
+from tests.channel.budgets import budgets
 from tests.multiagent.worlds import Counting, does
 
 PAIR = spaces.Box(-10, 10, (2,), np.float32)
 
-budgets = st.builds(
-    Budget,
-    messages=st.none() | st.integers(0, 6),
-    bytes=st.none() | st.integers(0, 60),
-    per=st.sampled_from(["step", "episode", "lifetime"]),
-    scope=st.sampled_from(["agent", "team"]),
-    exceed=st.sampled_from(["refuse", "truncate", "queue", "penalize"]),
-    max_wait=st.integers(0, 3),
-)
 links = st.lists(
     st.one_of(
         st.builds(BernoulliLoss, st.floats(0, 1)),
@@ -68,7 +60,7 @@ def _settings(draw):
     return {
         "world": Counting(count, lives, length=8),
         "topology": draw(names | st.just(graph) | st.just(lambda env: graph)),
-        "budget": draw(budgets),
+        "budget": draw(budgets(6, 60, ["refuse", "truncate", "queue", "penalize"])),
         "link": draw(links),
         "codec": draw(st.sampled_from([Identity(), Float16(), Int8()])),
         "headers": draw(st.booleans()),

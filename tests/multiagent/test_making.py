@@ -85,8 +85,8 @@ def test_equal_arguments_are_played_together():
 @pytest.mark.parametrize(
     ("how", "words"),
     [
-        ({"num_agents": 0}, "num_agents is 0; at least 1"),
-        ({"max_cycles": 0}, "max_cycles is 0; at least 1"),
+        ({"num_agents": 0}, "num_agents 0 is too small"),
+        ({"max_cycles": 0}, "max_cycles 0 is too small"),
         ({"trial": -1}, "trial -1 is negative"),
         ({"gamma": 1.5}, r"gamma 1.5 is outside \[0, 1\]"),
         ({"env_kwargs": [None]}, "env_kwargs has 1 dictionaries for 2 agents"),

@@ -356,7 +356,7 @@ def test_an_allowed_class_must_be_an_algorithm(copy):
     rewrite(
         copy, lambda study: study["cells"][0]["algorithm"].update({"class": reference})
     )
-    with pytest.raises(ResultsError, match="is no Algorithm"):
+    with pytest.raises(ResultsError, match="is not an Algorithm"):
         commenv.load_policy(copy, allow=[reference])
 
 

@@ -245,7 +245,7 @@ def test_workers_share_the_trials_unless_told_otherwise(tmp_path):
         ({"workers": 0}, "workers is 0; at least 1"),
         ({"block": 0}, "block is 0; at least 1"),
         ({"block": -1}, "block is -1"),
-        ({"workers": "2"}, "workers is '2'; give a whole number"),
+        ({"workers": "2"}, "workers must be an integer, got '2'"),
         ({"gamma": "0.9"}, "gamma '0.9' is outside"),
         ({"stop": {"uplink_bytes": "a"}}, "uplink_bytes='a'; give a finite number"),
         ({"num_agents": 0}, "num_agents is 0"),

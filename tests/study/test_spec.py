@@ -160,7 +160,7 @@ def test_env_settings_reach_the_environment():
         ({"espc.m": 3}, "unknown setting 'espc.m'.*env\\."),
         ({"env.sizes": 3}, "SimpleGrid-v0 has no argument 'sizes'.*size"),
         ({"env.size": "big"}, "size 'big'"),
-        ({"alpha": "big"}, "setting of dql.*alpha"),
+        ({"alpha": "big"}, "alpha of dql must be a number or None, got 'big'"),
         ({"alpha": 0}, "alpha 0.* is outside"),
         ({"dql.exploration": 1.5}, "exploration 1.5 is outside"),
     ],
@@ -197,8 +197,8 @@ def test_an_environment_whose_package_is_missing_names_it(monkeypatch):
         (("SimpleGrid-v0", "dql", "alwys"), "unknown scheme.*did you mean 'always'"),
         (("SimpleGrid-v0", f"{__name__}:DLQ"), "unknown class in .*'DLQ'"),
         (("SimpleGrid-v0", "nowhere:DQL"), "cannot import 'nowhere'"),
-        (("SimpleGrid-v0", TRIGGER), "is no Algorithm"),
-        (("SimpleGrid-v0", "dql", f"{__name__}:DQL"), "is no Scheme"),
+        (("SimpleGrid-v0", TRIGGER), "is not an Algorithm"),
+        (("SimpleGrid-v0", "dql", f"{__name__}:DQL"), "is not a Scheme"),
     ],
 )
 def test_an_unknown_name_is_refused_with_the_nearest(arguments, words):

@@ -9,6 +9,19 @@ from commenv.study.tables import render, summary
 pd = pytest.importorskip("pandas")
 
 
+UNUSUAL = (
+    "refused",
+    "refused_bytes",
+    "lost",
+    "expired",
+    "invalid",
+    "penalty",
+    "downlink_refused",
+    "downlink_lost",
+    "downlink_penalty",
+)
+
+
 def rows(label, trial, episodes, **columns):
     """One trial, in which 20 bytes are sent in each episode unless told."""
     base = {
@@ -25,6 +38,7 @@ def rows(label, trial, episodes, **columns):
         "size": 20.0,
         "header_size": 16.0,
         "downlink_size": 800.0,
+        **dict.fromkeys(UNUSUAL, 0.0),
     }
     return pd.DataFrame(base | columns)
 
@@ -60,6 +74,7 @@ def row(**changes):
         "bytes": 231.25,
         "header": 16.0,
         "downlink": 800.0,
+        **dict.fromkeys(UNUSUAL, 0.0),
     }
     return base | changes
 
@@ -221,6 +236,30 @@ def test_trials_of_different_length_show_their_range_and_window():
 
 def test_one_of_a_kind_is_in_the_singular():
     assert "1 agent, 1 trial, " in render([row(agents=1, trials=1)])
+
+
+@pytest.mark.parametrize("name", UNUSUAL)
+def test_what_budgets_and_links_did_is_averaged_and_shown_where_it_is_not_zero(name):
+    # 4 in one of four episodes, and in a trial of one episode alone: (4 + 0.5) / 5.
+    some = np.array([0.0, 4.0, 0.0, 0.0])
+    frame = pd.concat(
+        [
+            rows("a", 0, 4, **{name: some}),
+            rows("a", 1, 1, **{name: 0.5}),
+            rows("b", 0, 1),
+        ]
+    )
+    table = summary(frame)
+    assert table[0][name] == pytest.approx(0.9)
+    assert all(table[0][other] == 0 for other in UNUSUAL if other != name)
+    text = render(table)
+    lines = text.split("\n\n")[-2].splitlines()
+    heading = {"refused_bytes": "unsent"}.get(name, name.partition("_")[0])
+    assert lines[0].split()[-1] == heading
+    assert [line.split()[-1] for line in lines[3:]] == ["0.9000", "0.0000"]
+    assert f"\n{heading}" in text.split("\n\n")[-1]
+    shown = set(render(summary(rows("a", 0, 1))).split("\n\n")[1].split())
+    assert shown.isdisjoint({"refused", "unsent", "lost", "expired", "penalty"})
 
 
 def test_no_rows_no_table():

@@ -278,8 +278,8 @@ def test_before_the_reset_everything_is_refused(name):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"num_trials": 0}, "num_trials is 0; at least 1"),
-        ({"num_agents": 0}, "num_agents is 0; at least 1"),
+        ({"num_trials": 0}, "num_trials 0 is too small"),
+        ({"num_agents": 0}, "num_agents 0 is too small"),
         ({"gamma": 1.1}, r"gamma 1.1 is outside \[0, 1\]"),
         ({"env_id": "SimpelGrid-v0"}, "did you mean 'SimpleGrid-v0'"),
         ({"env_kwargs": {"sise": 3}}, "no argument 'sise'"),
@@ -306,7 +306,7 @@ def test_messages_of_another_shape_or_form_are_refused():
 
 @pytest.mark.parametrize("way", ["uplink", "downlink"])
 def test_what_is_no_channel_is_named(way):
-    with pytest.raises(TypeError, match=f"{way} is 3; give a Channel"):
+    with pytest.raises(TypeError, match=f"{way}: 3 is not a Channel; give"):
         commenv.batched_env("SimpleGrid-v0", 1, 1, **{way: 3})
 
 

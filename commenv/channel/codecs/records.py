@@ -232,6 +232,6 @@ def check_within(codec: Codec, name: str, least: int, most: int) -> None:
     whole = isinstance(value, int) and not isinstance(value, bool)
     if not whole or not least <= value <= most:
         raise ValueError(
-            f"{name} {value!r} of codec {codec.name!r} is no whole number of {least} "
+            f"{name} {value!r} of codec {codec.name!r} is not an integer from {least} "
             f"to {most}"
         )

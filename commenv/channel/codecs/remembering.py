@@ -27,6 +27,7 @@ from commenv.channel.codecs.records import (
     fields_of,
 )
 from commenv.channel.message import Messages
+from commenv.channel.parts import wrong_part
 from commenv.channel.randomness import MessageDraws
 from commenv.errors import EncodingError, MalformedMessage
 
@@ -325,7 +326,10 @@ def _check_inner(codec: object) -> None:
             error is.
     """
     if not isinstance(codec, Codec) or isinstance(codec, (ErrorFeedback, Delta)):
-        raise TypeError(f"{codec!r} is not a codec without a memory")
+        wrong = f"{codec!r} remembers by itself"
+        if not isinstance(codec, Codec):
+            wrong = wrong_part(codec, Codec)
+        raise TypeError(f"a codec without a memory is needed inside; {wrong}")
     if codec.relative_error(1) is None:
         raise TypeError(
             f"codec {codec.name!r} does not say how large its error is, and what it "

@@ -5,17 +5,16 @@ from __future__ import annotations
 import math
 
 from commenv.channel.link import Link
+from commenv.checks import check_number
 
 __all__ = ["check_positive", "check_probabilities", "check_whole"]
 
 
 def check_probabilities(link: Link, *names: str) -> None:
-    """Raises ValueError for a setting outside [0, 1]."""
+    """Raises TypeError or ValueError for a setting that is no number in [0, 1]."""
     for name in names:
-        if not 0 <= (value := getattr(link, name)) <= 1:
-            raise ValueError(
-                f"{name} {value} of {type(link).__name__} is outside [0, 1]"
-            )
+        value = getattr(link, name)
+        check_number(name, value, most=1, of=f" of {type(link).__name__}")
 
 
 def check_whole(link: Link, *names: str) -> None:
@@ -26,16 +25,18 @@ def check_whole(link: Link, *names: str) -> None:
             continue
         if isinstance(value, bool) or not isinstance(value, int) or value < 0:
             raise ValueError(
-                f"{name} {value!r} of {type(link).__name__} is no whole number of 0 or "
+                f"{name} {value!r} of {type(link).__name__} is not an integer of 0 or "
                 "more"
             )
 
 
 def check_positive(link: Link, *names: str) -> None:
-    """Raises ValueError for a setting that is not above 0 and finite, nor None."""
+    """Raises TypeError or ValueError for a setting not above 0 and finite, nor None."""
     for name in names:
         value = getattr(link, name)
-        if value is not None and not 0 < value < math.inf:
-            raise ValueError(
-                f"{name} {value} of {type(link).__name__} is not above 0 and finite"
-            )
+        if value is None:
+            continue
+        of = f" of {type(link).__name__}"
+        check_number(name, value, -math.inf, of=of)
+        if not 0 < value < math.inf:
+            raise ValueError(f"{name} {value}{of} is not above 0 and finite")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from commenv.channel.link import Link, Passage, Payloads, Sending, State
 from commenv.channel.links.checks import check_probabilities
 from commenv.channel.randomness import LinkDraws
+from commenv.checks import check_number
 
 __all__ = ["AdditiveNoise", "BitErrors"]
 
@@ -70,10 +71,9 @@ class AdditiveNoise(_Distorting):
     deviation: float
 
     def __post_init__(self) -> None:
-        if not 0 <= self.deviation < math.inf:
-            raise ValueError(
-                f"deviation {self.deviation} of AdditiveNoise is negative or not finite"
-            )
+        check_number("deviation", self.deviation, of=" of AdditiveNoise")
+        if math.isinf(self.deviation):
+            raise ValueError("deviation inf of AdditiveNoise is not finite")
 
     def distort(self, payloads: Payloads, draws: LinkDraws) -> NDArray[np.uint8]:
         """Adds noise.

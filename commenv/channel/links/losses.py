@@ -9,6 +9,7 @@ import numpy as np
 from commenv.channel.link import Link, Passage, Sending, State
 from commenv.channel.links.checks import check_probabilities
 from commenv.channel.randomness import LinkDraws
+from commenv.checks import check_number
 
 __all__ = ["BernoulliLoss", "GilbertElliottLoss", "Range"]
 
@@ -109,8 +110,7 @@ class Range(Link):
     radius: float
 
     def __post_init__(self) -> None:
-        if not self.radius >= 0:
-            raise ValueError(f"radius {self.radius} is negative; give 0 or more")
+        check_number("radius", self.radius)
 
     def carry(
         self, sending: Sending, state: State, draws: LinkDraws

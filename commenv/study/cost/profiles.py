@@ -26,7 +26,11 @@ def link_profile(link: str | LinkProfile) -> LinkProfile:
     if isinstance(link, LinkProfile):
         return link
     if not isinstance(link, str):
-        raise TypeError(f"link is {link!r}; give a name, a .csv or a LinkProfile")
+        made = f"; an instance is {link.__name__}()" if isinstance(link, type) else ""
+        raise TypeError(
+            "a link is a name, the path of a .csv file or an instance of a "
+            f"LinkProfile, got {link!r}{made}"
+        )
     if link.lower().endswith(".csv"):
         return read_measured(link)
     if link not in PROFILES:
