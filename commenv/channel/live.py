@@ -26,6 +26,7 @@ from commenv.channel.message import (
     FreeForm,
     Messages,
     Received,
+    refuse_subclass,
     schema_of,
 )
 from commenv.channel.payload import pack
@@ -453,6 +454,7 @@ class LiveChannel(Running, Resumable):
         return np.arange(0, trials * agents, agents if once else 1)
 
     def _check_records(self, records: NDArray[np.void]) -> None:
+        refuse_subclass(records, "parameters")
         if records.shape != self.shape[:1]:
             raise ValueError(
                 f"parameters have shape {records.shape}; give one record for each "

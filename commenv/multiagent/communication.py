@@ -382,7 +382,7 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
 
     def _check_agent(self, agent: str) -> None:
         if agent not in self._place:
-            raise UnknownNameError("agent", str(agent), self._names)
+            raise UnknownNameError("agent", agent, self._names)
 
     def _check_reset(self) -> None:
         if not self._begun:

@@ -116,7 +116,7 @@ def distances_of(
     place = np.full((len(agents), max(map(len, known.values()), default=1)), np.inf)
     for name, where in known.items():
         if name not in agents:
-            raise UnknownNameError("agent with a position", str(name), agents)
+            raise UnknownNameError("agent with a position", name, agents)
         place[agents.index(name)] = where
     with np.errstate(invalid="ignore"):  # inf - inf
         apart = place[links.sources] - place[links.targets]
@@ -143,7 +143,7 @@ def _of_pairs(
     place = {agent: position for position, agent in enumerate(agents)}
     for node in [*nodes, *(node for pair in pairs for node in pair)]:
         if node not in place:
-            raise UnknownNameError("agent in the topology", str(node), agents)
+            raise UnknownNameError("agent in the topology", node, agents)
     matrix = np.zeros((len(agents), len(agents)), dtype=np.bool_)
     for one, other in pairs:
         matrix[place[one], place[other]] = True

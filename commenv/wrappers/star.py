@@ -18,6 +18,7 @@ from commenv.channel import (
     Received,
     Versions,
 )
+from commenv.channel.message import refuse_subclass
 from commenv.draws import Draws
 from commenv.errors import ResultsError
 from commenv.snapshots import Resumable, Snapshot, array_of, check_within
@@ -137,6 +138,7 @@ class Star(Resumable):
 
     def hold(self, parameters: NDArray[np.void]) -> None:
         """Lets every agent hold parameters that it did not have to be sent."""
+        refuse_subclass(parameters, "parameters")
         self._versions = Versions.of_trials(parameters.copy(), self.shape[1])
 
     def receive_broadcast(self) -> NDArray[np.void] | None:

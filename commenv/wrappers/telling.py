@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from commenv.channel import FreeForm, Left, Messages, Receipt
+from commenv.channel.message import refuse_subclass
 from commenv.wrappers.metrics import Metrics, Traffic
 
 __all__ = ["Numbers", "Told", "comm_of", "messages_of", "told", "totals_of"]
@@ -98,8 +99,8 @@ def messages_of(payloads: Sequence[Any]) -> Messages | FreeForm:
             silence. Where one sends records the others send records or None.
 
     Raises:
-        TypeError: Records and free-form payloads, or records of two dtypes; or a dtype
-            that is no wire format.
+        TypeError: Records and free-form payloads, or records of two dtypes; a dtype
+            that is no wire format, or a masked array, say.
         ValueError: Records that are not one-dimensional, or hold NaN.
     """
     forms = {_form(payload) for payload in payloads if payload is not None}
@@ -111,6 +112,8 @@ def messages_of(payloads: Sequence[Any]) -> Messages | FreeForm:
     form = forms.pop() if forms else None
     if form is None:
         return FreeForm(payloads, (1, len(payloads)))
+    for payload in payloads:
+        refuse_subclass(payload, "records")  # which joining them would hide
     parts = [
         np.empty(0, form) if payload is None else np.atleast_1d(payload)
         for payload in payloads

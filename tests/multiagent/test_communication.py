@@ -450,10 +450,10 @@ def test_an_action_of_another_form_is_told_the_right_one(action):
     [
         ("agent_7", "unknown recipient of agent 'agent_0' 'agent_7'.*'agent_1'"),
         ("agent_0", "unknown recipient of agent 'agent_0' 'agent_0'"),
-        (4, "unknown recipient of agent 'agent_0' '4'.*0 .silence. to 3"),
-        (-1, "unknown recipient of agent 'agent_0' '-1'"),
-        (1.5, "unknown recipient of agent 'agent_0' '1.5'"),
-        (None, "unknown recipient of agent 'agent_0' 'None'"),
+        (4, "unknown recipient of agent 'agent_0' 4.*0 .silence. to 3"),
+        (-1, "unknown recipient of agent 'agent_0' -1"),
+        (1.5, "unknown recipient of agent 'agent_0' 1.5"),
+        (None, "unknown recipient of agent 'agent_0' None"),
     ],
 )
 def test_an_unknown_recipient_is_named_with_its_sender(to, words):
