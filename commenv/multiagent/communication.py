@@ -34,6 +34,7 @@ from commenv.multiagent.outbox import Outbox
 from commenv.multiagent.reckoning import Reckoning
 from commenv.multiagent.topology import Topology, distances_of, links_of
 from commenv.wrappers.metrics import Metrics
+from commenv.wrappers.telling import beside
 
 __all__ = ["CommunicationBudget"]
 
@@ -151,7 +152,7 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
                 for agent in agents
             }
         self._mesh = self._open(0)
-        self._begun = self._over = self._ticked = False
+        self._begun = self._over = False
 
     @property
     def agents(self) -> list[str]:
@@ -218,13 +219,12 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
         """
         closing = self._reckoning.totals if self._begun else None
         result = self.env.reset(seed=seed, options=options)
-        check_reset(self.env, result)
-        observations, infos = result
+        check_reset(self.env, result, self._place)
+        observations, infos = map(self._known, result)
         if seed is not None or not self._begun:
             self._mesh = self._open(secrets.randbits(63) if seed is None else seed)
             self._begun = True
         self._mesh.tick(new_episode=True)
-        self._ticked = False
         self._inbox.clear()
         self._reckoning.begin(self._mesh)
         self._over = False
@@ -232,20 +232,26 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
         left = self._mesh.left
         told = self._reckoning.told(left)
         infos = {
-            agent: {
-                **info,
-                "episode_comm": closing[self._place[agent]],
-                "comm": told[self._place[agent]],
-            }
-            for agent, info in self._known(infos)
+            agent: beside(
+                info,
+                episode_comm=closing[self._place[agent]],
+                comm=told[self._place[agent]],
+            )
+            for agent, info in infos.items()
         }
         return self._seen(observations, left), infos
 
     def step(self, actions: Mapping[str, Any]) -> _Steps:
-        """Sends messages, and lets the environment take a step.
+        """Lets the environment take a step, and sends messages along with it.
+
+        Both happen, or neither: where a message cannot be sent or the environment
+        raises an error, nothing is sent or charged and the clock stands still. When
+        every agent has finished, a step without actions returns five empty
+        dictionaries.
 
         Raises:
-            NotResetError: Before the first reset, or when every agent has finished.
+            NotResetError: Before the first reset, or actions when every agent has
+                finished.
             UnknownNameError: An unknown agent or recipient.
             ValueError: An action that is no dictionary of the three parts, a message
                 outside its space, or one from an agent that has finished.
@@ -255,27 +261,33 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
         self._check_reset()
         live = self.agents
         if not live:
-            raise NotResetError("every agent has finished; call reset() first")
+            if actions:
+                raise NotResetError("every agent has finished; call reset() first")
+            return {}, {}, {}, {}, {}  # as PettingZoo's own environments answer
         parts = {agent: self._parts(agent, action) for agent, action in actions.items()}
         present = np.zeros(len(self._names), dtype=np.bool_)
         present[[self._place[agent] for agent in live]] = True
-        open_links = self._open_links(present)
+        open_links, distances = self._open_links(present)
         said = self._outbox.read(parts, live, open_links)
-        self._mesh.deafen(~open_links)
-        if not self._ticked:  # it has, if a budget raised an error in this step
-            self._mesh.tick()
-            self._ticked = True
-        receipt = self._mesh.send(said.messages, said.leaving)
-        self._ticked = False
-        self._reckoning.speak(present, said.speaking)
+        self._mesh.check(said.messages, said.leaving)
+        # The world goes first: its step cannot be undone, and what can fail about the
+        # messages has been tried.
         result = self.env.step({agent: part["action"] for agent, part in parts.items()})
-        check_step(self.env, live, result)
-        observations, rewards, terminations, truncations, infos = result
+        check_step(self.env, live, result, self._place)
+        observations, rewards, terminations, truncations, infos = (
+            self._known(part) for part in result
+        )
+        if distances is not None:
+            self._mesh.locate(distances)
+        self._mesh.deafen(~open_links)
+        self._mesh.tick()
+        receipt = self._mesh.send(said.messages, said.leaving)
+        self._reckoning.speak(present, said.speaking)
         due = self._reckoning.settle(rewards, self._names)
         if np.count_nonzero(due):
             rewards = {
                 agent: reward - due[self._place[agent]]
-                for agent, reward in self._known(rewards)
+                for agent, reward in rewards.items()
             }
         self._over = bool(receipt.ended.any())
         if self._over:
@@ -283,8 +295,8 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
         self._inbox.take(self._mesh.receive())
         told = self._reckoning.told(receipt.left)
         infos = {
-            agent: {**info, "comm": told[self._place[agent]]}
-            for agent, info in self._known(infos)
+            agent: beside(info, comm=told[self._place[agent]])
+            for agent, info in infos.items()
         }
         seen = self._seen(observations, receipt.left)
         return seen, rewards, terminations, truncations, infos
@@ -335,24 +347,31 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
             )
         return action
 
-    def _open_links(self, present: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Which links would carry a message now: bool, shape (links,)."""
-        links = self._links
+    def _open_links(
+        self, present: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.bool_], NDArray[np.float64] | None]:
+        """Which links would carry a message now, and how long they are.
+
+        Returns:
+            bool, shape (links,); and float64, shape (links,), or None where nobody
+            says where agents are.
+        """
+        links, distances = self._links, None
         open_links = present[links.targets]
         if links.changing is not None:
             linked = links.changing(self.env)
             open_links = open_links & linked[links.sources, links.targets]
         if self._positions is not None:
             where = self._positions(self.env)
-            self._mesh.locate(distances_of(links, where, self._names))
-        return open_links
+            distances = distances_of(links, where, self._names)
+        return open_links, distances
 
     def _seen(self, observations: Mapping[str, Any], left: Left) -> dict[str, Any]:
         """What agents see: the environment's observations, and what was heard."""
         heard = self._inbox.heard(self._mesh.clock)
         shares = self._shares(left)
         seen: dict[str, Any] = {}
-        for agent, observation in self._known(observations):
+        for agent, observation in observations.items():
             place = self._place[agent]
             own = self._inbox.slices[place]
             parts = {"observation": observation, "budget": shares[place]}
@@ -376,9 +395,10 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
                 shares[:, column] = now[0] / limit if limit else 0
         return shares
 
-    def _known(self, by_agent: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    def _known(self, by_agent: Mapping[str, Any]) -> dict[str, Any]:
         """The entries that belong to agents."""
-        return [pair for pair in by_agent.items() if pair[0] in self._place]
+        place = self._place
+        return {agent: part for agent, part in by_agent.items() if agent in place}
 
     def _check_agent(self, agent: str) -> None:
         if agent not in self._place:

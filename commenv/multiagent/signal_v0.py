@@ -167,14 +167,17 @@ class SignalEnv(ParallelEnv[str, NDArray[np.int64], int]):
             actions: An action of each agent, the speaker's included.
 
         Returns:
-            (observations, rewards, terminations, truncations, infos), by agent.
+            (observations, rewards, terminations, truncations, infos), by agent. After
+            the episode's end, without actions, five empty dictionaries.
 
         Raises:
-            NotResetError: Before the first reset, or after the episode's end.
+            NotResetError: Before the first reset, or actions after the episode's end.
             ValueError: An action that is missing, or outside the action space.
         """
         if not self.agents:
-            raise NotResetError("no episode is going on; call reset() first")
+            if actions or self._np_random is None:
+                raise NotResetError("no episode is going on; call reset() first")
+            return {}, {}, {}, {}, {}  # as PettingZoo's own environments answer
         for agent in self.agents:
             if not self._action_spaces[agent].contains(actions.get(agent)):
                 raise ValueError(

@@ -14,7 +14,14 @@ from commenv.channel import Channel, Received
 from commenv.errors import NotResetError
 from commenv.wrappers.metrics import Metrics, check_gamma
 from commenv.wrappers.star import Star
-from commenv.wrappers.telling import Told, comm_of, messages_of, told, totals_of
+from commenv.wrappers.telling import (
+    Told,
+    beside,
+    comm_of,
+    messages_of,
+    told,
+    totals_of,
+)
 
 __all__ = ["MessageChannel"]
 
@@ -97,7 +104,7 @@ class MessageChannel(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         self._reward = self._return = 0.0
         self._length, self._discount = 0, 1.0
         self._charged, self._ended = 0.0, False
-        return observation, {**info, **closing, "comm": self._comm()}
+        return observation, beside(info, **closing, comm=self._comm())
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """One step, and one tick of the channel."""
@@ -112,16 +119,8 @@ class MessageChannel(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         self._charged += due
         terminated = bool(terminated) or self._ended
         self.star.tick()
-        return (
-            observation,
-            reward - due,
-            terminated,
-            truncated,
-            {
-                **info,
-                "comm": self._comm(),
-            },
-        )
+        info = beside(info, comm=self._comm())
+        return observation, reward - due, terminated, truncated, info
 
     def send(self, payload: Any) -> Told:
         """Sends one message to the learner.

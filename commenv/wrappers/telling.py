@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any, NamedTuple
 
@@ -13,7 +13,15 @@ from commenv.channel import FreeForm, Left, Messages, Receipt
 from commenv.channel.message import refuse_subclass
 from commenv.wrappers.metrics import Metrics, Traffic
 
-__all__ = ["Numbers", "Told", "comm_of", "messages_of", "told", "totals_of"]
+__all__ = [
+    "Numbers",
+    "Told",
+    "beside",
+    "comm_of",
+    "messages_of",
+    "told",
+    "totals_of",
+]
 
 
 class Numbers(dict[str, float]):
@@ -59,6 +67,30 @@ def told(receipt: Receipt, agent: int = 0) -> Told:
         float(left.messages[0, agent]),
         float(left.bytes[0, agent]),
     )
+
+
+def beside(info: Mapping[str, Any], **told: Any) -> dict[str, Any]:
+    """An info with what a channel tells, beside what it held already.
+
+    What an inner channel told under the same key moves to ``"inner_..."``, and what was
+    there to ``"inner_inner_..."``, so that wrappers around wrappers lose nothing.
+
+    Args:
+        info: What the environment gave; it is left as it is.
+        **told: What to add. ``_comm`` is the mask of ``comm``, as in the infos of
+            vector environments.
+    """
+    joined = dict(info)
+    for key, value in told.items():
+        _put(joined, key, value)
+    return joined
+
+
+def _put(info: dict[str, Any], key: str, value: Any) -> None:
+    if key in info:
+        mask = "_" if key.startswith("_") else ""
+        _put(info, f"{mask}inner_{key.removeprefix(mask)}", info[key])
+    info[key] = value
 
 
 def comm_of(up: Traffic, left: Left) -> list[Numbers]:

@@ -14,7 +14,7 @@ from commenv.channel import Channel, FreeForm, Messages, Receipt, Received
 from commenv.errors import NotResetError
 from commenv.wrappers.metrics import Metrics, check_gamma
 from commenv.wrappers.star import Star
-from commenv.wrappers.telling import Told
+from commenv.wrappers.telling import Told, beside
 
 __all__ = ["VectorMessageChannel"]
 
@@ -256,7 +256,7 @@ class VectorMessageChannel(VectorWrapper):  # generic since Gymnasium 1.4
         told = {"comm": comm, "_comm": np.ones(self.num_envs, dtype=np.bool_)}
         if closing is not None:
             told |= {"episode_comm": closing, "_episode_comm": begins}
-        return {**infos, **told}
+        return beside(infos, **told)
 
     def _totals(self) -> dict[str, NDArray[Any]]:
         return {name: values[0] for name, values in vars(self.metrics).items()}

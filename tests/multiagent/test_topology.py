@@ -76,7 +76,7 @@ def test_distances_are_those_between_the_ends_of_links():
         ("rign", "unknown topology 'rign'.*'ring'"),
         ({"a": ["e"]}, "unknown agent in the topology 'e'"),
         ({"e": []}, "unknown agent in the topology 'e'"),
-        (nx.path_graph(5), "unknown agent in the topology '0'"),
+        (nx.path_graph(5), "unknown agent in the topology 0"),
     ],
 )
 def test_unknown_names_and_nodes_are_named(topology, words):
