@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from commenv.keys import spawned_keys
+from commenv.seeds import integer_seed
 
 __all__ = [
     "ENVIRONMENT",
@@ -49,6 +50,7 @@ class Draws:
         agents: The agents' own numbers, or how many there are, counted from 0.
 
     Raises:
+        TypeError: A seed that is not an integer.
         ValueError: A negative seed, no trial or agent at all, or a number of one that
             does not fit 63 bits.
 
@@ -64,9 +66,7 @@ class Draws:
     def __init__(
         self, seed: int, trials: Sequence[int], agents: int | Sequence[int]
     ) -> None:
-        if seed < 0:
-            raise ValueError(f"seed {seed} is negative; use an integer of 0 or more")
-        self.seed = int(seed)
+        self.seed = integer_seed(seed)
         self.trials = tuple(int(trial) for trial in trials)
         chosen = agents if isinstance(agents, Sequence) else range(int(agents))
         self.agents = tuple(int(agent) for agent in chosen)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pettingzoo.utils.env import ParallelEnv
 
 from commenv.errors import MissingExtraError
+from commenv.seeds import integer_seed
 
 try:
     from stable_baselines3.common.vec_env import VecEnv
@@ -102,8 +103,9 @@ class ParallelVecEnv(VecEnv):
         Returns:
             The seed of each sub-environment's copy.
         """
+        first = None if seed is None else integer_seed(seed)
         self._seeds = [
-            None if seed is None else seed + copy
+            None if first is None else first + copy
             for copy, rows in enumerate(self._rows)
             for _ in rows
         ]

@@ -14,6 +14,7 @@ from commenv.envs.drawing import GridScene, Window, draw_pixels, draw_text
 from commenv.envs.flat import thresholds
 from commenv.envs.tabular import TabularMDP
 from commenv.errors import NotResetError
+from commenv.seeds import integer_seed
 
 __all__ = ["TabularEnv"]
 
@@ -77,7 +78,7 @@ class TabularEnv(gym.Env[Any, Any]):
         Returns:
             (state, {}).
         """
-        super().reset(seed=seed)
+        super().reset(seed=None if seed is None else integer_seed(seed))
         self._state = bisect_right(self._start, self.np_random.random())
         if self.render_mode == "human":
             self.render()

@@ -33,6 +33,7 @@ from commenv.multiagent.message_form import MessageForm
 from commenv.multiagent.outbox import Outbox
 from commenv.multiagent.reckoning import Reckoning
 from commenv.multiagent.topology import Topology, distances_of, links_of
+from commenv.seeds import integer_seed
 from commenv.wrappers.metrics import Metrics
 from commenv.wrappers.telling import beside
 
@@ -217,6 +218,7 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
         Raises:
             ContractError: The environment breaks PettingZoo's contract.
         """
+        seed = None if seed is None else integer_seed(seed)
         closing = self._reckoning.totals if self._begun else None
         result = self.env.reset(seed=seed, options=options)
         check_reset(self.env, result, self._place)

@@ -17,6 +17,7 @@ from commenv.envs.drawing import GridScene, Window, draw_pixels, draw_text
 from commenv.envs.grid import grid_mdp
 from commenv.envs.tabular import TabularMDP
 from commenv.errors import NotResetError
+from commenv.seeds import integer_seed
 
 __all__ = ["SignalEnv", "env", "parallel_env", "raw_env"]
 
@@ -143,7 +144,9 @@ class SignalEnv(ParallelEnv[str, NDArray[np.int64], int]):
             ValueError: A goal that does not exist.
         """
         if seed is not None or self._np_random is None:
-            self._np_random, _ = seeding.np_random(seed)
+            self._np_random, _ = seeding.np_random(
+                None if seed is None else integer_seed(seed)
+            )
         drawn = int(len(_GOALS) * self._np_random.random())
         self._goal = _checked((options or {}).get("goal", drawn))
         self._cell, self._steps = _START, 0

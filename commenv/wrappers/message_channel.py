@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from commenv.channel import Channel, Received
 from commenv.errors import NotResetError
+from commenv.seeds import integer_seed
 from commenv.wrappers.metrics import Metrics, check_gamma
 from commenv.wrappers.star import Star
 from commenv.wrappers.telling import (
@@ -94,6 +95,7 @@ class MessageChannel(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         A seed empties the ledgers and fills the budgets. Without one at the very first
         reset, one is drawn from the operating system.
         """
+        seed = None if seed is None else integer_seed(seed)
         closing = (
             {} if self.star.episode < 0 else {"episode_comm": totals_of(self.metrics)}
         )

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from commenv.channel import Channel, FreeForm, Messages, Receipt, Received
 from commenv.errors import NotResetError
+from commenv.seeds import seed_each
 from commenv.wrappers.metrics import Metrics, check_gamma
 from commenv.wrappers.star import Star
 from commenv.wrappers.telling import Told, beside
@@ -105,11 +106,15 @@ class VectorMessageChannel(VectorWrapper):  # generic since Gymnasium 1.4
                 where the vector environment does not reset itself.
         """
         which = None if options is None else options.get("reset_mask")
+        first = None
+        if seed is not None:
+            each = seed_each(seed, self.num_envs)
+            first = each[0]
+            seed = each if np.ndim(seed) else first
         closing = None if self.star.episode < 0 else self._totals()
         observations, infos = self.env.reset(seed=seed, options=options)
         if self.star.episode < 0 or (which is None and seed is not None):
-            first = seed[0] if isinstance(seed, Sequence) else seed
-            self.star.open(secrets.randbits(63) if first is None else int(first))
+            self.star.open(secrets.randbits(63) if first is None else first)
         everybody = np.ones(self.num_envs, dtype=np.bool_)
         begins = everybody if which is None else np.asarray(which, dtype=np.bool_)
         self._begin(begins, together=which is None)
