@@ -17,6 +17,7 @@ __all__ = [
     "ResultsError",
     "ShardsLostError",
     "UnknownNameError",
+    "WrongThreadError",
     "nearest",
     "shown",
 ]
@@ -60,6 +61,10 @@ class ResultsError(CommenvError, RuntimeError):
 
 class ShardsLostError(CommenvError, RuntimeError):
     """Agents on another machine, or in another process, that do not answer any more."""
+
+
+class WrongThreadError(CommenvError, RuntimeError):
+    """A channel used by another thread than the one that has reset it."""
 
 
 class MissingExtraError(CommenvError, ImportError):

@@ -273,7 +273,11 @@ class LiveChannel(Running, Resumable):
         Returns:
             Records as :class:`Received`; for free-form payloads a list for each link,
             in order of arrival; None before anybody has sent anything.
+
+        Raises:
+            WrongThreadError: Another thread has begun the episode.
         """
+        self.owner.check()
         if not self._begun:
             return None
         inbox = self._carriage.collect()
@@ -299,7 +303,11 @@ class LiveChannel(Running, Resumable):
         Yields:
             The flat links that heard it, the records, and for each link which of the
             records it heard.
+
+        Raises:
+            WrongThreadError: Another thread has begun the episode.
         """
+        self.owner.check()
         agents = self.shape[1]
         for letters in self._carriage.collect():
             assert letters.distinct is not None

@@ -227,6 +227,7 @@ class Mesh(Running):
 
     def receive(self) -> list[Arrivals]:
         """What arrived since the last call, in order of arrival."""
+        self.owner.check()
         arrivals = []
         for letters in self._carriage.collect():
             records = letters.records

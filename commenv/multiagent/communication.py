@@ -261,6 +261,7 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
             ContractError: The environment breaks PettingZoo's contract.
         """
         self._check_reset()
+        self._mesh.owner.check()
         live = self.agents
         if not live:
             if actions:

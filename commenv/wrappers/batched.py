@@ -186,6 +186,7 @@ class ChannelEnv:
             ValueError: An active instance's action lies outside the action space.
         """
         self._check_reset()
+        self.uplink.owner.check()
         if self._ended is None and not np.count_nonzero(self.active):
             raise NotResetError("every episode has ended; call reset() first")
         acted = self.active

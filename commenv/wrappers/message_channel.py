@@ -111,6 +111,7 @@ class MessageChannel(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """One step, and one tick of the channel."""
         self._check_reset()
+        self.star.uplink.owner.check()
         observation, reward, terminated, truncated, info = self.env.step(action)
         reward = float(reward)
         self._reward += self._discount * reward

@@ -129,6 +129,7 @@ class VectorMessageChannel(VectorWrapper):  # generic since Gymnasium 1.4
             NotResetError: Before the first reset.
         """
         self._check_reset()
+        self.star.uplink.owner.check()
         closing, begins = None, self._over & self._resets_itself
         if begins.any():
             closing = self._totals()
