@@ -11,8 +11,10 @@ from gymnasium.utils import RecordConstructorArgs
 from numpy.typing import NDArray
 
 from commenv.channel import Channel, Received
+from commenv.channel.plain import plain_channel
 from commenv.errors import NotResetError
 from commenv.seeds import integer_seed
+from commenv.wrappers.autoreset import refuse_autoreset
 from commenv.wrappers.metrics import Metrics, check_gamma
 from commenv.wrappers.star import Star
 from commenv.wrappers.telling import (
@@ -55,7 +57,8 @@ class MessageChannel(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         star: The links and their ledgers.
 
     Raises:
-        ValueError: A gamma outside [0, 1], or a negative agent.
+        ValueError: A gamma outside [0, 1], a negative agent, or Gymnasium's
+            ``Autoreset`` inside; put that outside.
 
     Example:
         >>> import gymnasium as gym
@@ -78,9 +81,14 @@ class MessageChannel(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         gamma: float = 0.9,
     ) -> None:
         RecordConstructorArgs.__init__(
-            self, uplink=uplink, downlink=downlink, agent=agent, gamma=gamma
+            self,
+            uplink=plain_channel(uplink),
+            downlink=plain_channel(downlink),
+            agent=agent,
+            gamma=gamma,
         )
         gym.Wrapper.__init__(self, env)
+        refuse_autoreset(env, "MessageChannel")
         check_gamma(gamma)
         if agent < 0:
             raise ValueError(f"agent {agent} is negative; use 0 or more")

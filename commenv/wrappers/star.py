@@ -19,6 +19,7 @@ from commenv.channel import (
     Versions,
 )
 from commenv.channel.message import refuse_subclass
+from commenv.channel.plain import channel_from
 from commenv.draws import Draws
 from commenv.errors import ResultsError
 from commenv.snapshots import Resumable, Snapshot, array_of, check_within
@@ -33,8 +34,9 @@ class Star(Resumable):
     Args:
         trials: The trials' numbers; with the seed, they address every random draw.
         agents: How many agents each trial has, or their numbers.
-        uplink: From each agent to its trial's learner.
-        downlink: From a trial's learner to its agents.
+        uplink: From each agent to its trial's learner; or a channel's plain data, see
+            :func:`commenv.channel.plain.plain_channel`.
+        downlink: From a trial's learner to its agents; likewise.
         journal: Keep an entry for every message in the ledgers' journals.
 
     Raises:
@@ -71,6 +73,7 @@ class Star(Resumable):
         self.shape = (len(trials), len(self._agents))
         self.episode = -1
         self._trials = tuple(trials)
+        uplink, downlink = channel_from(uplink), channel_from(downlink)
         for name, channel in (("uplink", uplink), ("downlink", downlink)):
             if not isinstance(channel, (Channel, NoneType)):
                 raise TypeError(f"{name} is {channel!r}; give a Channel")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from commenv.channel import Channel, FreeForm, Messages, Receipt, Received
 from commenv.errors import NotResetError
 from commenv.seeds import seed_each
+from commenv.wrappers.autoreset import refuse_autoreset
 from commenv.wrappers.metrics import Metrics, check_gamma
 from commenv.wrappers.star import Star
 from commenv.wrappers.telling import Told, beside
@@ -46,7 +47,8 @@ class VectorMessageChannel(VectorWrapper):  # generic since Gymnasium 1.4
     Raises:
         ValueError: SAME_STEP autoreset, where an episode is over before its agent can
             send; a budget with ``exceed="terminate"``, since a sub-environment cannot
-            be ended from outside; or a gamma outside [0, 1].
+            be ended from outside; a gamma outside [0, 1]; or Gymnasium's
+            ``Autoreset`` around a sub-environment.
 
     Example:
         >>> import gymnasium as gym
@@ -82,6 +84,7 @@ class VectorMessageChannel(VectorWrapper):  # generic since Gymnasium 1.4
                 "autoreset_mode SAME_STEP begins the next episode before an agent can "
                 "send what it learned in the last; use NEXT_STEP or DISABLED"
             )
+        refuse_autoreset(env, "VectorMessageChannel")
         check_gamma(gamma)
         for channel in (uplink, downlink):
             if channel and channel.budget.exceed == "terminate":
@@ -151,27 +154,31 @@ class VectorMessageChannel(VectorWrapper):  # generic since Gymnasium 1.4
         infos = self._informed(infos, closing, begins)
         return observations, rewards - due, terminated, truncated, infos
 
-    def send(self, payloads: Messages | Sequence[Any]) -> Told:
+    def send(self, payloads: Messages | Sequence[Any] | Mapping[int, Any]) -> Told:
         """Sends one message from each agent that is not silent.
 
         Args:
             payloads: Records, as :class:`commenv.Messages` of shape (1, num_envs), or a
-                free-form payload for each agent, None for silence. Keep to one of them.
+                free-form payload for each agent, None for silence; or free-form
+                payloads by the agents' numbers, those left out being silent. Keep to
+                one form.
 
         Returns:
             Arrays of shape (num_envs,).
 
         Raises:
             NotResetError: Before the first reset.
-            TypeError: A payload that cannot be encoded; the message says which part.
-            ValueError: The same, not one payload for each, or another form than before.
+            TypeError: A payload that cannot be encoded; the message says which part. Or
+                a text, bytes or a set in the place of the payloads.
+            ValueError: The same, not one payload for each, an agent that does not
+                exist, or another form than before.
             BudgetExceededError: Under ``exceed="raise"``; nothing is sent then.
         """
         self._check_reset()
         if isinstance(payloads, Messages):
             return _told(self.star.send(payloads))
-        free = FreeForm(list(payloads), (1, self.num_envs))
-        return _told(self.star.send(free))
+        flat = _each(payloads, self.num_envs)
+        return _told(self.star.send(FreeForm(flat, (1, self.num_envs))))
 
     def receive(self) -> Received | list[list[Any]]:
         """The learner's side: what arrived since the last call.
@@ -270,6 +277,26 @@ class VectorMessageChannel(VectorWrapper):  # generic since Gymnasium 1.4
     def _check_reset(self) -> None:
         if self.star.episode < 0:
             raise NotResetError("the environments were not reset; call reset() first")
+
+
+def _each(payloads: Any, num_envs: int) -> list[Any]:
+    """A payload for each agent, None for silence."""
+    if not isinstance(payloads, Mapping):
+        if isinstance(payloads, (str, bytes, Set)):
+            raise TypeError(
+                f"payloads are {payloads!r}; give a list of one for each of the "
+                f"{num_envs} agents, None for silence, or a dictionary by number"
+            )
+        return list(payloads)
+    flat = [None] * num_envs
+    for agent, payload in payloads.items():
+        if isinstance(agent, bool) or agent not in range(num_envs):
+            raise ValueError(
+                f"a payload of agent {agent!r}; agents are the numbers 0 to "
+                f"{num_envs - 1} (one message for each: a list of dictionaries)"
+            )
+        flat[agent] = payload
+    return flat
 
 
 def _told(receipt: Receipt) -> Told:
