@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from pettingzoo.utils.env import ParallelEnv
 
 from commenv.errors import MissingExtraError
+from commenv.multiagent.contract import check_reset, check_step
+from commenv.multiagent.masks import mask_of
 from commenv.seeds import integer_seed
 
 try:
@@ -27,6 +29,7 @@ except ImportError as error:
 
 __all__ = ["ParallelVecEnv"]
 
+_MASKS = "action_masks"
 _FLAT = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
 
 
@@ -56,6 +59,8 @@ class ParallelVecEnv(VecEnv):
     - ``"episode"``, at the end of an agent's own episode: its return ``"r"`` and length
       ``"l"``, which Stable-Baselines3 logs. (``VecMonitor`` and ``evaluate_policy``
       would count paddings as episodes.)
+
+    An environment's action masks are given by :meth:`action_masks`, agent by agent.
 
     The method ``seed(seed)`` gives the i-th copy the seed ``seed + i`` at its next
     reset; with ``None``, copies draw on.
@@ -92,6 +97,7 @@ class ParallelVecEnv(VecEnv):
         self._observations: dict[Any, NDArray[Any]] = {
             key: np.zeros((len(seats), *shapes[key]), dtypes[key]) for key in self._keys
         }
+        self._masks: list[NDArray[np.bool_] | None] = [None] * len(seats)
         self._actions: NDArray[Any] | None = None
         self._returns = np.zeros(len(seats))
         self._lengths = np.zeros(len(seats), dtype=np.int64)
@@ -120,7 +126,7 @@ class ParallelVecEnv(VecEnv):
         for env, rows in zip(self.envs, self._rows, strict=True):
             row = min(rows.values())
             options = self._options[row] or None
-            self._begin(rows, *env.reset(seed=self._seeds[row], options=options))
+            self._begin(env, rows, env.reset(seed=self._seeds[row], options=options))
         self._reset_seeds()
         self._reset_options()
         return self._seen()
@@ -157,6 +163,8 @@ class ParallelVecEnv(VecEnv):
 
     def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
         """An attribute of the copy of each of the sub-environments."""
+        if attr_name == _MASKS:  # which is how MaskablePPO asks whether there are any
+            return [self.action_masks for _ in self._get_indices(indices)]
         return [getattr(self.envs[i], attr_name) for i in self._copies_of(indices)]
 
     def set_attr(
@@ -176,14 +184,49 @@ class ParallelVecEnv(VecEnv):
         """Calls a method once for each copy that has one of the sub-environments.
 
         Returns:
-            For each sub-environment, what its copy answered.
+            For each sub-environment, what its copy answered; its own mask for
+            ``"action_masks"``.
         """
+        if method_name == _MASKS:
+            masks = self.action_masks()
+            return [masks[index] for index in self._get_indices(indices)]
         copies = self._copies_of(indices)
         answers = {
             copy: getattr(self.envs[copy], method_name)(*method_args, **method_kwargs)
             for copy in dict.fromkeys(copies)
         }
         return [answers[copy] for copy in copies]
+
+    def action_masks(self) -> NDArray[np.bool_]:
+        """Which actions are allowed now, as sb3-contrib's ``MaskablePPO`` asks for it.
+
+        A mask is the agent's ``info["action_mask"]``, or else ``"action_mask"`` of its
+        observation, one component after another. Agents without one, and those that are
+        padded, may do anything.
+
+        Returns:
+            bool, shape (num_envs, choices of an action).
+
+        Raises:
+            ValueError: No agent has a mask, or not one entry for each choice.
+        """
+        width = _num_choices(self.action_space)
+        if all(mask is None for mask in self._masks):
+            raise ValueError(
+                "no agent has an 'action_mask' in its info or its observation; use an "
+                "algorithm without masks"
+            )
+        masks = np.ones((self.num_envs, width), dtype=bool)
+        for row, mask in enumerate(self._masks):
+            if mask is None:
+                continue
+            if mask.shape != (width,):
+                raise ValueError(
+                    f"sub-environment {row} has an action mask of {len(mask)} entries "
+                    f"for {width} choices of {self.action_space}; give one for each"
+                )
+            masks[row] = mask
+        return masks
 
     def env_is_wrapped(
         self, wrapper_class: type[gym.Wrapper[Any, Any, Any, Any]], indices: Any = None
@@ -199,7 +242,9 @@ class ParallelVecEnv(VecEnv):
         if self._actions is None:
             raise ValueError("step_wait without actions; call step_async first")
         actions = {agent: self._actions[rows[agent]] for agent in env.agents}
-        observations, *outcome = env.step(actions)
+        result = env.step(actions)
+        check_step(env, [*actions], result, rows)
+        observations, *outcome = result
         for agent, row in rows.items():
             played, plays_on = agent in actions, agent in env.agents
             step.infos[row] = {"TimeLimit.truncated": False, "padding": not played}
@@ -209,8 +254,13 @@ class ParallelVecEnv(VecEnv):
             if not env.agents or plays_on != played:
                 self._finish(row, step)
             self._put(row, observations[agent] if plays_on else None)
+            self._masks[row] = None
+            if plays_on:
+                self._masks[row] = mask_of(
+                    outcome[-1].get(agent, {}), observations[agent]
+                )
         if not env.agents:
-            self._begin(rows, *env.reset())
+            self._begin(env, rows, env.reset())
 
     def _count(self, row: int, outcome: Sequence[Any], step: _Step) -> None:
         """Fills the row of an agent that was in its episode."""
@@ -230,15 +280,13 @@ class ParallelVecEnv(VecEnv):
             step.infos[row]["episode"] = {"r": total, "l": length}
         self._returns[row] = self._lengths[row] = 0
 
-    def _begin(
-        self,
-        rows: dict[Any, int],
-        observations: dict[Any, Any],
-        infos: dict[Any, dict[str, Any]],
-    ) -> None:
+    def _begin(self, env: ParallelEnv, rows: dict[Any, int], result: Any) -> None:
         """Fills a copy's rows with what its reset gave; absent agents are padded."""
+        check_reset(env, result, rows)
+        observations, infos = result
         for agent, row in rows.items():
             self._put(row, observations.get(agent))
+            self._masks[row] = mask_of(infos.get(agent, {}), observations.get(agent))
             self.reset_infos[row] = infos.get(agent, {})
             self._returns[row] = self._lengths[row] = 0
 
@@ -296,6 +344,21 @@ def _shared_spaces(
             "(CommunicationBudget: flatten=True)"
         )
     return shared
+
+
+def _num_choices(space: gym.Space[Any]) -> int:
+    """Entries of an action mask.
+
+    Raises:
+        ValueError: A space without choices.
+    """
+    if isinstance(space, spaces.Discrete):
+        return int(space.n)
+    if isinstance(space, spaces.MultiDiscrete):
+        return int(space.nvec.sum())
+    if isinstance(space, spaces.MultiBinary):
+        return 2 * int(np.prod(space.shape))
+    raise ValueError(f"actions of {space} cannot be masked; only choices can")
 
 
 def _layers(env: Any) -> Iterable[Any]:

@@ -29,8 +29,10 @@ from commenv.multiagent.bill import Bill
 from commenv.multiagent.contract import as_parallel, check_reset, check_step
 from commenv.multiagent.flat import FlatActions, FlatObservations
 from commenv.multiagent.inbox import Inbox
+from commenv.multiagent.masks import mask_of
 from commenv.multiagent.message_form import MessageForm
 from commenv.multiagent.outbox import Outbox
+from commenv.multiagent.own_channel import warn_of_own_channel
 from commenv.multiagent.reckoning import Reckoning
 from commenv.multiagent.topology import Topology, distances_of, links_of
 from commenv.seeds import integer_seed
@@ -65,11 +67,29 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
     ``infos[agent]["episode_comm"]`` of a reset holds the totals of the episode before,
     all 0 where there was none.
 
+    Where names are integers, ``"to"`` is a name before it is a place in this order: see
+    :class:`commenv.multiagent.outbox.Outbox`. Names may be tuples, too.
+
+    What an environment has told under ``"comm"`` or ``"episode_comm"`` itself, as that
+    of :func:`commenv.parallel_env` does for messages to the learner, is under
+    ``"inner_comm"`` and ``"inner_episode_comm"``.
+
     A budget counts transmissions of its sender: with ``"broadcast"`` one for each
     message, otherwise one for each receiver. ``exceed="penalize"`` takes its price off
     the sender's reward, and ``"terminate"`` ends the episode for everybody. What is
     under way when an episode ends expires. With a budget of nothing, the environment
     behaves as it would without the wrapper.
+
+    The channel belongs to the thread that has reset it; see
+    :class:`commenv.channel.owner.Owner`.
+
+    Agents of some environments talk by their own actions, past any budget: those of
+    MPE2's ``simple_speaker_listener``, ``simple_reference``, ``simple_crypto`` and
+    ``simple_world_comm`` say a symbol in each step. A warning names them. To meter what
+    they say, let the symbol in their action be 0 always, which tells nothing, and send
+    it as a message of as many symbols: the speaker of three symbols does
+    ``{"action": 0, "message": symbol, "to": 1}`` with ``message_space=Discrete(3)``,
+    and who both moves and speaks gives the move alone, 0 to 4, as the action.
 
     Args:
         env: A parallel environment, or an AEC environment that can be made one.
@@ -82,7 +102,9 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
         codec: How messages become bytes; as they stand in memory by default.
         flatten: Give MultiDiscrete actions and Box observations, for libraries that
             need them: see :class:`commenv.multiagent.flat.FlatActions` and
-            :class:`commenv.multiagent.flat.FlatObservations`.
+            :class:`commenv.multiagent.flat.FlatObservations`. An ``"action_mask"`` that
+            the environment gives, in an info or an observation, is in the info, as the
+            mask of the flat action.
         bins: With ``flatten``, values to choose from for each number of a Box action
             or message.
         headers: Charge the 16-byte headers, and count them against byte budgets.
@@ -121,6 +143,7 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
         journal: bool = False,
     ) -> None:
         super().__init__(as_parallel(env))
+        warn_of_own_channel(self.env)
         agents = list(self.env.possible_agents)
         self._names = agents
         self._place = {agent: place for place, agent in enumerate(agents)}
@@ -235,7 +258,7 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
         told = self._reckoning.told(left)
         infos = {
             agent: beside(
-                info,
+                self._masked(agent, info, observations.get(agent)),
                 episode_comm=closing[self._place[agent]],
                 comm=told[self._place[agent]],
             )
@@ -298,7 +321,10 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
         self._inbox.take(self._mesh.receive())
         told = self._reckoning.told(receipt.left)
         infos = {
-            agent: beside(info, comm=told[self._place[agent]])
+            agent: beside(
+                self._masked(agent, info, observations.get(agent)),
+                comm=told[self._place[agent]],
+            )
             for agent, info in infos.items()
         }
         seen = self._seen(observations, receipt.left)
@@ -386,6 +412,14 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
                 parts if self._flat is None else self._flat[agent][1].of(parts)
             )
         return seen
+
+    def _masked(
+        self, agent: str, info: Mapping[str, Any], observation: Any
+    ) -> Mapping[str, Any]:
+        """An info whose action mask, if it has one, is that of the flat actions."""
+        if self._flat is None or (mask := mask_of(info, observation)) is None:
+            return info
+        return {**info, "action_mask": self._flat[agent][0].mask(mask)}
 
     def _shares(self, left: Left) -> NDArray[np.float32]:
         """What is left of messages and bytes, as shares: shape (agents, 2)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,6 +36,22 @@ class Links(NamedTuple):
     changing: Callable[[Any], NDArray[np.bool_]] | None
 
 
+@dataclass(frozen=True)
+class _Changing:
+    """Asks a function which pairs are linked now.
+
+    Attributes:
+        function: As given.
+        agents: All agents, in order.
+    """
+
+    function: Callable[[Any], Any]
+    agents: list[Any]
+
+    def __call__(self, env: Any) -> NDArray[np.bool_]:
+        return adjacency_of(self.function(env), self.agents)
+
+
 def links_of(topology: Topology, agents: Sequence[str]) -> Links:
     """The links of a topology.
 
@@ -45,7 +62,10 @@ def links_of(topology: Topology, agents: Sequence[str]) -> Links:
             and each of the others), a matrix that is true at [i, j] where agent i can
             send to agent j, a mapping from agents to those that they can send to, a
             networkx graph of agents (an undirected edge is a link each way), or a
-            function that takes the environment and returns one of the last three.
+            function that takes the environment and returns one of the last three. An
+            environment with a function of a module can be pickled; one with a lambda,
+            or a function inside another, cannot, since Python pickles functions by
+            their names.
         agents: All agents, in order.
 
     Raises:
@@ -54,11 +74,7 @@ def links_of(topology: Topology, agents: Sequence[str]) -> Links:
     """
     changing = None
     if callable(topology) and not hasattr(topology, "edges"):
-        function: Callable[[Any], Any] = topology
-
-        def changing(env: Any) -> NDArray[np.bool_]:
-            return adjacency_of(function(env), agents)
-
+        changing = _Changing(topology, list(agents))
         matrix = _named("complete", len(agents))
     else:
         matrix = adjacency_of(topology, agents)
