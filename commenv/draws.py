@@ -70,6 +70,7 @@ class Draws:
         owner: Whose draws they are; others never see the same numbers.
 
     Raises:
+        TypeError: A seed or a number that is not an integer.
         ValueError: A negative seed, no trial or agent at all, a number of one that
             does not fit 63 bits, or an unknown owner.
 

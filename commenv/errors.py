@@ -26,6 +26,7 @@ __all__ = [
     "ResultsError",
     "ShardsLostError",
     "UnknownNameError",
+    "WrongThreadError",
     "nearest",
     "shown",
 ]
@@ -77,6 +78,10 @@ class CannotRerunError(ResultsError):
 
 class ShardsLostError(CommenvError, RuntimeError):
     """Agents on another machine, or in another process, that do not answer any more."""
+
+
+class WrongThreadError(CommenvError, RuntimeError):
+    """A channel used by another thread than the one that has reset it."""
 
 
 class MissingExtraError(CommenvError, ImportError):
@@ -224,25 +229,28 @@ class UnknownNameError(CommenvError, ValueError):
     Args:
         kind: What was looked for, such as ``"algorithm"``.
         name: The name that was not found.
-        known: The names that exist.
+        known: The names that exist. Names of agents may be numbers, say.
         cure: What to do instead, if no near name is meant.
     """
 
     def __init__(
-        self, kind: str, name: str, known: Iterable[str], cure: str = ""
+        self, kind: str, name: Any, known: Iterable[Any], cure: str = ""
     ) -> None:
         known = tuple(known)
+        names = [one if isinstance(one, str) else repr(one) for one in known]
         parts = [f"unknown {kind} {name!r}"]
-        if near := nearest(name, known):
+        # Numbers that look alike are not slips of the pen.
+        near = nearest(name, names) if isinstance(name, str) else []
+        if near:
             parts.append("did you mean " + " or ".join(map(repr, near)) + "?")
         elif known:
-            parts.append("known: " + _listed(sorted(known)))
+            parts.append("known: " + _listed(sorted(names)))
         if cure:
             parts.append(cure)
         super().__init__("; ".join(parts).replace("?; ", "? "))
         self._arguments = (kind, name, known, cure)
 
-    def __reduce__(self) -> tuple[type, tuple[str, str, tuple[str, ...], str]]:
+    def __reduce__(self) -> tuple[type, tuple[str, Any, tuple[Any, ...], str]]:
         return type(self), self._arguments
 
 

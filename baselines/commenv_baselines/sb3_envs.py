@@ -13,6 +13,9 @@ from pettingzoo.utils.env import ParallelEnv
 
 from commenv.errors import MissingExtraError
 from commenv.multiagent.checker import ParallelChecker
+from commenv.multiagent.contract import check_reset, check_step
+from commenv.multiagent.masks import mask_of
+from commenv.seeds import integer_seed
 
 try:
     from stable_baselines3.common.vec_env import VecEnv
@@ -27,6 +30,7 @@ except ImportError as error:
 
 __all__ = ["ParallelVecEnv"]
 
+_MASKS = "action_masks"
 _FLAT = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
 
 
@@ -56,6 +60,8 @@ class ParallelVecEnv(VecEnv):
     - ``"episode"``, at the end of an agent's own episode: its return ``"r"`` and length
       ``"l"``, which Stable-Baselines3 logs. (``VecMonitor`` and ``evaluate_policy``
       would count paddings as episodes.)
+
+    An environment's action masks are given by :meth:`action_masks`, agent by agent.
 
     The method ``seed(seed)`` gives the i-th copy the seed ``seed + i`` at its next
     reset; with ``None``, copies draw on.
@@ -94,6 +100,7 @@ class ParallelVecEnv(VecEnv):
         self._observations: dict[Any, NDArray[Any]] = {
             key: np.zeros((len(seats), *shapes[key]), dtypes[key]) for key in self._keys
         }
+        self._masks: list[NDArray[np.bool_] | None] = [None] * len(seats)
         self._actions: NDArray[Any] | None = None
         self._returns = np.zeros(len(seats))
         self._lengths = np.zeros(len(seats), dtype=np.int64)
@@ -105,8 +112,9 @@ class ParallelVecEnv(VecEnv):
         Returns:
             The seed of each sub-environment's copy.
         """
+        first = None if seed is None else integer_seed(seed)
         self._seeds = [
-            None if seed is None else seed + copy
+            None if first is None else first + copy
             for copy, rows in enumerate(self._rows)
             for _ in rows
         ]
@@ -164,6 +172,8 @@ class ParallelVecEnv(VecEnv):
 
     def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
         """An attribute of the copy of each of the sub-environments."""
+        if attr_name == _MASKS:  # which is how MaskablePPO asks whether there are any
+            return [self.action_masks for _ in self._get_indices(indices)]
         return [getattr(self.envs[i], attr_name) for i in self._copies_of(indices)]
 
     def set_attr(
@@ -183,14 +193,49 @@ class ParallelVecEnv(VecEnv):
         """Calls a method once for each copy that has one of the sub-environments.
 
         Returns:
-            For each sub-environment, what its copy answered.
+            For each sub-environment, what its copy answered; its own mask for
+            ``"action_masks"``.
         """
+        if method_name == _MASKS:
+            masks = self.action_masks()
+            return [masks[index] for index in self._get_indices(indices)]
         copies = self._copies_of(indices)
         answers = {
             copy: getattr(self.envs[copy], method_name)(*method_args, **method_kwargs)
             for copy in dict.fromkeys(copies)
         }
         return [answers[copy] for copy in copies]
+
+    def action_masks(self) -> NDArray[np.bool_]:
+        """Which actions are allowed now, as sb3-contrib's ``MaskablePPO`` asks for it.
+
+        A mask is the agent's ``info["action_mask"]``, or else ``"action_mask"`` of its
+        observation, one component after another. Agents without one, and those that are
+        padded, may do anything.
+
+        Returns:
+            bool, shape (num_envs, choices of an action).
+
+        Raises:
+            ValueError: No agent has a mask, or not one entry for each choice.
+        """
+        width = _num_choices(self.action_space)
+        if all(mask is None for mask in self._masks):
+            raise ValueError(
+                "no agent has an 'action_mask' in its info or its observation; use an "
+                "algorithm without masks"
+            )
+        masks = np.ones((self.num_envs, width), dtype=bool)
+        for row, mask in enumerate(self._masks):
+            if mask is None:
+                continue
+            if mask.shape != (width,):
+                raise ValueError(
+                    f"sub-environment {row} has an action mask of {len(mask)} entries "
+                    f"for {width} choices of {self.action_space}; give one for each"
+                )
+            masks[row] = mask
+        return masks
 
     def env_is_wrapped(
         self, wrapper_class: type[gym.Wrapper[Any, Any, Any, Any]], indices: Any = None
@@ -207,7 +252,9 @@ class ParallelVecEnv(VecEnv):
         if self._actions is None:
             raise ValueError("step_wait without actions; call step_async first")
         actions = {agent: self._actions[rows[agent]] for agent in env.agents}
-        result = self._checkers[copy].step(actions, env.step(actions))
+        result = env.step(actions)
+        check_step(env, [*actions], result, rows)
+        result = self._checkers[copy].step(actions, result)
         observations, *outcome = result
         for agent, row in rows.items():
             played, plays_on = agent in actions, agent in env.agents
@@ -218,6 +265,11 @@ class ParallelVecEnv(VecEnv):
             if not env.agents or plays_on != played:
                 self._finish(row, step)
             self._put(row, observations[agent] if plays_on else None)
+            self._masks[row] = None
+            if plays_on:
+                self._masks[row] = mask_of(
+                    outcome[-1].get(agent, {}), observations[agent]
+                )
         if not env.agents:
             self._begin(copy)
 
@@ -242,10 +294,13 @@ class ParallelVecEnv(VecEnv):
     def _begin(self, copy: int, **how: Any) -> None:
         """Resets a copy, and fills its rows; absent agents are padded."""
         env, rows = self.envs[copy], self._rows[copy]
-        observations, infos = env.reset(**how)
+        result = env.reset(**how)
+        check_reset(env, result, rows)
+        observations, infos = result
         self._checkers[copy].reset(env.agents, observations)
         for agent, row in rows.items():
             self._put(row, observations.get(agent))
+            self._masks[row] = mask_of(infos.get(agent, {}), observations.get(agent))
             self.reset_infos[row] = infos.get(agent, {})
             self._returns[row] = self._lengths[row] = 0
 
@@ -303,6 +358,21 @@ def _shared_spaces(
             "(CommunicationBudget: flatten=True)"
         )
     return shared
+
+
+def _num_choices(space: gym.Space[Any]) -> int:
+    """Entries of an action mask.
+
+    Raises:
+        ValueError: A space without choices.
+    """
+    if isinstance(space, spaces.Discrete):
+        return int(space.n)
+    if isinstance(space, spaces.MultiDiscrete):
+        return int(space.nvec.sum())
+    if isinstance(space, spaces.MultiBinary):
+        return 2 * int(np.prod(space.shape))
+    raise ValueError(f"actions of {space} cannot be masked; only choices can")
 
 
 def _layers(env: Any) -> Iterable[Any]:

@@ -285,6 +285,28 @@ class Accounts(Resumable):
             raise
         return verdict
 
+    def check(
+        self,
+        links: NDArray[np.intp],
+        payload: NDArray[np.int64],
+        turns: NDArray[np.float64] | None,
+        copies: NDArray[np.int64] | None = None,
+    ) -> None:
+        """Raises what :meth:`admit` would raise in the next tick; books nothing.
+
+        Raises:
+            BudgetExceededError: Under ``exceed="raise"``.
+        """
+        if self.budget.exceed != "raise":
+            return
+        used = self._used.copy()
+        try:
+            if self.budget.per == "step":
+                self.renew()
+            self.admit(links, payload, None, turns, copies)
+        finally:
+            self._used = used
+
     def serve(self, link: int, payload: int, copies: int = 1) -> bool:
         """Books a waiting message if it fits now, and says whether it did."""
         account = self.account_of(link)

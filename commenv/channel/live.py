@@ -27,6 +27,7 @@ from commenv.channel.message import (
     FreeForm,
     Messages,
     Received,
+    refuse_subclass,
     schema_of,
 )
 from commenv.channel.payload import pack
@@ -274,7 +275,11 @@ class LiveChannel(Running, Resumable):
         Returns:
             Records as :class:`Received`; for free-form payloads a list for each link,
             in order of arrival; None before anybody has sent anything.
+
+        Raises:
+            WrongThreadError: Another thread has begun the episode.
         """
+        self.owner.check()
         if not self._begun:
             return None
         inbox = self._carriage.collect()
@@ -300,7 +305,11 @@ class LiveChannel(Running, Resumable):
         Yields:
             The flat links that heard it, the records, and for each link which of the
             records it heard.
+
+        Raises:
+            WrongThreadError: Another thread has begun the episode.
         """
+        self.owner.check()
         agents = self.shape[1]
         for letters in self._carriage.collect():
             assert letters.distinct is not None
@@ -452,6 +461,7 @@ class LiveChannel(Running, Resumable):
         return np.arange(0, trials * agents, agents if once else 1)
 
     def _check_records(self, records: NDArray[np.void]) -> None:
+        refuse_subclass(records, "parameters")
         if records.shape != self.shape[:1]:
             raise ValueError(
                 f"parameters have shape {records.shape}; give one record for each "

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from commenv.channel.channel import Channel
+from commenv.channel.codec import Identity
 from commenv.channel.coding import Coder
 from commenv.channel.frames import HEADER, HEADER_SIZE, Frames
 from commenv.channel.ledger import Fate, Unit
@@ -146,6 +147,34 @@ class Mesh(Running):
         """
         self._carriage.deaf = deaf if np.count_nonzero(deaf) else None
 
+    def check(self, messages: Messages, leaving: NDArray[np.bool_]) -> None:
+        """Raises what :meth:`send` would raise after the next tick; changes nothing.
+
+        So a world can take its step in between, and neither happens without the other.
+
+        Args:
+            messages: As for :meth:`send`.
+            leaving: Likewise.
+
+        Raises:
+            NotResetError: No episode has begun.
+            EncodingError: A number that the codec cannot encode, and whose it is.
+            BudgetExceededError: Under ``exceed="raise"``.
+        """
+        self._check_begun()
+        budget, codec = self.channel.budget, self.channel.codec
+        never = budget.exceed != "raise" and isinstance(codec, Identity)
+        if never or not len(messages.records):
+            return
+        clock = self.clock + 1
+        sequence = np.full(self.num_agents, clock, dtype=np.uint32)
+        with self._naming():
+            encoded, _ = self._coder.encode(messages, sequence)
+            speakers = encoded.present.nonzero()[0]
+            copies = self._transmissions_of(speakers, self.sources[leaving])
+            turns = self._turns(speakers, clock)
+            self._accounts.check(speakers, encoded.sizes[speakers], turns, copies)
+
     def send(self, messages: Messages, leaving: NDArray[np.bool_]) -> Receipt:
         """Sends at most one message from each agent.
 
@@ -174,7 +203,7 @@ class Mesh(Running):
             speakers = encoded.present.nonzero()[0]
             sizes = encoded.sizes[speakers]
             copies = self._transmissions_of(speakers, senders)
-            turns = self._turns(speakers)
+            turns = self._turns(speakers, self.clock)
             verdict = self._accounts.admit(speakers, sizes, None, turns, copies)
         stops = encoded.sizes.cumsum()[senders]
         starts = stops - encoded.sizes[senders]
@@ -208,6 +237,7 @@ class Mesh(Running):
 
     def receive(self) -> list[Arrivals]:
         """What arrived since the last call, in order of arrival."""
+        self.owner.check()
         arrivals = []
         for letters in self._carriage.collect():
             records = letters.records
@@ -265,11 +295,13 @@ class Mesh(Running):
             copies = 1 if self._shared else len(own)
             self._queue.add(Waiting(own, sender, int(sizes[sender]), copies))
 
-    def _turns(self, speakers: NDArray[np.intp]) -> NDArray[np.float64] | None:
+    def _turns(
+        self, speakers: NDArray[np.intp], clock: int
+    ) -> NDArray[np.float64] | None:
         budget = self.channel.budget
         if budget.scope == "agent" or budget.unlimited:
             return None
-        return self._agents.uniforms("turn", self.clock, 1, rows=speakers)[:, 0]
+        return self._agents.uniforms("turn", clock, 1, rows=speakers)[:, 0]
 
     def _headers(self, senders: NDArray[np.intp]) -> NDArray[np.void]:
         headers = np.zeros(len(senders), HEADER)

@@ -22,11 +22,14 @@ __all__ = [
     "Received",
     "check_record_dtype",
     "refuse_nan",
+    "refuse_subclass",
     "schema_of",
 ]
 
 _WIRE_KINDS = "biuf"
 _WIDEST_NUMBER = 8  # a long double differs between machines
+# These differ from plain arrays in where they are stored and how they are spelt.
+_PLAIN_ARRAYS = frozenset((np.ndarray, np.memmap, np.recarray))
 FREE_FORM_SCHEMA = 0
 
 
@@ -41,12 +44,14 @@ class Messages:
 
     Raises:
         TypeError: The records' dtype is no wire format (see
-            :func:`check_record_dtype`).
+            :func:`check_record_dtype`), or they are a masked array, say (see
+            :func:`refuse_subclass`).
         ValueError: The counts are no whole numbers or do not add up to the records,
             or a record holds NaN.
     """
 
     def __init__(self, records: NDArray[np.void], counts: NDArray[np.integer]) -> None:
+        refuse_subclass(records, "records")
         check_record_dtype(records.dtype)
         self.records = records
         if (kind := np.asarray(counts).dtype).kind not in "biu":
@@ -242,3 +247,22 @@ def refuse_nan(records: NDArray[np.void]) -> None:
                 f"field {name!r} holds NaN in {count} of {values.size} values; a "
                 "message carries numbers: decide before sending what NaN stands for"
             )
+
+
+def refuse_subclass(given: Any, what: str) -> None:
+    """Raises TypeError for an array that means more than its numbers.
+
+    Only numbers travel: a masked array would arrive without its mask, a quantity
+    without its unit, a matrix without its product.
+
+    Args:
+        given: An array or anything else; what is not an array passes.
+        what: It, in words.
+    """
+    kind = type(given)
+    if isinstance(given, np.ndarray) and kind not in _PLAIN_ARRAYS:
+        raise TypeError(
+            f"{what} is a {kind.__module__}.{kind.__qualname__}, of which only the "
+            "plain numbers would arrive; make it a plain array, with .filled(value) or "
+            "numpy.asarray(...), say, and send what else matters beside it"
+        )

@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from commenv.channel.message import refuse_subclass
 from commenv.errors import MalformedMessage
 
 __all__ = ["pack", "unpack"]
@@ -34,7 +35,7 @@ def pack(payload: Any) -> bytes:
 
     Raises:
         TypeError: It holds something other than dictionaries with string keys, lists,
-            arrays of plain numbers, strings, bytes and numbers.
+            arrays of plain numbers, strings, bytes and numbers; a masked array, say.
         ValueError: It holds NaN, an integer beyond 64 bits, or itself.
     """
     try:
@@ -47,7 +48,7 @@ def pack(payload: Any) -> bytes:
 
 
 def unpack(data: bytes) -> Any:
-    """Decodes what :func:`pack` encoded.
+    """Decodes what :func:`pack` encoded; arrays are writable and share no memory.
 
     Raises:
         MalformedMessage: The bytes are no such payload.
@@ -90,7 +91,7 @@ def _decode_array(code: int, data: memoryview) -> NDArray[Any]:
             f"{len(array.data)} bytes for an array of shape {tuple(array.shape)} "
             f"and dtype {dtype}"
         )
-    return np.frombuffer(array.data, dtype).reshape(array.shape)
+    return np.frombuffer(array.data, dtype).reshape(array.shape).copy()
 
 
 def _check(payload: Any, path: _Path) -> None:
@@ -104,6 +105,8 @@ def _check(payload: Any, path: _Path) -> None:
         for position, value in enumerate(payload):
             _check(value, (path, position))
     elif isinstance(payload, (float, np.number, np.bool_, np.ndarray)):
+        if isinstance(payload, np.ndarray):
+            refuse_subclass(payload, _spell(path))
         _check_numbers(np.asarray(payload), path)
     elif not isinstance(payload, (str, bytes, int, NoneType)):
         raise TypeError(

@@ -14,6 +14,7 @@ from commenv.channel.channel import Channel
 from commenv.channel.coding import Coder
 from commenv.channel.frames import HEADER_SIZE, Frames
 from commenv.channel.ledger import Fate, Ledger
+from commenv.channel.owner import Owner
 from commenv.channel.queue import Queue
 from commenv.channel.transit import Transit
 from commenv.draws import Draws
@@ -37,6 +38,7 @@ class Running:
         ledger: What was sent, and what became of it.
         clock: Ticks so far.
         episode: How often an episode has begun, counted from 0; -1 before the first.
+        owner: The thread that it belongs to.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Running:
         self.ledger = Ledger(draws.shape, journal=journal)
         self.clock = 0
         self.episode = -1
+        self.owner = Owner()
         self._episodes = np.full(draws.shape[0] * draws.shape[1], -1)
         self._coder = coder
         self._dtype: np.dtype[np.void] | None = None
@@ -81,7 +84,15 @@ class Running:
             new_episode: The tick also begins the next episode: for everybody, or bool,
                 shape (links,), for some.
             leave: Sends what fits.
+
+        Raises:
+            WrongThreadError: Another thread than the channel's, unless the next episode
+                begins for everybody: then the channel is the current thread's.
         """
+        if new_episode is True:
+            self.owner.take()
+        else:
+            self.owner.check()
         self.clock += 1
         begins = new_episode if isinstance(new_episode, bool) else new_episode.any()
         if begins:
@@ -134,6 +145,7 @@ class Running:
             self._carriage.fail(Fate.EXPIRED, frames)
 
     def _check_begun(self) -> None:
+        self.owner.check()
         if self.episode < 0:
             raise NotResetError(
                 "a message before the first episode; reset the environment, or call "

@@ -17,6 +17,7 @@ from commenv.draws import GeneratorUniforms
 from commenv.envs.batch import check_counts
 from commenv.envs.options import check_options
 from commenv.errors import NotResetError
+from commenv.seeds import seed_each
 
 __all__ = ["NativeVectorEnv"]
 
@@ -136,12 +137,12 @@ class NativeVectorEnv(VectorEnv[NDArray[Any], ArrayLike, NDArray[Any]]):
             (observations, {}): shape (num_envs, ...).
 
         Raises:
-            ValueError: Not one seed per sub-environment, a mask of a wrong shape or
-                without a True, or an option that would have no effect.
-            TypeError: A mask that is not a bool array.
+            ValueError: Not one seed per sub-environment, a negative one, a mask of a wrong
+                shape or without a True, or an option that would have no effect.
+            TypeError: A mask that is not a bool array, or a seed that is not an integer.
             NotResetError: A mask before the first full reset.
         """
-        seeds = self._seed_list(seed)
+        seeds = seed_each(seed, self.num_envs)
         mask = self._mask(options)
         self._seed(seeds, mask)
         observations = self._start(mask)
@@ -298,18 +299,6 @@ class NativeVectorEnv(VectorEnv[NDArray[Any], ArrayLike, NDArray[Any]]):
     def _in_steps(self, steps: int) -> int:
         """What the clock shows after some more steps."""
         return (self._clock + steps) & self._largest
-
-    def _seed_list(self, seed: int | Sequence[int | None] | None) -> list[int | None]:
-        if seed is None:
-            return [None] * self.num_envs
-        if isinstance(seed, int):
-            return [seed + row for row in range(self.num_envs)]
-        if len(seed) != self.num_envs:
-            raise ValueError(
-                f"{len(seed)} seeds for {self.num_envs} sub-environments; give one for "
-                "each, or a single integer"
-            )
-        return list(seed)
 
     def _mask(self, options: dict[str, Any] | None) -> NDArray[np.bool_]:
         """The rows to reset, checked."""

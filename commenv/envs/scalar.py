@@ -16,6 +16,7 @@ from commenv.envs.flat import thresholds
 from commenv.envs.options import check_options
 from commenv.envs.tabular import TabularMDP
 from commenv.errors import NotResetError
+from commenv.seeds import integer_seed
 
 __all__ = ["TabularEnv"]
 
@@ -84,7 +85,7 @@ class TabularEnv(gym.Env[Any, Any]):
             ValueError: An option that would have no effect.
         """
         check_options(options, env=self)
-        super().reset(seed=seed)
+        super().reset(seed=None if seed is None else integer_seed(seed))
         self._state = bisect_right(self._start, self.np_random.random())
         if self.render_mode == "human":
             self.render()

@@ -30,11 +30,15 @@ from commenv.multiagent.checker import ParallelChecker
 from commenv.multiagent.contract import as_parallel, check_reset, check_step
 from commenv.multiagent.flat import FlatActions, FlatObservations
 from commenv.multiagent.inbox import Inbox
+from commenv.multiagent.masks import mask_of
 from commenv.multiagent.message_form import MessageForm
 from commenv.multiagent.outbox import Outbox
+from commenv.multiagent.own_channel import warn_of_own_channel
 from commenv.multiagent.reckoning import Reckoning
 from commenv.multiagent.topology import Topology, distances_of, links_of
+from commenv.seeds import integer_seed
 from commenv.wrappers.metrics import Metrics
+from commenv.wrappers.telling import beside
 
 __all__ = ["CommunicationBudget"]
 
@@ -66,11 +70,29 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
     the step that ends it, and once more in the reset that follows. At the first reset
     they are all 0.
 
+    Where names are integers, ``"to"`` is a name before it is a place in this order: see
+    :class:`commenv.multiagent.outbox.Outbox`. Names may be tuples, too.
+
+    What an environment has told under ``"comm"`` or ``"episode_comm"`` itself, as that
+    of :func:`commenv.parallel_env` does for messages to the learner, is under
+    ``"inner_comm"`` and ``"inner_episode_comm"``.
+
     A budget counts transmissions of its sender: with ``"broadcast"`` one for each
     message, otherwise one for each receiver. ``exceed="penalize"`` takes its price off
     the sender's reward, and ``"terminate"`` ends the episode for everybody. What is
     under way when an episode ends expires. With a budget of nothing, the environment
     behaves as it would without the wrapper.
+
+    The channel belongs to the thread that has reset it; see
+    :class:`commenv.channel.owner.Owner`.
+
+    Agents of some environments talk by their own actions, past any budget: those of
+    MPE2's ``simple_speaker_listener``, ``simple_reference``, ``simple_crypto`` and
+    ``simple_world_comm`` say a symbol in each step. A warning names them. To meter what
+    they say, let the symbol in their action be 0 always, which tells nothing, and send
+    it as a message of as many symbols: the speaker of three symbols does
+    ``{"action": 0, "message": symbol, "to": 1}`` with ``message_space=Discrete(3)``,
+    and who both moves and speaks gives the move alone, 0 to 4, as the action.
 
     Args:
         env: A parallel environment, or an AEC environment that can be made one.
@@ -83,7 +105,9 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
         codec: How messages become bytes; as they stand in memory by default.
         flatten: Give MultiDiscrete actions and Box observations, for libraries that
             need them: see :class:`commenv.multiagent.flat.FlatActions` and
-            :class:`commenv.multiagent.flat.FlatObservations`.
+            :class:`commenv.multiagent.flat.FlatObservations`. An ``"action_mask"`` that
+            the environment gives, in an info or an observation, is in the info, as the
+            mask of the flat action.
         bins: With ``flatten``, values to choose from for each number of a Box action
             or message.
         headers: Charge the 16-byte headers, and count them against byte budgets.
@@ -124,6 +148,7 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
         journal: bool = False,
     ) -> None:
         super().__init__(as_parallel(env))
+        warn_of_own_channel(self.env)
         agents = list(self.env.possible_agents)
         self._names = agents
         self._place = {agent: place for place, agent in enumerate(agents)}
@@ -157,7 +182,7 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
                 for agent in agents
             }
         self._mesh = self._open(0)
-        self._begun = self._over = self._ticked = False
+        self._begun = self._over = False
 
     @property
     def agents(self) -> list[str]:
@@ -223,16 +248,16 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
             ContractError: The environment breaks PettingZoo's contract.
             EnvironmentFaultError: It returned what cannot be used.
         """
+        seed = None if seed is None else integer_seed(seed)
         closing = self._reckoning.totals if self._begun else None
         result = self.env.reset(seed=seed, options=options)
-        check_reset(self.env, result)
-        observations, infos = result
+        check_reset(self.env, result, self._place)
+        observations, infos = map(self._known, result)
         self._checker.reset(self.env.agents, observations)
         if seed is not None or not self._begun:
             self._mesh = self._open(secrets.randbits(63) if seed is None else seed)
             self._begun = True
         self._mesh.tick(new_episode=True)
-        self._ticked = False
         self._inbox.clear()
         self._reckoning.begin(self._mesh)
         self._over = False
@@ -240,20 +265,26 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
         left = self._mesh.left
         told = self._reckoning.told(left)
         infos = {
-            agent: {
-                **info,
-                "episode_comm": closing[self._place[agent]],
-                "comm": told[self._place[agent]],
-            }
-            for agent, info in self._known(infos)
+            agent: beside(
+                self._masked(agent, info, observations.get(agent)),
+                episode_comm=closing[self._place[agent]],
+                comm=told[self._place[agent]],
+            )
+            for agent, info in infos.items()
         }
         return self._seen(observations, left), infos
 
     def step(self, actions: Mapping[str, Any]) -> _Steps:
-        """Sends messages, and lets the environment take a step.
+        """Lets the environment take a step, and sends messages along with it.
+
+        Both happen, or neither: where a message cannot be sent or the environment
+        raises an error, nothing is sent or charged and the clock stands still. When
+        every agent has finished, a step without actions returns five empty
+        dictionaries.
 
         Raises:
-            NotResetError: Before the first reset, or when every agent has finished.
+            NotResetError: Before the first reset, or actions when every agent has
+                finished.
             UnknownNameError: An unknown agent or recipient.
             ValueError: An action that is no dictionary of the three parts, a message
                 outside its space, or one from an agent that has finished.
@@ -262,30 +293,35 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
             EnvironmentFaultError: It returned what cannot be used.
         """
         self._check_reset()
+        self._mesh.owner.check()
         live = self.agents
         if not live:
-            raise NotResetError("every agent has finished; call reset() first")
+            if actions:
+                raise NotResetError("every agent has finished; call reset() first")
+            return {}, {}, {}, {}, {}  # as PettingZoo's own environments answer
         parts = {agent: self._parts(agent, action) for agent, action in actions.items()}
         present = np.zeros(len(self._names), dtype=np.bool_)
         present[[self._place[agent] for agent in live]] = True
-        open_links = self._open_links(present)
+        open_links, distances = self._open_links(present)
         said = self._outbox.read(parts, live, open_links)
-        self._mesh.deafen(~open_links)
-        if not self._ticked:  # it has, if a budget raised an error in this step
-            self._mesh.tick()
-            self._ticked = True
-        receipt = self._mesh.send(said.messages, said.leaving)
-        self._ticked = False
-        self._reckoning.speak(present, said.speaking)
+        self._mesh.check(said.messages, said.leaving)
+        # The world goes first: its step cannot be undone, and what can fail about the
+        # messages has been tried.
         result = self.env.step({agent: part["action"] for agent, part in parts.items()})
-        check_step(self.env, live, result)
-        result = self._checker.step(live, result)
+        check_step(self.env, live, result, self._place)
+        result = self._checker.step(live, tuple(map(self._known, result)))
         observations, rewards, terminations, truncations, infos = result
+        if distances is not None:
+            self._mesh.locate(distances)
+        self._mesh.deafen(~open_links)
+        self._mesh.tick()
+        receipt = self._mesh.send(said.messages, said.leaving)
+        self._reckoning.speak(present, said.speaking)
         due = self._reckoning.settle(rewards, self._names)
         if np.count_nonzero(due):
             rewards = {
                 agent: reward - due[self._place[agent]]
-                for agent, reward in self._known(rewards)
+                for agent, reward in rewards.items()
             }
         self._over = bool(receipt.ended.any())
         if self._over:
@@ -293,8 +329,11 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
         self._inbox.take(self._mesh.receive())
         told = self._reckoning.told(receipt.left)
         infos = {
-            agent: {**info, "comm": told[self._place[agent]]}
-            for agent, info in self._known(infos)
+            agent: beside(
+                self._masked(agent, info, observations.get(agent)),
+                comm=told[self._place[agent]],
+            )
+            for agent, info in infos.items()
         }
         seen = self._seen(observations, receipt.left)
         self._close_episodes(infos, terminations, truncations)
@@ -363,24 +402,31 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
             )
         return action
 
-    def _open_links(self, present: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Which links would carry a message now: bool, shape (links,)."""
-        links = self._links
+    def _open_links(
+        self, present: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.bool_], NDArray[np.float64] | None]:
+        """Which links would carry a message now, and how long they are.
+
+        Returns:
+            bool, shape (links,); and float64, shape (links,), or None where nobody
+            says where agents are.
+        """
+        links, distances = self._links, None
         open_links = present[links.targets]
         if links.changing is not None:
             linked = links.changing(self.env)
             open_links = open_links & linked[links.sources, links.targets]
         if self._positions is not None:
             where = self._positions(self.env)
-            self._mesh.locate(distances_of(links, where, self._names))
-        return open_links
+            distances = distances_of(links, where, self._names)
+        return open_links, distances
 
     def _seen(self, observations: Mapping[str, Any], left: Left) -> dict[str, Any]:
         """What agents see: the environment's observations, and what was heard."""
         heard = self._inbox.heard(self._mesh.clock)
         shares = self._shares(left)
         seen: dict[str, Any] = {}
-        for agent, observation in self._known(observations):
+        for agent, observation in observations.items():
             place = self._place[agent]
             own = self._inbox.slices[place]
             parts = {"observation": observation, "budget": shares[place]}
@@ -393,6 +439,14 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
             )
         return seen
 
+    def _masked(
+        self, agent: str, info: Mapping[str, Any], observation: Any
+    ) -> Mapping[str, Any]:
+        """An info whose action mask, if it has one, is that of the flat actions."""
+        if self._flat is None or (mask := mask_of(info, observation)) is None:
+            return info
+        return {**info, "action_mask": self._flat[agent][0].mask(mask)}
+
     def _shares(self, left: Left) -> NDArray[np.float32]:
         """What is left of messages and bytes, as shares: shape (agents, 2)."""
         budget = self.channel.budget
@@ -404,13 +458,14 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
                 shares[:, column] = now[0] / limit if limit else 0
         return shares
 
-    def _known(self, by_agent: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    def _known(self, by_agent: Mapping[str, Any]) -> dict[str, Any]:
         """The entries that belong to agents."""
-        return [pair for pair in by_agent.items() if pair[0] in self._place]
+        place = self._place
+        return {agent: part for agent, part in by_agent.items() if agent in place}
 
     def _check_agent(self, agent: str) -> None:
         if agent not in self._place:
-            raise UnknownNameError("agent", str(agent), self._names)
+            raise UnknownNameError("agent", agent, self._names)
 
     def _check_reset(self) -> None:
         if not self._begun:

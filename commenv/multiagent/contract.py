@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 from commenv.errors import ContractError
@@ -11,6 +11,7 @@ __all__ = ["as_parallel", "check_reset", "check_step"]
 
 _NEEDED = ("possible_agents", "observation_space", "action_space", "reset", "step")
 _RETURNED = ("observations", "rewards", "terminations", "truncations", "infos")
+_NEVER_NONE = {"rewards": "a number", "terminations": "a bool", "truncations": "a bool"}
 
 
 def as_parallel(env: Any) -> Any:
@@ -44,65 +45,110 @@ def as_parallel(env: Any) -> Any:
     return env
 
 
-def check_reset(env: Any, result: Any) -> None:
+def check_reset(env: Any, result: Any, known: Container[Any]) -> None:
     """Checks what a reset returned.
 
+    Args:
+        env: The environment.
+        result: What it returned.
+        known: The agents that it announced in ``possible_agents`` when it was wrapped.
+
     Raises:
-        ContractError: It is no pair of mappings with an entry for every agent.
+        ContractError: It is not a pair of mappings with an entry for every agent, an
+            info is not a mapping, or an agent was never announced.
     """
     if not isinstance(result, tuple) or len(result) != 2:
         raise ContractError(
             env, f"returned {_form(result)} from reset(); observations and infos belong"
         )
-    _check_agents(
-        env, "reset", dict(zip(("observations", "infos"), result, strict=True))
-    )
+    parts = dict(zip(("observations", "infos"), result, strict=True))
+    _check_mappings(env, "reset", parts)
+    _check_announced(env, "reset", known)
+    for name, part in parts.items():
+        for agent in env.agents:
+            if agent not in part:
+                raise ContractError(
+                    env, f"left agent {agent!r} out of the {name} of reset()"
+                )
+    _check_infos(env, "reset", parts["infos"], env.agents)
 
 
-def check_step(env: Any, live: list[str], result: Any) -> None:
+def check_step(
+    env: Any, live: Sequence[Any], result: Any, known: Container[Any]
+) -> None:
     """Checks what a step returned.
 
     Args:
         env: The environment.
         live: Its agents before the step.
         result: What it returned.
+        known: The agents that it announced in ``possible_agents`` when it was wrapped.
 
     Raises:
-        ContractError: They are no five mappings with an entry for every live agent.
+        ContractError: They are not five mappings with an entry for every live agent,
+            one of these is None where a number, a bool or a mapping belongs, or an
+            agent that goes on was never announced, or has no observation.
     """
     if not isinstance(result, tuple) or len(result) != len(_RETURNED):
         raise ContractError(
             env, f"returned {_form(result)} from step(); give {', '.join(_RETURNED)}"
         )
-    for name, part in zip(_RETURNED, result, strict=True):
-        if not isinstance(part, Mapping):
-            raise ContractError(env, f"returned {name} that are no mapping from step()")
-        if not all(map(part.__contains__, live)):
-            agent = next(agent for agent in live if agent not in part)
+    parts = dict(zip(_RETURNED, result, strict=True))
+    _check_mappings(env, "step", parts)
+    for name, part in parts.items():
+        for agent in live:
+            if agent not in part:
+                raise ContractError(
+                    env,
+                    f"left agent {agent!r} out of the {name} of step(), though it "
+                    "had not finished",
+                )
+            if part[agent] is None and name in _NEVER_NONE:
+                raise ContractError(
+                    env,
+                    f"returned None for agent {agent!r} in the {name} of step(); give "
+                    f"{_NEVER_NONE[name]}",
+                )
+    _check_infos(env, "step", parts["infos"], live)
+    _check_announced(env, "step", known)
+    for agent in env.agents:
+        if agent not in parts["observations"]:
             raise ContractError(
                 env,
-                f"left agent {agent!r} out of the {name} of step(), though it "
-                "had not finished",
+                f"has agent {agent!r} after step(), but left it out of the "
+                "observations",
             )
 
 
-def _check_agents(env: Any, method: str, parts: Mapping[str, Any]) -> None:
-    known = set(env.possible_agents)
-    for agent in env.agents:
-        if agent not in known:
-            raise ContractError(
-                env, f"has agent {agent!r} after {method}(), not a possible agent"
-            )
+def _check_mappings(env: Any, method: str, parts: Mapping[str, Any]) -> None:
     for name, part in parts.items():
         if not isinstance(part, Mapping):
             raise ContractError(
-                env, f"returned {name} that are no mapping from {method}()"
+                env, f"returned {name} that are not a mapping from {method}()"
             )
-        for agent in env.agents:
-            if agent not in part:
-                raise ContractError(
-                    env, f"left agent {agent!r} out of the {name} of {method}()"
-                )
+
+
+def _check_infos(
+    env: Any, method: str, infos: Mapping[Any, Any], agents: Iterable[Any]
+) -> None:
+    for agent in agents:
+        if not isinstance(infos[agent], Mapping):
+            raise ContractError(
+                env,
+                f"returned the info {infos[agent]!r} for agent {agent!r} from "
+                f"{method}(); give a dictionary",
+            )
+
+
+def _check_announced(env: Any, method: str, known: Container[Any]) -> None:
+    for agent in env.agents:
+        if agent not in known:
+            raise ContractError(
+                env,
+                f"has agent {agent!r} after {method}(), which was not among its "
+                "possible_agents when it was wrapped; announce all agents from the "
+                "start",
+            )
 
 
 def _form(result: Any) -> str:

@@ -61,6 +61,27 @@ class FlatActions:
             start = stop
         return chosen
 
+    def mask(self, mask: NDArray[np.bool_]) -> NDArray[np.int8]:
+        """The mask of flat actions: messages and recipients are always allowed.
+
+        Args:
+            mask: bool, shape (choices,): of the environment's own action.
+
+        Returns:
+            int8, shape (choices of all components,), one component after another.
+
+        Raises:
+            ValueError: Not one entry for each choice of the environment's action.
+        """
+        own = int(self._parts["action"].sizes.sum())
+        if len(mask) != own:
+            raise ValueError(
+                f"an action mask of {len(mask)} entries for {own} choices; give one "
+                "entry for each"
+            )
+        others = int(self.space.nvec.sum()) - own
+        return np.concatenate([mask, np.ones(others, np.bool_)]).astype(np.int8)
+
 
 class FlatObservations:
     """One Box of float32 instead of a dictionary.

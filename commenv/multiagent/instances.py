@@ -178,15 +178,20 @@ class ParallelInstances(NamedStar, ParallelEnv[str, Any, Any]):
 
         Returns:
             Observations, rewards, terminations, truncations and infos of those who
-            acted, by agent.
+            acted, by agent. Without agents and without actions, five empty
+            dictionaries.
 
         Raises:
-            NotResetError: Before the first reset, or when every episode has ended.
+            NotResetError: Before the first reset, or actions when every episode has
+                ended.
             UnknownNameError: An action for somebody who does not exist.
             ValueError: An agent without an action, an action for an agent whose
                 episode has ended, or one outside the action space.
         """
+        self._check_reset()
         acted = self.agents
+        if not acted and not actions:
+            return {}, {}, {}, {}, {}  # as PettingZoo's own environments answer
         chosen = self._chosen(actions)
         observations, rewards, terminated, truncated, _ = self._channel.step(chosen)
         star = self._channel.star
@@ -235,7 +240,6 @@ class ParallelInstances(NamedStar, ParallelEnv[str, Any, Any]):
 
     def _chosen(self, actions: Mapping[str, Any]) -> NDArray[Any]:
         """One action for each instance, checked; those that rest get any."""
-        self._check_reset()
         if not self.agents:
             raise NotResetError("every episode has ended; call reset() first")
         if not isinstance(actions, Mapping):

@@ -10,6 +10,8 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from commenv.channel.message import refuse_subclass
+
 __all__ = ["MessageForm"]
 
 _KINDS = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
@@ -31,7 +33,7 @@ class MessageForm:
             element of the space nearest to them.
 
     Raises:
-        ValueError: Another kind of space.
+        ValueError: Another kind of space, or one whose elements hold nothing.
     """
 
     def __init__(self, space: gym.Space[Any]) -> None:
@@ -43,6 +45,11 @@ class MessageForm:
         self.space = space
         self._shape: tuple[int, ...] = tuple(space.shape or ())
         self._size = int(np.prod(self._shape, dtype=np.int64))
+        if not self._size:
+            raise ValueError(
+                f"message_space {space} has shape {self._shape}, so its messages would "
+                "hold nothing; give it at least one number"
+            )
         self._low, self._high = _limits(space)
         self._bounded = bool(np.isfinite([self._low, self._high]).any())
         self.dtype = np.dtype([("message", *self._wire())])
@@ -60,11 +67,14 @@ class MessageForm:
             Structured array, shape (m,).
 
         Raises:
+            TypeError: A message with a meaning beyond its numbers, such as a mask.
             ValueError: A message that the space does not contain, and whose it is.
         """
+        for message, name in zip(messages, names, strict=True):
+            refuse_subclass(message, f"the message of agent {name!r}")
         values = self._elements(messages)
         if values is None:
-            raise self._outside(messages, names)
+            values = self._one_by_one(messages, names)
         records = np.empty(len(names), self.dtype)
         if isinstance(self.space, spaces.MultiBinary):
             bits = values.reshape(len(names), -1).astype(np.uint8)
@@ -112,29 +122,48 @@ class MessageForm:
         return (np.min_scalar_type(most).newbyteorder("<"), self._shape)
 
     def _elements(self, messages: Sequence[Any]) -> NDArray[Any] | None:
-        """The messages in one array; None where one of them is not in the space."""
+        """The messages in one array; None where one of them is not in the space.
+
+        Reals are compared in the space's own dtype, in which they travel: 0.7 is not
+        above the limit of ``Box(-0.7, 0.7, dtype=np.float32)``.
+        """
         try:
             given = np.array(messages)
         except ValueError:  # they differ in shape
             return None
-        kinds = "iuf" if self.space.dtype.kind == "f" else "iub"
+        dtype = self.space.dtype
+        kinds = "iuf" if dtype.kind == "f" else "iub"
         if given.dtype.kind not in kinds or given.shape[1:] != self._shape:
             return None
-        if not self._bounded:
-            return None if np.count_nonzero(np.isnan(given)) else given
-        inside = (given >= self._low) & (given <= self._high)
-        return given if np.count_nonzero(inside) == given.size else None
+        if dtype.kind == "f":
+            with np.errstate(over="ignore"):
+                values = given.astype(dtype)
+            if np.count_nonzero(np.isinf(values) & np.isfinite(given)):
+                return None
+        else:
+            values = given  # a number beyond the dtype would come round in a cast
+        inside = (values >= self._low) & (values <= self._high)
+        if np.count_nonzero(inside) < values.size:
+            return None
+        return values.astype(dtype, copy=False)
 
-    def _outside(self, messages: Sequence[Any], names: Sequence[str]) -> ValueError:
-        """The error for the first message that is not in the space."""
-        pairs = zip(messages, names, strict=True)
-        message, name = next(
-            pair for pair in pairs if self._elements([pair[0]]) is None
-        )
-        return ValueError(
-            f"agent {name!r} sends {message!r}, which is not in the message space "
-            f"{self.space}"
-        )
+    def _one_by_one(
+        self, messages: Sequence[Any], names: Sequence[str]
+    ) -> NDArray[Any]:
+        """The messages, where NumPy has no common type for those of all agents.
+
+        Raises:
+            ValueError: The first message that is not in the space, and whose it is.
+        """
+        rows = []
+        for message, name in zip(messages, names, strict=True):
+            if (row := self._elements([message])) is None:
+                raise ValueError(
+                    f"agent {name!r} sends {message!r}, which is not in the message "
+                    f"space {self.space}"
+                )
+            rows.append(row)
+        return np.concatenate(rows)
 
 
 def _limits(space: gym.Space[Any]) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from operator import index, itemgetter
 from typing import Any, NamedTuple
 
@@ -15,11 +16,9 @@ from commenv.errors import UnknownNameError
 from commenv.multiagent.message_form import MessageForm
 from commenv.multiagent.topology import Links
 
-__all__ = ["EVERYBODY", "SILENCE", "Outbox", "Said"]
+__all__ = ["SILENCE", "Outbox", "Said"]
 
 SILENCE = 0
-EVERYBODY = 1
-_FIRST_NEIGHBOUR = 2
 
 
 class Said(NamedTuple):
@@ -39,12 +38,17 @@ class Said(NamedTuple):
 class Outbox:
     """Reads the messages, and whom they are for, out of actions.
 
-    An agent chooses 0 for silence, 1 for everybody that it is linked to, and 2, 3 ...
+    An agent chooses 0 for silence, 1 for all agents that it is linked to, and 2, 3 ...
     for one of them, in order. The last are missing where one transmission is heard by
     all, and where there is only one neighbour.
 
+    Where names are integers, a choice that is the name of a neighbour is that
+    neighbour, so that it means the same for every sender. 0 is silence all the same;
+    the choices that are left are those above, in order: all agents first, and then the
+    neighbours that no choice names.
+
     Args:
-        agents: All agents, in order.
+        agents: All agents, in order; names of any hashable type.
         links: Between them.
         form: Of messages.
 
@@ -52,17 +56,21 @@ class Outbox:
         num_choices: How many choices each agent has.
     """
 
-    def __init__(self, agents: Sequence[str], links: Links, form: MessageForm) -> None:
+    def __init__(self, agents: Sequence[Any], links: Links, form: MessageForm) -> None:
         self._agents = list(agents)
         self._place = {agent: place for place, agent in enumerate(agents)}
-        self._links = links
+        self._shared = links.shared
         self._form = form
         bounds = np.searchsorted(links.sources, np.arange(len(agents) + 1)).tolist()
-        self._slices = [slice(*pair) for pair in itertools.pairwise(bounds)]
-        self.num_choices = [
-            _num_choices(stop - start, links.shared)
-            for start, stop in itertools.pairwise(bounds)
+        self._own = [slice(*pair) for pair in itertools.pairwise(bounds)]
+        self._links = [
+            {} if links.shared else self._by_name(own, links) for own in self._own
         ]
+        self._choices = [
+            _choices(own, by_name)
+            for own, by_name in zip(self._own, self._links, strict=True)
+        ]
+        self.num_choices = [len(choices) for choices in self._choices]
 
     def read(
         self,
@@ -73,10 +81,10 @@ class Outbox:
         """What agents say.
 
         Args:
-            actions: Mappings with ``"message"`` and ``"to"``, by agent. A receiver can
-                also be given by its name.
+            actions: Mappings with ``"message"`` and ``"to"``, by agent. A choice may be
+                an array of one integer; a receiver can also be given by its name.
             live: The agents that have not finished.
-            reachable: bool, shape (links,): the links that everybody's messages take.
+            reachable: bool, shape (links,): the links that messages to all take.
 
         Raises:
             UnknownNameError: An unknown receiver.
@@ -86,8 +94,8 @@ class Outbox:
         leaving = np.zeros(len(reachable), dtype=np.bool_)
         still_there = set(live)
         for agent, action in actions.items():
-            to = action["to"]
-            if not isinstance(to, str) and to == SILENCE:
+            to = _as_choice(action["to"])
+            if isinstance(to, int) and to == SILENCE:
                 continue
             if agent not in still_there:
                 raise ValueError(
@@ -122,41 +130,75 @@ class Outbox:
         leaving: NDArray[np.bool_],
     ) -> None:
         """Marks the links on which an agent's message leaves."""
-        if isinstance(to, str):
-            leaving[self._link(place, to)] = True
-            return
-        own = self._slices[place]
-        choice = index(to) if hasattr(to, "__index__") else -1
-        if not SILENCE < choice < self.num_choices[place]:
-            raise self._unknown(place, str(to))
-        if choice == EVERYBODY:
+        choices = self._choices[place]
+        if isinstance(to, int) and 0 < to < len(choices):
+            link = choices[to]
+        else:
+            link = self._named(place, to)
+        own = self._own[place]
+        if link is None:
             leaving[own] = reachable[own]
         else:
-            leaving[own.start + choice - _FIRST_NEIGHBOUR] = True
+            leaving[link] = True
 
-    def _link(self, place: int, receiver: str) -> int:
+    def _by_name(self, own: slice, links: Links) -> dict[Any, int]:
+        """An agent's links by the names of their receivers, in order."""
+        targets = links.targets[own].tolist()
+        return {self._agents[one]: own.start + row for row, one in enumerate(targets)}
+
+    def _named(self, place: int, receiver: Any) -> int:
         """The link to a receiver by name."""
-        own = self._slices[place]
-        targets = self._links.targets[own].tolist()
-        target = self._place.get(receiver)
-        if self._links.shared or target not in targets:
+        links = self._links[place]
+        try:
+            # 1.0 would be found under the name 1.
+            known = receiver in links and not isinstance(receiver, (float, np.inexact))
+        except TypeError:  # not hashable, so not a name
+            known = False
+        if not known:
             raise self._unknown(place, receiver)
-        return int(own.start + targets.index(target))
+        return links[receiver]
 
-    def _unknown(self, place: int, receiver: str) -> UnknownNameError:
-        own = self._links.targets[self._slices[place]].tolist()
-        names = [] if self._links.shared else [self._agents[one] for one in own]
-        cure = (
-            f"the choices are 0 (silence) to {self.num_choices[place] - 1}; 1 is "
-            "everybody that the agent is linked to"
-        )
-        if self._links.shared:
+    def _unknown(self, place: int, receiver: Any) -> UnknownNameError:
+        choices = self._choices[place]
+        cure = f"the choices are 0 (silence) to {len(choices) - 1}"
+        if None in choices[1:]:
+            to_all = choices.index(None, 1)
+            cure += f"; {to_all} is all agents that the agent is linked to"
+        if self._shared:
             cure += "; topology='complete' lets agents be addressed one by one"
         kind = f"recipient of agent {self._agents[place]!r}"
-        return UnknownNameError(kind, receiver, names, cure)
+        return UnknownNameError(kind, receiver, self._links[place], cure)
 
 
-def _num_choices(neighbours: int, shared: bool) -> int:
-    if shared or neighbours < 2:
-        return EVERYBODY + min(neighbours, 1)
-    return _FIRST_NEIGHBOUR + neighbours
+def _choices(own: slice, by_name: Mapping[Any, int]) -> list[int | None]:
+    """The link that each choice of an agent stands for; None for all of its links.
+
+    Args:
+        own: The agent's links.
+        by_name: The same, where one can be addressed alone.
+    """
+    if own.start == own.stop:
+        return [None]
+    links = list(by_name.values()) if len(by_name) > 1 else []
+    choices: list[int | None] = [None] * (2 + len(links))  # silence, all, each
+    named = {
+        int(name): link
+        for name, link in by_name.items()
+        if isinstance(name, Integral) and links and 0 < int(name) < len(choices)
+    }
+    rest = iter([None, *(link for link in links if link not in named.values())])
+    for choice in range(1, len(choices)):
+        choices[choice] = named[choice] if choice in named else next(rest)
+    return choices
+
+
+def _as_choice(to: Any) -> Any:
+    """An integer where a recipient is one, or an array of one; else as it is."""
+    if isinstance(to, np.ndarray) and to.size == 1:
+        to = to.item()
+    if isinstance(to, str) or not hasattr(to, "__index__"):
+        return to
+    try:
+        return index(to)
+    except TypeError:  # an array of many
+        return to

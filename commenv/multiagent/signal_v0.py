@@ -18,6 +18,7 @@ from commenv.envs.grid import grid_mdp
 from commenv.envs.options import check_options
 from commenv.envs.tabular import TabularMDP
 from commenv.errors import NotResetError
+from commenv.seeds import integer_seed
 
 __all__ = ["SignalEnv", "env", "parallel_env", "raw_env"]
 
@@ -146,7 +147,9 @@ class SignalEnv(ParallelEnv[str, NDArray[np.int64], int]):
         """
         check_options(options, ("goal",), self)
         if seed is not None or self._np_random is None:
-            self._np_random, _ = seeding.np_random(seed)
+            self._np_random, _ = seeding.np_random(
+                None if seed is None else integer_seed(seed)
+            )
         drawn = int(len(_GOALS) * self._np_random.random())
         self._goal = _checked((options or {}).get("goal", drawn))
         self._cell, self._steps = _START, 0
@@ -170,14 +173,17 @@ class SignalEnv(ParallelEnv[str, NDArray[np.int64], int]):
             actions: An action of each agent, the speaker's included.
 
         Returns:
-            (observations, rewards, terminations, truncations, infos), by agent.
+            (observations, rewards, terminations, truncations, infos), by agent. After
+            the episode's end, without actions, five empty dictionaries.
 
         Raises:
-            NotResetError: Before the first reset, or after the episode's end.
+            NotResetError: Before the first reset, or actions after the episode's end.
             ValueError: An action that is missing, or outside the action space.
         """
         if not self.agents:
-            raise NotResetError("no episode is going on; call reset() first")
+            if actions or self._np_random is None:
+                raise NotResetError("no episode is going on; call reset() first")
+            return {}, {}, {}, {}, {}  # as PettingZoo's own environments answer
         for agent in self.agents:
             if not self._action_spaces[agent].contains(actions.get(agent)):
                 raise ValueError(

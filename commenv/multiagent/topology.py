@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,6 +36,22 @@ class Links(NamedTuple):
     changing: Callable[[Any], NDArray[np.bool_]] | None
 
 
+@dataclass(frozen=True)
+class _Changing:
+    """Asks a function which pairs are linked now.
+
+    Attributes:
+        function: As given.
+        agents: All agents, in order.
+    """
+
+    function: Callable[[Any], Any]
+    agents: list[Any]
+
+    def __call__(self, env: Any) -> NDArray[np.bool_]:
+        return adjacency_of(self.function(env), self.agents)
+
+
 def links_of(topology: Topology, agents: Sequence[str]) -> Links:
     """The links of a topology.
 
@@ -45,7 +62,10 @@ def links_of(topology: Topology, agents: Sequence[str]) -> Links:
             and each of the others), a matrix that is true at [i, j] where agent i can
             send to agent j, a mapping from agents to those that they can send to, a
             networkx graph of agents (an undirected edge is a link each way), or a
-            function that takes the environment and returns one of the last three.
+            function that takes the environment and returns one of the last three. An
+            environment with a function of a module can be pickled; one with a lambda,
+            or a function inside another, cannot, since Python pickles functions by
+            their names.
         agents: All agents, in order.
 
     Raises:
@@ -54,11 +74,7 @@ def links_of(topology: Topology, agents: Sequence[str]) -> Links:
     """
     changing = None
     if callable(topology) and not hasattr(topology, "edges"):
-        function: Callable[[Any], Any] = topology
-
-        def changing(env: Any) -> NDArray[np.bool_]:
-            return adjacency_of(function(env), agents)
-
+        changing = _Changing(topology, list(agents))
         matrix = _named("complete", len(agents))
     else:
         matrix = adjacency_of(topology, agents)
@@ -116,7 +132,7 @@ def distances_of(
     place = np.full((len(agents), max(map(len, known.values()), default=1)), np.inf)
     for name, where in known.items():
         if name not in agents:
-            raise UnknownNameError("agent with a position", str(name), agents)
+            raise UnknownNameError("agent with a position", name, agents)
         place[agents.index(name)] = where
     with np.errstate(invalid="ignore"):  # inf - inf
         apart = place[links.sources] - place[links.targets]
@@ -143,7 +159,7 @@ def _of_pairs(
     place = {agent: position for position, agent in enumerate(agents)}
     for node in [*nodes, *(node for pair in pairs for node in pair)]:
         if node not in place:
-            raise UnknownNameError("agent in the topology", str(node), agents)
+            raise UnknownNameError("agent in the topology", node, agents)
     matrix = np.zeros((len(agents), len(agents)), dtype=np.bool_)
     for one, other in pairs:
         matrix[place[one], place[other]] = True

@@ -33,6 +33,7 @@ from commenv.learning.plugins import (
     reference_of,
     usable_plugins,
 )
+from commenv.seeds import integer_seed
 
 __all__ = [
     "DEFAULT_TIME_LIMIT",
@@ -135,7 +136,7 @@ class Study:
     def __post_init__(self) -> None:
         if not self.cells:
             raise ValueError("a study of nothing; name an environment and an algorithm")
-        check_whole("seed", self.seed)
+        object.__setattr__(self, "seed", integer_seed(self.seed))
         for name in _COUNTS:
             value = getattr(self, name)
             check_count(name, value)
@@ -151,8 +152,6 @@ class Study:
             cell.scheme.start((1, self.num_agents))  # knows how many may send
         if not isinstance(self.gamma, Real) or not 0 <= self.gamma <= 1:
             raise ValueError(f"gamma {self.gamma!r} is outside [0, 1]")
-        if self.seed < 0:
-            raise ValueError(f"seed {self.seed} is negative; use 0 or more")
         if not isinstance(self.stop or {}, Mapping):
             raise TypeError(
                 f"stop is {self.stop!r}; give a dictionary, such as "

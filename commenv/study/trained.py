@@ -20,6 +20,7 @@ from gymnasium import spaces
 from commenv.errors import MissingExtraError, ResultsError, UnknownNameError
 from commenv.learning import Always, Policy, make_algorithm
 from commenv.learning.plugins import ALGORITHMS, is_registered
+from commenv.seeds import integer_seed
 from commenv.study.described import check_allowed, unfit
 from commenv.study.manifest import brief
 from commenv.study.names import trials_in
@@ -80,7 +81,7 @@ class TrainedPolicy:
         self._flat_space: gym.Space[Any] = world.single_observation_space
         self.action_space: gym.Space[Any] = world.single_action_space
         self.policy = policy
-        self._random = np.random.default_rng(seed)
+        self._random = np.random.default_rng(integer_seed(seed))
 
     def __repr__(self) -> str:
         where = self.cell.environment

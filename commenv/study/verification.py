@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 
 from commenv.errors import ResultsError, UnknownNameError
+from commenv.seeds import integer_seed
 from commenv.study.checks import (
     Block,
     Check,
@@ -114,8 +115,7 @@ def verify(
     check_extra("verifying a study")
     if (block is not None) + (seed is not None) + every > 1:
         raise ValueError("block, seed and every exclude each other; give one of them")
-    if seed is not None and seed < 0:
-        raise ValueError(f"seed {seed} is negative; use 0 or more")
+    seed = None if seed is None else integer_seed(seed)
     store = Store(directory)
     try:
         settings = msgspec.convert(store.manifest().study, Settings)

@@ -197,6 +197,7 @@ class ChannelEnv:
                 what cannot be used.
         """
         self._check_reset()
+        self.uplink.owner.check()
         if self._ended is None and not np.count_nonzero(self.active):
             raise NotResetError("every episode has ended; call reset() first")
         acted = self.active

@@ -10,13 +10,23 @@ from gymnasium.utils import RecordConstructorArgs
 from numpy.typing import NDArray
 
 from commenv.channel import Channel, Received
+from commenv.channel.plain import plain_channel
 from commenv.envs.checker import Checker
 from commenv.envs.options import check_options
 from commenv.errors import NotResetError
+from commenv.seeds import integer_seed
+from commenv.wrappers.autoreset import refuse_autoreset
 from commenv.wrappers.metrics import Metrics
 from commenv.wrappers.star import Star, seed_of_star
 from commenv.wrappers.statistics import EpisodeStatistics
-from commenv.wrappers.telling import Told, comm_of, messages_of, told, totals_of
+from commenv.wrappers.telling import (
+    Told,
+    beside,
+    comm_of,
+    messages_of,
+    told,
+    totals_of,
+)
 from commenv.wrappers.time_limit import steps_allowed
 
 __all__ = ["MessageChannel", "SingleChannel"]
@@ -131,7 +141,7 @@ class SingleChannel:
             self._star.open(seed_of_star(seed))
         self._statistics.begin()
         self._begin_messages()
-        return {**info, **closing, "comm": self._comm()}
+        return beside(info, **closing, comm=self._comm())
 
     def _begin_messages(self) -> None:
         self._star.begin_episode()
@@ -151,11 +161,12 @@ class SingleChannel:
         self._charged += due
         terminated = terminated or self._cut_short
         self._star.tick()
-        info = {**info, "comm": self._comm()}
+        telling = {"comm": self._comm()}
         if self._allowed is None:
             self._allowed = steps_allowed(self)  # type: ignore[arg-type]
         if terminated or truncated or self._statistics.length >= self._allowed:
-            info["episode_comm"] = self._totals()
+            telling["episode_comm"] = self._totals()
+        info = beside(info, **telling)
         return observation, reward - due, terminated, truncated, info
 
     def _comm(self) -> dict[str, float]:
@@ -203,7 +214,8 @@ class MessageChannel(
         star: The links and their ledgers.
 
     Raises:
-        ValueError: A gamma outside [0, 1], or a negative agent.
+        ValueError: A gamma outside [0, 1], a negative agent, or Gymnasium's
+            ``Autoreset`` inside; put that outside.
         EnvironmentFaultError: The environment says that its rewards are vectors.
 
     Example:
@@ -227,9 +239,14 @@ class MessageChannel(
         gamma: float = 0.9,
     ) -> None:
         RecordConstructorArgs.__init__(
-            self, uplink=uplink, downlink=downlink, agent=agent, gamma=gamma
+            self,
+            uplink=plain_channel(uplink),
+            downlink=plain_channel(downlink),
+            agent=agent,
+            gamma=gamma,
         )
         gym.Wrapper.__init__(self, env)
+        refuse_autoreset(env, "MessageChannel")
         self._set_up(uplink, downlink, agent, gamma)
         self._agent = agent
         self._checker = Checker(env, env.observation_space, self._place)
@@ -246,6 +263,7 @@ class MessageChannel(
             EnvironmentFaultError: The environment returned what cannot be used.
         """
         check_options(options)
+        seed = None if seed is None else integer_seed(seed)
         observation, info = self._checker.reset(
             self.env.reset(seed=seed, options=options)
         )
@@ -256,9 +274,10 @@ class MessageChannel(
 
         Raises:
             NotResetError: Before the first reset.
+            WrongThreadError: Another thread has begun the episode.
             EnvironmentFaultError: The environment returned what cannot be used.
         """
-        self._links()
+        self._links().uplink.owner.check()
         return self._settle(*self._checker.step(self.env.step(action)))
 
     def _place(self) -> dict[str, int]:

@@ -94,6 +94,8 @@ class OwnChannel(SingleChannel):
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         """One step; see :meth:`MessageChannel.step`."""
+        if self._talks and self._begun:
+            self._links().uplink.owner.check()
         step: Any = super().step(action)  # type: ignore[misc]
         if self._talks:
             return self._settle(*step)

@@ -19,7 +19,9 @@ from commenv.channel import (
     Received,
     Versions,
 )
+from commenv.channel.message import refuse_subclass
 from commenv.channel.parts import wrong_part
+from commenv.channel.plain import channel_from
 from commenv.draws import Draws
 from commenv.errors import ResultsError
 from commenv.snapshots import Resumable, Snapshot, array_of, check_within
@@ -28,14 +30,14 @@ from commenv.wrappers.metrics import Traffic
 __all__ = ["Star", "seed_of_star"]
 
 
-def seed_of_star(seed: int | Sequence[int | None] | None) -> int:
+def seed_of_star(seed: Any) -> int:
     """The seed that addresses the draws of a star, from what a reset was given.
 
     Args:
         seed: A seed; or one for each agent, of which the first counts; or None, for one
             from the operating system.
     """
-    first = seed[0] if isinstance(seed, Sequence) else seed
+    first = seed if np.ndim(seed) == 0 else seed[0]
     return secrets.randbits(63) if first is None else int(first)
 
 
@@ -45,8 +47,9 @@ class Star(Resumable):
     Args:
         trials: The trials' numbers; with the seed, they address every random draw.
         agents: How many agents each trial has, or their numbers.
-        uplink: From each agent to its trial's learner.
-        downlink: From a trial's learner to its agents.
+        uplink: From each agent to its trial's learner; or a channel's plain data, see
+            :func:`commenv.channel.plain.plain_channel`.
+        downlink: From a trial's learner to its agents; likewise.
         journal: Keep an entry for every message in the ledgers' journals.
 
     Raises:
@@ -83,6 +86,7 @@ class Star(Resumable):
         self.shape = (len(trials), len(self._agents))
         self.episode = -1
         self._trials = tuple(trials)
+        uplink, downlink = channel_from(uplink), channel_from(downlink)
         for name, channel in (("uplink", uplink), ("downlink", downlink)):
             if not isinstance(channel, (Channel, NoneType)):
                 raise TypeError(f"{name}: {wrong_part(channel, Channel)}")
@@ -153,6 +157,7 @@ class Star(Resumable):
 
     def hold(self, parameters: NDArray[np.void]) -> None:
         """Lets every agent hold parameters that it did not have to be sent."""
+        refuse_subclass(parameters, "parameters")
         self._versions = Versions.of_trials(parameters.copy(), self.shape[1])
 
     def receive_broadcast(self) -> NDArray[np.void] | None:

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from commenv.channel import FreeForm, Left, Messages, Receipt
+from commenv.channel.message import refuse_subclass
 from commenv.wrappers.metrics import Metrics, Traffic
 
-__all__ = ["Numbers", "Told", "comm_of", "messages_of", "told", "totals_of"]
+__all__ = [
+    "Numbers",
+    "Told",
+    "beside",
+    "comm_of",
+    "messages_of",
+    "told",
+    "totals_of",
+]
 
 
 class Numbers(dict[str, float]):
@@ -59,6 +68,30 @@ def told(receipt: Receipt, agent: int = 0) -> Told:
     )
 
 
+def beside(info: Mapping[str, Any], **told: Any) -> dict[str, Any]:
+    """An info with what a channel tells, beside what it held already.
+
+    What an inner channel told under the same key moves to ``"inner_..."``, and what was
+    there to ``"inner_inner_..."``, so that wrappers around wrappers lose nothing.
+
+    Args:
+        info: What the environment gave; it is left as it is.
+        **told: What to add. ``_comm`` is the mask of ``comm``, as in the infos of
+            vector environments.
+    """
+    joined = dict(info)
+    for key, value in told.items():
+        _put(joined, key, value)
+    return joined
+
+
+def _put(info: dict[str, Any], key: str, value: Any) -> None:
+    if key in info:
+        mask = "_" if key.startswith("_") else ""
+        _put(info, f"{mask}inner_{key.removeprefix(mask)}", info[key])
+    info[key] = value
+
+
 def comm_of(up: Traffic, left: Left) -> list[Numbers]:
     """``info["comm"]`` for every agent of a single trial.
 
@@ -92,8 +125,8 @@ def messages_of(payloads: Sequence[Any]) -> Messages | FreeForm:
             silence. Where one sends records the others send records or None.
 
     Raises:
-        TypeError: Records and free-form payloads, or records of two dtypes; or a dtype
-            that is no wire format.
+        TypeError: Records and free-form payloads, or records of two dtypes; a dtype
+            that is no wire format, or a masked array, say.
         ValueError: Records that are not one-dimensional, or hold NaN.
     """
     forms = {_form(payload) for payload in payloads if payload is not None}
@@ -105,6 +138,8 @@ def messages_of(payloads: Sequence[Any]) -> Messages | FreeForm:
     form = forms.pop() if forms else None
     if form is None:
         return FreeForm(payloads, (1, len(payloads)))
+    for payload in payloads:
+        refuse_subclass(payload, "records")  # which joining them would hide
     parts = [
         np.empty(0, form) if payload is None else np.atleast_1d(payload)
         for payload in payloads

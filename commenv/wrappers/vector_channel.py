@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 from commenv.channel import Channel, FreeForm, Messages, Receipt, Received
 from commenv.envs.options import check_options
 from commenv.errors import NotResetError
+from commenv.seeds import seed_each
+from commenv.wrappers.autoreset import refuse_autoreset
 from commenv.wrappers.metrics import Metrics
 from commenv.wrappers.star import Star, seed_of_star
 from commenv.wrappers.statistics import EpisodeStatistics
-from commenv.wrappers.telling import Told
+from commenv.wrappers.telling import Told, beside
 from commenv.wrappers.vector_checker import VectorChecker
 
 __all__ = ["VectorChannel", "VectorMessageChannel"]
@@ -52,26 +54,32 @@ class VectorChannel:
         """
         return self._measured(*self._links().traffic)
 
-    def send(self, payloads: Messages | Sequence[Any]) -> Told:
+    def send(self, payloads: Messages | Sequence[Any] | Mapping[int, Any]) -> Told:
         """Sends one message from each agent that is not silent.
 
         Args:
             payloads: Records, as :class:`commenv.Messages` of shape (1, num_envs), or a
-                free-form payload for each agent, None for silence. Keep to one of them.
+                free-form payload for each agent, None for silence; or free-form
+                payloads by the agents' numbers, those left out being silent. Keep to
+                one form.
 
         Returns:
             Arrays of shape (num_envs,).
 
         Raises:
             NotResetError: Before the first reset.
-            TypeError: A payload that cannot be encoded; the message says which part.
-            ValueError: The same, not one payload for each, or another form than before.
+            TypeError: A payload that cannot be encoded; the message says which part. Or
+                a text, bytes or a set in the place of the payloads.
+            ValueError: The same, not one payload for each, an agent that does not
+                exist, or another form than before.
             BudgetExceededError: Under ``exceed="raise"``; nothing is sent then.
         """
         star = self._links()
         if not isinstance(payloads, Messages):
-            payloads = FreeForm(list(payloads), (1, self.num_envs))
-        receipt = star.send(payloads)
+            flat = _each(payloads, self.num_envs)
+            receipt = star.send(FreeForm(flat, (1, self.num_envs)))
+        else:
+            receipt = star.send(payloads)
         cut_short = receipt.ended[0] & ~self._over
         if cut_short.any():
             self._end(cut_short)
@@ -158,7 +166,7 @@ class VectorChannel:
             self._open(seed)
             which = None
         self._begin_episodes(which)
-        return {**infos, **self._comm(), **_closed(closing, begins)}
+        return beside(infos, **self._comm(), **_closed(closing, begins))
 
     def _begin_episodes(self, which: NDArray[np.bool_] | None) -> None:
         """Begins episodes, all if left out, and with them the next tick."""
@@ -202,8 +210,8 @@ class VectorChannel:
                     name: np.where(ended, value, closing.get(name, 0))
                     for name, value in now.items()
                 }
-        told = {**self._comm(), **_closed(closing, begins | ended)}
-        return observations, rewards - due, terminated, truncated, {**infos, **told}
+        infos = beside(infos, **self._comm(), **_closed(closing, begins | ended))
+        return observations, rewards - due, terminated, truncated, infos
 
     def _enter(
         self, rewards: NDArray[np.float64], acts: NDArray[np.bool_]
@@ -224,7 +232,8 @@ class VectorChannel:
     ) -> dict[str, Any]:
         """The last infos of episodes whose sub-environments have been reset."""
         told = _masked("comm", self._known(), ended)
-        return {**infos.get("final_info", {}), **told, **_closed(closing, ended)}
+        last = infos.get("final_info", {})
+        return beside(last, **told, **_closed(closing, ended))
 
     def _known(self) -> dict[str, NDArray[Any]]:
         up, left = self._star.uplink_traffic, self._star.uplink.left
@@ -279,7 +288,8 @@ class VectorMessageChannel(VectorChannel, VectorWrapper):  # generic since Gymna
 
     Raises:
         ValueError: A budget with ``exceed="terminate"``, since a sub-environment cannot
-            be ended from outside; or a gamma outside [0, 1].
+            be ended from outside; a gamma outside [0, 1]; or Gymnasium's
+            ``Autoreset`` around a sub-environment.
         EnvironmentFaultError: The environment says that its rewards are vectors.
 
     Example:
@@ -302,6 +312,7 @@ class VectorMessageChannel(VectorChannel, VectorWrapper):  # generic since Gymna
         gamma: float = 0.9,
     ) -> None:
         super().__init__(env)
+        refuse_autoreset(env, "VectorMessageChannel")
         mode = env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
         self.autoreset_mode = AutoresetMode(mode)
         for channel in (uplink, downlink):
@@ -329,6 +340,9 @@ class VectorMessageChannel(VectorChannel, VectorWrapper):  # generic since Gymna
         """
         check_options(options, ("reset_mask",))
         which = reset_mask(options)
+        if seed is not None:
+            each = seed_each(seed, self.num_envs)
+            seed = each if np.ndim(seed) else each[0]
         observations, infos = self.env.reset(seed=seed, options=options)
         self._checker.observations(observations)
         return observations, self._begin(seed, which, infos)
@@ -342,7 +356,7 @@ class VectorMessageChannel(VectorChannel, VectorWrapper):  # generic since Gymna
             NotResetError: Before the first reset.
             EnvironmentFaultError: The environment returned what cannot be used.
         """
-        self._links()
+        self._links().uplink.owner.check()
         step = self._checker.step(self.env.step(actions), ~self._over)
         return self._settle(*step)
 
@@ -368,6 +382,26 @@ def _masked(
         parts[name] = np.where(which, column, np.zeros_like(column))
         parts[f"_{name}"] = which.copy()
     return {key: parts, f"_{key}": which.copy()}
+
+
+def _each(payloads: Any, num_envs: int) -> list[Any]:
+    """A payload for each agent, None for silence."""
+    if not isinstance(payloads, Mapping):
+        if isinstance(payloads, (str, bytes, Set)):
+            raise TypeError(
+                f"payloads are {payloads!r}; give a list of one for each of the "
+                f"{num_envs} agents, None for silence, or a dictionary by number"
+            )
+        return list(payloads)
+    flat = [None] * num_envs
+    for agent, payload in payloads.items():
+        if isinstance(agent, bool) or agent not in range(num_envs):
+            raise ValueError(
+                f"a payload of agent {agent!r}; agents are the numbers 0 to "
+                f"{num_envs - 1} (one message for each: a list of dictionaries)"
+            )
+        flat[agent] = payload
+    return flat
 
 
 def _told(receipt: Receipt) -> Told:

@@ -14,6 +14,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecMonitor
 
 import commenv
+from commenv.errors import ContractError
 from commenv.multiagent import signal_v0
 
 
@@ -400,3 +401,128 @@ def test_a_channel_that_is_not_flattened_is_refused_with_the_cure():
 
     with pytest.raises(ValueError, match="CommunicationBudget: flatten=True"):
         ParallelVecEnv([talking])
+
+
+class Masked(Relay):
+    """Agent i may not do i; it says so in its info, or in its observation."""
+
+    inside = False
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.spaces = {}
+
+    def observation_space(self, agent):
+        space = super().observation_space(agent)
+        if self.inside:
+            space = spaces.Dict(plain=space, action_mask=spaces.MultiBinary(4))
+        return self.spaces.setdefault(("observation", agent), space)
+
+    def action_space(self, agent):
+        return self.spaces.setdefault(("action", agent), super().action_space(agent))
+
+    def mask(self, agent):
+        return (np.arange(4) != self._number(agent)).astype(np.int8)
+
+    def reset(self, seed=None, options=None):
+        seen, infos = super().reset(seed, options)
+        return self._with_masks(seen, infos)
+
+    def step(self, actions):
+        seen, *rest, infos = super().step(actions)
+        seen, infos = self._with_masks(seen, infos)
+        return seen, *rest, infos
+
+    def _with_masks(self, seen, infos):
+        if self.inside:
+            return {
+                a: {"plain": one, "action_mask": self.mask(a)}
+                for a, one in seen.items()
+            }, infos
+        return seen, {a: {"action_mask": self.mask(a)} for a in seen}
+
+
+class MaskedInside(Masked):
+    """The same, in the observation."""
+
+    inside = True
+
+
+@pytest.mark.parametrize("kind", [Masked, MaskedInside])
+def test_each_agent_has_its_own_action_mask(kind):
+    env = ParallelVecEnv([partial(kind, (1, 3, 2), (0, 1, 0))] * 2)
+    env.reset()
+    free = [True] * 4
+    own = [[choice != number for choice in range(4)] for number in range(3)]
+    # Agent 0 leaves after one step, when agent 1 begins; agent 2 leaves after two.
+    expected = [[own[0], free, own[2]], [free, own[1], own[2]], [free, own[1], free]]
+    for masks in expected:
+        assert env.action_masks().tolist() == masks * 2
+        answers = env.env_method("action_masks", indices=[5, 1])
+        assert [one.tolist() for one in answers] == [masks[2], masks[1]]
+        env.step(np.full(6, 3))
+    assert env.action_masks().tolist() == expected[0] * 2  # a new episode
+    assert env.has_attr("action_masks")
+
+
+def test_masks_are_kept_apart_from_the_environments_own_arrays():
+    mask = np.array([1, 0, 1, 1], np.int8)
+
+    class Reusing(Masked):
+        def mask(self, agent):
+            return mask
+
+    env = ParallelVecEnv([Reusing])
+    env.reset()
+    mask[:] = 0
+    assert env.action_masks().tolist() == [[True, False, True, True]] * 3
+
+
+def test_masks_that_do_not_fit_and_no_masks_are_named():
+    class Short(Masked):
+        def mask(self, agent):
+            return [1, 0]
+
+    env = ParallelVecEnv([Short])
+    env.reset()
+    with pytest.raises(ValueError, match="sub-environment 0 has an action mask of 2"):
+        env.action_masks()
+    env = ParallelVecEnv([Relay])
+    env.reset()
+    with pytest.raises(ValueError, match="no agent has an 'action_mask'"):
+        env.env_method("action_masks")
+
+
+@pytest.mark.parametrize("kind", [Masked, MaskedInside])
+def test_the_mask_of_a_talking_agent_covers_its_message_and_recipient(kind):
+    talking = partial(
+        commenv.CommunicationBudget,
+        message_space=spaces.Discrete(3),
+        topology="complete",
+        flatten=True,
+    )
+    env = ParallelVecEnv([lambda: talking(kind())])
+    env.reset()
+    for _ in range(2):
+        masks = env.action_masks()
+        assert masks.shape == (3, 4 + 3 + 4)
+        for number, mask in enumerate(masks):
+            assert [choice for choice, may in enumerate(mask) if not may] in (
+                [number],
+                [],
+            )
+        assert not masks[1, 1]
+        env.step(np.array([[3, 0, 0]] * 3))
+
+
+def test_an_agent_that_nobody_announced_is_named():
+    class Growing(Relay):
+        def step(self, actions):
+            result = super().step(actions)
+            self.agents = [*self.agents, "stranger"]
+            return result
+
+    env = ParallelVecEnv([Growing])
+    env.reset()
+    with pytest.raises(ContractError, match=r"Growing .* agent 'stranger' after step"):
+        env.step(np.zeros(3, int))

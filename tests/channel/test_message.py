@@ -198,3 +198,22 @@ def test_free_form_is_selected_by_message():
 def test_free_form_refuses_masks_of_another_shape_or_dtype(mask):
     with pytest.raises(ValueError, match="the mask has dtype"):
         FreeForm([1, 2], (1, 2)).select(mask)
+
+
+class Metres(np.ndarray):
+    """Numbers with a unit, as libraries of quantities have them."""
+
+
+@pytest.mark.parametrize(
+    "view", [lambda plain: plain.view(Metres), np.ma.asarray], ids=["unit", "mask"]
+)
+def test_records_that_mean_more_than_their_numbers_are_refused(view):
+    plain = np.zeros(1, dtype=[("x", "<f8")])
+    with pytest.raises(TypeError, match=r"records is a .*only the plain numbers would"):
+        Messages(view(plain), np.ones((1, 1), dtype=int))
+
+
+def test_how_an_array_is_stored_or_spelt_does_not_matter(tmp_path):
+    stored = np.memmap(tmp_path / "x", dtype=[("x", "<f8")], mode="w+", shape=(1,))
+    for plain in (stored, np.zeros(1, dtype=[("x", "<f8")]).view(np.recarray)):
+        assert len(Messages(plain, np.ones((1, 1), dtype=int)).records) == 1

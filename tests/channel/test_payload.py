@@ -287,3 +287,27 @@ def test_random_bytes_decode_or_are_malformed(data):
 @given(payloads, edits)
 def test_damaged_payloads_decode_or_are_malformed(payload, changes):
     unpack_or_refuse(mutate(pack(payload), changes))
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_arrays_that_arrive_can_be_written_to(code):
+    sent = np.ones((2, 3), code)
+    arrived = unpack(pack({"nested": [sent]}))["nested"][0]
+    arrived[:] = 0
+    assert sent.all()
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.ma.array([1.0, 2.0], mask=[False, True]),
+        np.ma.masked,
+        np.ones((1, 2)).view(np.matrix),
+        np.ma.array([1.0, 2.0]),
+    ],
+    ids=["mask", "masked", "matrix", "no mask"],
+)
+@pytest.mark.parametrize("wrap", [lambda x: x, lambda x: {"a": [x]}])
+def test_an_array_that_means_more_than_its_numbers_is_refused(array, wrap):
+    with pytest.raises(TypeError, match=r"payload.* is a numpy.*plain numbers would"):
+        pack(wrap(array))

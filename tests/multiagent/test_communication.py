@@ -10,6 +10,7 @@ from commenv.channel import (
     BernoulliLoss,
     Budget,
     Chain,
+    Channel,
     Delay,
     Delta,
     Fate,
@@ -247,7 +248,7 @@ def test_a_budget_can_end_the_episode_for_everybody():
     assert all(terminations.values())
     assert env.agents == []
     with pytest.raises(NotResetError, match="every agent has finished"):
-        env.step({})
+        say(env, a=1)
     env.reset()
     assert len(env.agents) == 3
 
@@ -261,6 +262,87 @@ def test_a_budget_can_raise_and_nothing_has_happened_then():
     seen, *_ = say(env, a=3)
     assert seen["agent_2"]["age"].tolist() == [-1, 1]
     assert env.ledger.attempted().sum() == 4
+
+
+class Refusing(Counting):
+    """Refuses the action 3, as worlds do with illegal moves."""
+
+    def step(self, actions):
+        if 3 in actions.values():
+            raise ValueError("an illegal move")
+        return super().step(actions)
+
+
+@pytest.mark.parametrize(
+    "channel",
+    [
+        {},
+        {"budget": Budget(messages=2), "topology": "complete"},
+        {"budget": Budget(messages=1, per="step", exceed="raise")},
+        {"budget": Budget(bytes=8, per="step", exceed="queue", max_wait=2)},
+        {"budget": Budget(messages=1, exceed="penalize"), "topology": "ring"},
+        {"budget": Budget(messages=3, scope="team")},
+        {"link": Delay(2), "acknowledgements": True, "silence": True},
+        {"link": BernoulliLoss(0.4), "codec": Float16(), "headers": True},
+    ],
+)
+def test_a_step_that_the_world_refuses_leaves_no_trace(channel):
+    undisturbed, env = (
+        commenv.CommunicationBudget(world, message_space=PAIR, **channel)
+        for world in (Counting(length=6), Refusing(length=6))
+    )
+    for one in (undisturbed, env):
+        one.reset(seed=5)
+    for agent in env.agents:
+        env.action_space(agent).seed(7)
+    while env.agents:
+        said = {agent: env.action_space(agent).sample() for agent in env.agents}
+        said = {agent: act | {"action": 1} for agent, act in said.items()}
+        with pytest.raises(ValueError, match="an illegal move"):
+            env.step(said | {"agent_1": said["agent_1"] | {"action": 3}})
+        np.testing.assert_equal(env.step(said), undisturbed.step(said))
+    assert env.metrics.messages.sum() > 0
+    np.testing.assert_equal(vars(env.metrics), vars(undisturbed.metrics))
+    np.testing.assert_equal(env.bill, undisturbed.bill)
+    assert env.mesh.clock == undisturbed.mesh.clock == 7
+
+
+@pytest.mark.parametrize(
+    ("channel", "message", "error"),
+    [
+        ({"budget": Budget(messages=0, exceed="raise")}, 0, BudgetExceededError),
+        (
+            {"budget": Budget(bytes=7, per="step", exceed="raise")},
+            0,
+            BudgetExceededError,
+        ),
+        ({"codec": QSGD(levels=4)}, np.inf, EncodingError),
+    ],
+)
+def test_a_step_whose_message_cannot_be_sent_does_not_move_the_world(
+    channel, message, error
+):
+    env = commenv.CommunicationBudget(
+        Counting(), message_space=spaces.Box(-np.inf, np.inf, (2,)), **channel
+    )
+    env.reset(seed=0)
+    said = {"agent_1": does(1, np.full(2, message, np.float32), 1)}
+    for _ in range(2):
+        with pytest.raises(error, match="agent 'agent_1'"):
+            env.step(silent(env) | said)
+        assert env.unwrapped.steps == 0
+        assert env.mesh.clock == 1
+        assert env.metrics.messages.sum() == env.ledger.attempted().sum() == 0
+    env.step(silent(env))
+    assert (env.unwrapped.steps, env.mesh.clock) == (1, 2)
+
+
+def test_a_window_of_one_step_is_full_again_in_the_next_step():
+    env = make(budget=Budget(messages=1, per="step", exceed="raise", scope="team"))
+    for _ in range(3):
+        say(env, a=1)
+        with pytest.raises(BudgetExceededError):
+            say(env, a=1, b=2)
 
 
 def test_a_finished_agent_hears_nothing_and_cannot_send():
@@ -450,10 +532,10 @@ def test_an_action_of_another_form_is_told_the_right_one(action):
     [
         ("agent_7", "unknown recipient of agent 'agent_0' 'agent_7'.*'agent_1'"),
         ("agent_0", "unknown recipient of agent 'agent_0' 'agent_0'"),
-        (4, "unknown recipient of agent 'agent_0' '4'.*0 .silence. to 3"),
-        (-1, "unknown recipient of agent 'agent_0' '-1'"),
-        (1.5, "unknown recipient of agent 'agent_0' '1.5'"),
-        (None, "unknown recipient of agent 'agent_0' 'None'"),
+        (4, "unknown recipient of agent 'agent_0' 4.*0 .silence. to 3"),
+        (-1, "unknown recipient of agent 'agent_0' -1"),
+        (1.5, "unknown recipient of agent 'agent_0' 1.5"),
+        (None, "unknown recipient of agent 'agent_0' None"),
     ],
 )
 def test_an_unknown_recipient_is_named_with_its_sender(to, words):
@@ -492,3 +574,25 @@ def test_nothing_can_be_asked_before_the_first_reset():
             ask()
     with pytest.raises(ValueError, match="gamma 2 is outside"):
         make(gamma=2)
+
+
+def test_budgets_to_the_learner_and_to_other_agents_are_both_told():
+    world = commenv.parallel_env(
+        "WindyGrid-v0", 3, uplink=Channel(budget=Budget(messages=2, per="episode"))
+    )
+    inner = commenv.CommunicationBudget(
+        world, message_space=SYMBOL, budget=Budget(messages=5)
+    )
+    env = commenv.CommunicationBudget(
+        inner, message_space=SYMBOL, budget=Budget(messages=7)
+    )
+    env.reset(seed=0)
+    world.send("agent_0", {"x": 1})
+    says = does(does(3, 4, 1), 5, 1)
+    *_, infos = env.step(dict.fromkeys(env.agents, says))
+    told = infos["agent_0"]
+    names = ("comm", "inner_comm", "inner_inner_comm")
+    assert [told[name]["messages_left"] for name in names] == [6, 4, 1]
+    _, infos = env.reset()
+    names = [name.replace("comm", "episode_comm") for name in names]
+    assert [infos["agent_1"][name]["messages"] for name in names] == [1, 1, 0]

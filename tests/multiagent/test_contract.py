@@ -56,7 +56,7 @@ def step_with(change):
     [
         ({}, r"a dict from reset\(\)"),
         (({}, {}, {}), r"3 values from reset\(\)"),
-        (([], {}), r"observations that are no mapping from reset\(\)"),
+        (([], {}), r"observations that are not a mapping from reset\(\)"),
         (({}, {}), r"left agent 'agent_0' out of the observations of reset\(\)"),
     ],
 )
@@ -69,7 +69,7 @@ def test_a_reset_of_another_form_is_told_how(result, words):
     ("change", "words"),
     [
         (lambda result: result[:4], r"4 values from step\(\)"),
-        (lambda result: (*result[:1], 1.0, *result[2:]), "rewards that are no mapping"),
+        (lambda result: (*result[:1], 1.0, *result[2:]), "rewards that are not a m"),
         (
             lambda result: (*result[:2], {"agent_0": False}, *result[3:]),
             "left agent 'agent_1' out of the terminations",
@@ -83,11 +83,85 @@ def test_a_step_of_another_form_is_told_how(change, words):
         env.step({agent: does(0) for agent in env.agents})
 
 
+def with_part(part, value):
+    """A change of one part of what a step returns for agent_1."""
+
+    def change(result):
+        result[part]["agent_1"] = value
+        return result
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        (1, "None for agent 'agent_1' in the rewards .* give a number"),
+        (2, "None for agent 'agent_1' in the terminations .* give a bool"),
+        (3, "None for agent 'agent_1' in the truncations .* give a bool"),
+        (4, r"the info None for agent 'agent_1' from step\(\); give a dictionary"),
+    ],
+)
+def test_none_where_something_belongs_is_named_with_its_agent(part, words):
+    env = wrap(step_with(with_part(part, None)))
+    env.reset(seed=0)
+    with pytest.raises(ContractError, match=f"Broken breaks .* it returned {words}"):
+        env.step({agent: does(0) for agent in env.agents})
+
+
+def test_infos_of_a_reset_are_dictionaries():
+    infos = {f"agent_{number}": None for number in range(3)}
+    world = reset_with((dict.fromkeys(infos, 0), infos))
+    with pytest.raises(ContractError, match=r"info None for agent 'agent_0' from res"):
+        wrap(world).reset(seed=0)
+
+
 def test_agents_that_nobody_announced_are_named():
     def reset(self, seed=None, options=None):
-        result = Counting.reset(self, seed)
+        observations, infos = Counting.reset(self, seed)
         self.agents.append("stranger")
-        return result
+        self.possible_agents = [*self.possible_agents, "stranger"]
+        return {**observations, "stranger": 0}, {**infos, "stranger": {}}
 
     with pytest.raises(ContractError, match="agent 'stranger' after reset"):
         wrap(broken(reset=reset)).reset(seed=0)
+
+    def step(self, actions):
+        result = Counting.step(self, actions)
+        self.agents.append("stranger")
+        self.possible_agents = [*self.possible_agents, "stranger"]
+        return tuple({**part, "stranger": 0} for part in result)
+
+    env = wrap(broken(step=step))
+    env.reset(seed=0)
+    with pytest.raises(ContractError, match=r"agent 'stranger' after step\(\)"):
+        env.step({agent: does(0) for agent in env.agents})
+
+
+def test_an_agent_may_join_late_if_it_was_announced_and_is_observed():
+    class Late(Counting):
+        def reset(self, seed=None, options=None):
+            seen, infos = super().reset(seed)
+            self.agents.remove("agent_2")
+            del seen["agent_2"], infos["agent_2"]
+            return seen, infos
+
+        def step(self, actions):
+            seen, *rest = super().step(actions)
+            self.agents.append("agent_2")
+            if self.shown:
+                seen = {**seen, **self._seen({}, ["agent_2"])}
+            return seen, *rest
+
+    for shown in (True, False):
+        world = Late()
+        world.shown = shown
+        env = wrap(world)
+        env.reset(seed=0)
+        quiet = {agent: does(0) for agent in env.agents}
+        if shown:
+            seen, *_ = env.step(quiet)
+            assert seen["agent_2"]["age"].tolist() == [-1, -1]
+        else:
+            with pytest.raises(ContractError, match="agent 'agent_2' after step"):
+                env.step(quiet)

@@ -449,8 +449,11 @@ def test_nothing_moves_after_the_last_episode_ended():
     env = make(max_cycles=1)
     env.reset(seed=0)
     everybody(env, STAY)
+    metrics = env.metrics
     with pytest.raises(NotResetError, match="every episode has ended"):
-        env.step({})
+        env.step({"agent_0": STAY})
+    assert env.step({}) == ({}, {}, {}, {}, {})
+    np.testing.assert_equal(vars(env.metrics), vars(metrics))
 
 
 @pytest.mark.parametrize(

@@ -88,3 +88,72 @@ def test_a_message_outside_its_space_is_named_with_its_sender(space, message):
 def test_other_kinds_of_space_are_refused(space):
     with pytest.raises(ValueError, match="no Box, Discrete, MultiDiscrete or Multi"):
         MessageForm(space)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_limits_are_met_in_the_dtype_in_which_messages_travel(dtype):
+    form = MessageForm(spaces.Box(-0.7, 0.7, (2,), dtype))
+    records = form.pack([[-0.7, 0.7]], ["a"])
+    assert form.unpack(records).tolist() == [[-dtype(0.7), dtype(0.7)]]
+    above = np.nextafter(dtype(0.7), dtype(1))
+    with pytest.raises(ValueError, match="not in the message space"):
+        form.pack([[0, above]], ["a"])
+
+
+@pytest.mark.parametrize(
+    ("space", "message"),
+    [
+        (spaces.Box(-np.inf, np.inf, (1,), np.float32), [1e300]),
+        (spaces.Box(0, np.inf, (1,), np.float16), [70_000]),
+        (spaces.Box(0, 255, (1,), np.uint8), [256]),
+        (spaces.Box(0, 255, (1,), np.uint8), [-1]),
+        (spaces.Box(-128, 127, (1,), np.int8), np.array([2**63], np.uint64)),
+        (spaces.Discrete(8), np.uint64(2**63)),
+        (spaces.Discrete(8), 2**70),
+    ],
+)
+def test_numbers_that_the_dtype_cannot_hold_do_not_come_round(space, message):
+    with pytest.raises(ValueError, match=r"agent 'a' sends .* not in the message"):
+        MessageForm(space).pack([message], ["a"])
+
+
+def test_infinity_is_in_a_box_without_limits():
+    form = MessageForm(spaces.Box(-np.inf, np.inf, (1,), np.float32))
+    assert form.unpack(form.pack([[np.inf]], ["a"])).tolist() == [[np.inf]]
+
+
+@pytest.mark.parametrize(
+    ("space", "messages", "seen"),
+    [
+        (spaces.Discrete(8), [np.uint64(5), 7], [5, 7]),
+        (spaces.Discrete(8), [np.uint64(5), np.int8(7), True], [5, 7, 1]),
+        (spaces.MultiDiscrete([9, 9]), [np.array([1, 2], np.uint64), [3, 4]], None),
+        (
+            spaces.Box(0, 2**64 - 1, (1,), np.uint64),
+            [np.array([2**64 - 1], np.uint64), [7]],
+            [[2**64 - 1], [7]],
+        ),
+    ],
+)
+def test_messages_without_a_common_type_pass_as_each_would_alone(space, messages, seen):
+    form = MessageForm(space)
+    got = form.unpack(form.pack(messages, list("abc")[: len(messages)]))
+    assert got.tolist() == (seen or [[1, 2], [3, 4]])
+    assert got.dtype == space.dtype
+    with pytest.raises(ValueError, match="agent 'b' sends"):
+        form.pack([messages[0], "no"], ["a", "b"])
+
+
+@pytest.mark.parametrize(
+    "message", [np.ma.array([0.0, 1.0], mask=[0, 1]), np.ones((1, 2)).view(np.matrix)]
+)
+def test_an_array_that_means_more_than_its_numbers_is_refused_with_its_sender(message):
+    form = MessageForm(spaces.Box(-1, 1, message.shape))
+    with pytest.raises(TypeError, match="message of agent 'b' is a numpy"):
+        form.pack([np.zeros(message.shape), message], ["a", "b"])
+
+
+@pytest.mark.parametrize("space", [spaces.Box(0, 1, (0,)), spaces.Box(0, 1, (2, 0))])
+def test_a_space_of_empty_messages_is_refused(space):
+    with pytest.raises(ValueError, match=r"message_space .* hold nothing"):
+        MessageForm(space)

@@ -1,9 +1,16 @@
+import copy
+import pickle
+
+import cloudpickle
 import networkx as nx
 import numpy as np
 import pytest
+from gymnasium import spaces
 
+import commenv
 from commenv.errors import UnknownNameError
 from commenv.multiagent.topology import adjacency_of, distances_of, links_of
+from tests.multiagent.worlds import Counting, does
 
 ABCD = ["a", "b", "c", "d"]
 
@@ -76,7 +83,7 @@ def test_distances_are_those_between_the_ends_of_links():
         ("rign", "unknown topology 'rign'.*'ring'"),
         ({"a": ["e"]}, "unknown agent in the topology 'e'"),
         ({"e": []}, "unknown agent in the topology 'e'"),
-        (nx.path_graph(5), "unknown agent in the topology '0'"),
+        (nx.path_graph(5), "unknown agent in the topology 0"),
     ],
 )
 def test_unknown_names_and_nodes_are_named(topology, words):
@@ -93,3 +100,29 @@ def test_what_is_no_topology_is_told_the_forms(topology):
 def test_nobody_is_linked_to_itself():
     with pytest.raises(ValueError, match="links agent 'b' to itself"):
         adjacency_of({"a": ["b"], "b": ["b"]}, ABCD)
+
+
+def nearby(env):
+    return ~np.eye(3, dtype=bool)
+
+
+def test_a_function_of_a_module_travels_with_its_environment():
+    env = commenv.CommunicationBudget(
+        Counting(3), message_space=spaces.Discrete(8), topology=nearby
+    )
+    env.reset(seed=0)
+    other = pickle.loads(pickle.dumps(env))
+    said = {agent: does(0, 5, 1) for agent in env.agents}
+    np.testing.assert_equal(other.step(said), env.step(said))
+
+
+def test_a_lambda_can_be_copied_but_not_pickled_by_name():
+    env = commenv.CommunicationBudget(
+        Counting(3), message_space=spaces.Discrete(8), topology=lambda env: nearby(env)
+    )
+    env.reset(seed=0)
+    said = {agent: does(0, 5, 1) for agent in env.agents}
+    np.testing.assert_equal(copy.deepcopy(env).step(said), env.step(said))
+    assert cloudpickle.loads(cloudpickle.dumps(env)).mesh.clock == env.mesh.clock
+    with pytest.raises((pickle.PicklingError, AttributeError), match="lambda"):
+        pickle.dumps(env)

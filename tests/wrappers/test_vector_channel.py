@@ -203,3 +203,31 @@ def test_it_is_found_through_other_wrappers():
     vector = make()
     outer = gym.wrappers.vector.RecordEpisodeStatistics(vector)
     assert commenv.channel(outer) is vector
+
+
+def test_payloads_may_be_given_by_the_agents_numbers():
+    env = VectorMessageChannel(gym.make_vec("SimpleGrid-v0", 3))
+    env.reset(seed=0)
+    told = env.send({2: {"x": 1}, np.int64(0): "a"})
+    assert told.accepted.tolist() == [True, False, True]
+    assert env.receive() == [["a"], [], [{"x": 1}]]
+
+
+@pytest.mark.parametrize(
+    ("payloads", "error"),
+    [
+        ({"gradient": 1, "loss": 2, "x": 3}, ValueError),
+        ({3: "x"}, ValueError),
+        ({-1: "x"}, ValueError),
+        ({True: "x"}, ValueError),
+        ("abc", TypeError),
+        (b"abc", TypeError),
+        ({"a", "b", "c"}, TypeError),
+    ],
+)
+def test_what_is_not_one_payload_for_each_agent_is_refused_in_words(payloads, error):
+    env = VectorMessageChannel(gym.make_vec("SimpleGrid-v0", 3))
+    env.reset(seed=0)
+    with pytest.raises(error, match=r"agents are the numbers 0 to 2|list of one for"):
+        env.send(payloads)
+    assert env.metrics.messages.sum() == 0
