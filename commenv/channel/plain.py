@@ -54,7 +54,8 @@ def channel_from(plain: Any) -> Any:
         ValueError: A class that is not a part of a channel, or whose module was not
             imported; or fields that it does not have.
     """
-    return _made(plain) if isinstance(plain, Mapping) else plain
+    ours = isinstance(plain, Mapping) and _CLASS in plain
+    return _made(plain) if ours else plain
 
 
 def _plain(value: Any) -> Any:

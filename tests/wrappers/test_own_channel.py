@@ -388,9 +388,9 @@ def test_seeds_decide_what_is_lost_and_agents_lose_apart():
 @pytest.mark.parametrize(
     ("parts", "error", "words"),
     [
-        ({"uplink": "x"}, TypeError, "uplink is 'x'; give a Channel"),
-        ({"downlink": Budget(messages=1)}, TypeError, "downlink is Budget"),
-        ({"uplink": {"budget": 1}}, TypeError, "give a Channel"),
+        ({"uplink": "x"}, TypeError, "uplink: 'x' is not a Channel; give"),
+        ({"downlink": Budget(messages=1)}, TypeError, "downlink: Budget.*give an instance, Channel"),
+        ({"uplink": {"budget": 1}}, TypeError, "is not a Channel; give an instance"),
         ({"gamma": 2}, ValueError, "gamma 2 is outside"),
     ],
 )
