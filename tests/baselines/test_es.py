@@ -369,7 +369,7 @@ def test_discrete_observations_and_continuous_actions_run(environment):
     assert np.isfinite(frame["evaluation"]).all()
 
 
-def test_a_world_whose_rewards_are_infinite_is_warned_of_once_and_left(tmp_path):
+def test_a_world_whose_rewards_are_infinite_is_warned_of_once_and_goes_on(tmp_path):
     class Broken(gym.Env):
         observation_space = spaces.Box(-1, 1, (2,))
         action_space = spaces.Discrete(2)
@@ -393,7 +393,6 @@ def test_a_world_whose_rewards_are_infinite_is_warned_of_once_and_left(tmp_path)
     assert (last["evaluation"] == 1.0).all()
     assert first["invalid"].between(0.2, 0.8).all()  # about half of the policies
     valid = frame["invalid"] == 0
-    assert valid.any()
     assert (frame["reward"] == np.where(valid, 1.0, -np.inf)).all()
     assert commenv.load(tmp_path).frame.equals(frame)
 
