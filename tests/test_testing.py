@@ -199,7 +199,7 @@ class IgnoresM(Base):
         (Undeclared(), r"select failed \(KeyError: 'return'; declare signals"),
         (OneName(), "requires is 'utility'; give a tuple"),
         (TakesAName(), "has the name 'always', which"),
-        (Base, "Base is a class; give Base"),
+        (Base, "Base is a class; pass an instance, Base"),
         (object(), "is not a scheme"),
         (BatchMean(), "for trial 0 alone"),
         (PeeksAtOthers(), "other agents' signals"),
