@@ -71,7 +71,8 @@ class MessageForm:
             ValueError: A message that the space does not contain, and whose it is.
         """
         for message, name in zip(messages, names, strict=True):
-            refuse_subclass(message, f"the message of agent {name!r}")
+            if isinstance(message, np.ndarray):
+                refuse_subclass(message, f"the message of agent {name!r}")
         values = self._elements(messages)
         if values is None:
             values = self._one_by_one(messages, names)

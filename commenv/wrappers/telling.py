@@ -81,15 +81,18 @@ def beside(info: Mapping[str, Any], **told: Any) -> dict[str, Any]:
     """
     joined = dict(info)
     for key, value in told.items():
-        _put(joined, key, value)
+        if key in joined:
+            _move_inwards(joined, key)
+        joined[key] = value
     return joined
 
 
-def _put(info: dict[str, Any], key: str, value: Any) -> None:
-    if key in info:
-        mask = "_" if key.startswith("_") else ""
-        _put(info, f"{mask}inner_{key.removeprefix(mask)}", info[key])
-    info[key] = value
+def _move_inwards(info: dict[str, Any], key: str) -> None:
+    mask = "_" if key.startswith("_") else ""
+    inner = f"{mask}inner_{key.removeprefix(mask)}"
+    if inner in info:
+        _move_inwards(info, inner)
+    info[inner] = info[key]
 
 
 def comm_of(up: Traffic, left: Left) -> list[Numbers]:
