@@ -24,8 +24,8 @@ _Step = tuple[Any, Any, Any, Any, dict[str, Any]]
 class VectorChannel:
     """The messages of sub-environments and their learner, as methods of a vector.
 
-    What :class:`VectorMessageChannel` and the native vectors that ``gym.make_vec`` makes
-    of our ids have in common; see :class:`VectorMessageChannel`.
+    What :class:`VectorMessageChannel` and the native vectors of ``gym.make_vec`` have
+    in common; see :class:`VectorMessageChannel`.
     """
 
     num_envs: int
@@ -66,9 +66,10 @@ class VectorChannel:
             BudgetExceededError: Under ``exceed="raise"``; nothing is sent then.
         """
         star = self._links()
-        if not isinstance(payloads, Messages):
-            payloads = FreeForm(list(payloads), (1, self.num_envs))
-        receipt = star.send(payloads)
+        if isinstance(payloads, Messages):
+            receipt = star.send(payloads)
+        else:
+            receipt = star.send(FreeForm(list(payloads), (1, self.num_envs)))
         cut_short = receipt.ended[0] & ~self._over
         if cut_short.any():
             self._end(cut_short)
@@ -243,9 +244,7 @@ class VectorChannel:
         return {name: values[0] for name, values in vars(metrics).items()}
 
 
-class VectorMessageChannel(
-    VectorChannel, VectorWrapper
-):  # generic since Gymnasium 1.4
+class VectorMessageChannel(VectorChannel, VectorWrapper):  # generic since Gymnasium 1.4
     """Gives each sub-environment a metered, budgeted channel to one learner.
 
     The vector form of :class:`MessageChannel`: sub-environment i is agent i of a star.
