@@ -298,7 +298,7 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
         terminations: Mapping[str, bool],
         truncations: Mapping[str, bool],
     ) -> None:
-        """Adds the metrics of agents whose episode the step has ended to their infos."""
+        """Adds metrics to the infos of agents whose episode the step has ended."""
         over = [
             agent
             for agent in infos
