@@ -1,7 +1,9 @@
 """commenv: reinforcement learning with a metered, budgeted message channel.
 
-Importing it registers the environments with Gymnasium and PettingZoo. ``run``,
-``load`` and ``load_policy`` need the extra ``study``; everything else needs no extra.
+Importing it registers the environments with Gymnasium and PettingZoo. They have the
+channel in their own API, ``gym.make("SimpleGrid-v0", uplink=commenv.Channel())``.
+``run``, ``load`` and ``load_policy`` need the extra ``study``; everything else needs no
+extra.
 """
 
 from importlib import import_module

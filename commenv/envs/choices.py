@@ -12,7 +12,7 @@ __all__ = ["Choices"]
 _PLAIN = frozenset({int, np.int64})
 
 
-class Choices(spaces.Discrete):  # type: ignore[type-arg]  # its dtype is int64
+class Choices(spaces.Discrete[Any]):
     """``Discrete(n)``, which tells sooner whether it contains a plain integer.
 
     Gymnasium's own form looks up the limits of NumPy's dtypes first, which takes longer

@@ -345,7 +345,7 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
         terminations: Mapping[str, bool],
         truncations: Mapping[str, bool],
     ) -> None:
-        """Adds their metrics to the infos of agents whose episode the step has ended."""
+        """Adds metrics to the infos of agents whose episode the step has ended."""
         over = [
             agent
             for agent in infos

@@ -194,7 +194,7 @@ class MessageChannel(
     ``bytes_left``.
 
     ``info["episode_comm"]`` holds the metrics of an episode that is over, as numbers by
-    name: ``reward``, ``frequency``, ``size`` and all others of :class:`commenv.Metrics`.
+    name: ``reward``, ``frequency``, ``size`` and all of :class:`commenv.Metrics`.
     The step that ends an episode has them as of then, whether the environment, a budget
     or a time limit around it has ended it. The reset that follows has the final ones,
     with what was sent in between: log one of the two.

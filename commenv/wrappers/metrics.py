@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -159,8 +160,8 @@ class Traffic:
     @classmethod
     def nothing(cls, shape: tuple[int, int]) -> Traffic:
         """No message at all."""
-        counts = np.zeros(shape, dtype=np.int64)
-        return cls(**{**dict.fromkeys(_TRAFFIC, counts), "penalty": np.zeros(shape)})
+        nothing: dict[str, Any] = dict.fromkeys(_TRAFFIC, np.zeros(shape, np.int64))
+        return cls(**{**nothing, "penalty": np.zeros(shape)})
 
     @classmethod
     def read(cls, channel: LiveChannel) -> Traffic:

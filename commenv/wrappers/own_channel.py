@@ -202,14 +202,14 @@ class OwnVectorChannel(VectorChannel):
         return observations, infos
 
     def receive(self) -> Received | list[list[Any]]:
-        """What arrived since the last call; see :meth:`VectorMessageChannel.receive`."""
+        """What arrived since the last call, as :class:`VectorMessageChannel` has it."""
         if self._talks:
             return super().receive()
         self._check_begun()
         return [[] for _ in range(self.num_envs)]
 
     def receive_broadcast(self) -> NDArray[np.void] | None:
-        """Each agent's last record; see :meth:`VectorMessageChannel.receive_broadcast`."""
+        """Each agent's last record, as :class:`VectorMessageChannel` has it."""
         if self._talks:
             return super().receive_broadcast()
         self._check_begun()

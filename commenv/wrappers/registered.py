@@ -1,9 +1,8 @@
 """The classes behind our ids: environments that have a channel of their own.
 
-Each is the environment of the same name with
-:class:`~commenv.wrappers.own_channel.OwnChannel` in front, or with its form for vectors.
-The robots' are made when they are asked for, so that this module can be imported
-without MuJoCo.
+Each is the environment of the same name with :class:`~commenv.wrappers.OwnChannel` or
+:class:`~commenv.wrappers.OwnVectorChannel` in front. The robots' are made when they are
+asked for, so that this module can be imported without MuJoCo.
 """
 
 from __future__ import annotations

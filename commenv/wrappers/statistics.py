@@ -31,6 +31,11 @@ class EpisodeStatistics:
         ValueError: A gamma outside [0, 1].
     """
 
+    reward: Any
+    episode_return: Any
+    length: Any
+    _discount: Any  # one number as long as all episodes are equally old
+
     def __init__(self, gamma: float, count: int | None = None) -> None:
         check_gamma(gamma)
         self._gamma = gamma
@@ -49,12 +54,12 @@ class EpisodeStatistics:
             self.length = np.where(which, 0, self.length)
             self._discount = np.where(which, 1.0, self._discount)
             return
-        alone = self._count is None
-        self.reward: Any = 0.0 if alone else np.zeros(self._count or 0)
-        self.episode_return: Any = 0.0 if alone else np.zeros(self._count or 0)
-        self.length: Any = 0 if alone else np.zeros(self._count or 0, np.int64)
-        # One number as long as all episodes are equally old.
-        self._discount: Any = 1.0
+        self.reward = self.episode_return = 0.0
+        self.length = 0
+        if self._count is not None:
+            self.reward = self.episode_return = np.zeros(self._count)
+            self.length = np.zeros(self._count, dtype=np.int64)
+        self._discount = 1.0
 
     def add(self, earned: Any, acts: Any = 1) -> None:
         """Enters a step.
@@ -68,10 +73,6 @@ class EpisodeStatistics:
         self.episode_return = self.episode_return + earned
         self.length = self.length + acts
         self._discount = self._discount * self._gamma
-
-    def enter(self, reward: Any, episode_return: Any, length: Any) -> None:
-        """Enters what was added up elsewhere, in the place of all that is here."""
-        self.reward, self.episode_return, self.length = reward, episode_return, length
 
     def replay(
         self,

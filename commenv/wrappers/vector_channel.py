@@ -28,8 +28,8 @@ _Step = tuple[Any, Any, Any, Any, dict[str, Any]]
 class VectorChannel:
     """The messages of sub-environments and their learner, as methods of a vector.
 
-    What :class:`VectorMessageChannel` and the native vectors that ``gym.make_vec`` makes
-    of our ids have in common; see :class:`VectorMessageChannel`.
+    What :class:`VectorMessageChannel` and the native vectors of ``gym.make_vec`` have
+    in common; see :class:`VectorMessageChannel`.
     """
 
     num_envs: int
@@ -75,11 +75,12 @@ class VectorChannel:
             BudgetExceededError: Under ``exceed="raise"``; nothing is sent then.
         """
         star = self._links()
-        if not isinstance(payloads, Messages):
-            flat = _each(payloads, self.num_envs)
-            receipt = star.send(FreeForm(flat, (1, self.num_envs)))
-        else:
+        if isinstance(payloads, Messages):
             receipt = star.send(payloads)
+        else:
+            receipt = star.send(
+                FreeForm(_each(payloads, self.num_envs), (1, self.num_envs))
+            )
         cut_short = receipt.ended[0] & ~self._over
         if cut_short.any():
             self._end(cut_short)

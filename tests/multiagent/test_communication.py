@@ -446,6 +446,20 @@ def test_the_totals_of_an_episode_come_with_the_next_reset():
     assert env.ledger.attempted().sum() == 0
 
 
+def test_the_step_that_ends_an_episode_tells_its_totals():
+    world = commenv.parallel_env("SimpleGrid-v0", 2, max_cycles=2)
+    env = commenv.CommunicationBudget(world, message_space=spaces.Discrete(9))
+    env.reset(seed=0)
+    quiet = {"action": 4, "message": 0, "to": 0}
+    actions = {"agent_0": {**quiet, "to": 1}, "agent_1": quiet}
+    infos = env.step(actions)[4]
+    assert "episode_comm" not in infos["agent_0"]
+    infos = env.step(actions)[4]
+    told = [infos[agent]["episode_comm"]["messages"] for agent in actions]
+    assert told == env.metrics.messages[0].tolist() == [2, 0]
+    assert infos["agent_0"]["episode_comm"]["reward"] == -1.9
+
+
 def play(env, seed, cycles=10):
     """A whole episode as one list, with random messages to random receivers."""
     seen, infos = env.reset(seed=seed)

@@ -4,6 +4,7 @@ from dataclasses import fields
 
 import gymnasium as gym
 import numpy as np
+import pettingzoo
 import pytest
 from pettingzoo.utils.wrappers import BaseParallelWrapper
 
@@ -184,6 +185,26 @@ def test_a_send_after_the_end_belongs_to_the_episode_that_ended():
     infos = env.reset()[1]
     assert infos["agent_0"]["episode_comm"]["messages"] == 1
     assert env.metrics.messages.tolist() == [[0]]
+
+
+def test_the_step_that_ends_an_episode_tells_its_metrics():
+    env = pettingzoo.make(
+        "parallel", "commenv/simple_grid-v0", num_agents=2, uplink=Channel()
+    )
+    env.reset(seed=0)
+    env.unwrapped.send("agent_1", "xyz")
+    for action in SHORTEST[:-1]:
+        infos = everybody(env, action)[4]
+        assert all("episode_comm" not in info for info in infos.values())
+    actions = {"agent_0": SHORTEST[-1], "agent_1": STAY}
+    infos = env.step(actions)[4]
+    told = infos["agent_0"]["episode_comm"]
+    assert (told["frequency"], told["size"]) == (0, 0)
+    assert told["reward"] == env.unwrapped.metrics.reward[0, 0]
+    assert "episode_comm" not in infos["agent_1"]
+    infos = env.step({"agent_1": SHORTEST[-1]})[4]
+    told = infos["agent_1"]["episode_comm"]
+    assert (told["frequency"], told["size"], told["episode_length"]) == (1, 4, 9)
 
 
 def test_records_pass_in_both_directions():

@@ -360,8 +360,7 @@ def test_a_copy_in_the_middle_of_an_episode_goes_on_alike(env_id, how):
             assert repr(env.reset()) == repr(other.reset())
 
 
-@pytest.mark.filterwarnings("ignore:.*different from the unwrapped:UserWarning")
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("ignore:.*value is -?infinity:UserWarning")
 @pytest.mark.parametrize("env_id", QUICK)
 @pytest.mark.parametrize("parts", [{}, {"uplink": Channel()}])
 def test_it_conforms(env_id, parts):
