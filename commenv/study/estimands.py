@@ -7,7 +7,7 @@ Those of one label come first below; then those made of two, paired by trial.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +18,9 @@ from commenv.study.curves import X_AXES, labels, progress_along, step_values
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from commenv.study.ranges import Ranges
+    from commenv.study.statistics import Bounds
 
 __all__ = [
     "Estimand",
@@ -44,6 +47,14 @@ OPTIMAL = 1e-9
 Points = NDArray[np.float64]
 Numbers = dict[int, float]
 
+_OF_ALL = {"frequency": (0.0, 1.0)}
+"""The ranges of columns that are the same whatever is run."""
+
+
+def _unknown(ranges: Ranges) -> Bounds | None:
+    """No range is known."""
+    return None
+
 
 @dataclass(frozen=True)
 class Estimand:
@@ -53,11 +64,14 @@ class Estimand:
         name: What the number is, for people.
         measure: From the frame to the number of each trial.
         is_share: The numbers are 0 and 1, no and yes; their mean is a share.
+        bounds: From the ranges of a study's columns to the least and the greatest
+            value that the number can have; to None where that is not known.
     """
 
     name: str
     measure: Callable[[pd.DataFrame], Numbers]
     is_share: bool = False
+    bounds: Callable[[Ranges], Bounds | None] = _unknown
 
     def __call__(self, frame: pd.DataFrame) -> Numbers:
         """The number of each trial, in order of trials.
@@ -89,13 +103,15 @@ def late(label: str, column: str, window: int) -> Estimand:
         return float(recent[~np.isnan(recent)].mean()) if _any(recent) else np.nan
 
     name = f"{column} of {label}, last {window} episodes"
-    return Estimand(name, _each_trial(label, column, "episode", mean))
+    measure = _each_trial(label, column, "episode", mean)
+    return Estimand(name, measure, bounds=_of(label, column))
 
 
 def final(label: str, column: str = "evaluation") -> Estimand:
     """The last value of a column."""
     name = f"last {column} of {label}"
-    return Estimand(name, _each_trial(label, column, "episode", _last))
+    measure = _each_trial(label, column, "episode", _last)
+    return Estimand(name, measure, bounds=_of(label, column))
 
 
 def gap(label: str, optimum: float) -> Estimand:
@@ -104,6 +120,7 @@ def gap(label: str, optimum: float) -> Estimand:
     return Estimand(
         f"gap of {label} to {optimum:.6g}",
         lambda frame: {trial: optimum - x for trial, x in last(frame).items()},
+        bounds=lambda ranges: _less((optimum, optimum), last.bounds(ranges)),
     )
 
 
@@ -132,8 +149,12 @@ def smoothness(label: str, column: str = "evaluation") -> Estimand:
         steps = np.diff(y[~np.isnan(y)])
         return float(steps.std()) if len(steps) else np.nan
 
+    def widest(ranges: Ranges) -> Bounds | None:
+        known = _of(label, column)(ranges)
+        return known and (0.0, known[1] - known[0])
+
     name = f"steps of {label}'s {column}, standard deviation"
-    return Estimand(name, _each_trial(label, column, "episode", spread))
+    return Estimand(name, _each_trial(label, column, "episode", spread), bounds=widest)
 
 
 def correlation(label: str, a: str, b: str) -> Estimand:
@@ -147,7 +168,8 @@ def correlation(label: str, a: str, b: str) -> Estimand:
         x, y = one(frame), other(frame)
         return {trial: _correlated(x[trial], y[trial]) for trial in x}
 
-    return Estimand(f"correlation of {a} and {b} of {label}", measure)
+    name = f"correlation of {a} and {b} of {label}"
+    return Estimand(name, measure, bounds=lambda ranges: (-1.0, 1.0))
 
 
 def area(label: str, column: str = "evaluation", x: str = "episode") -> Estimand:
@@ -164,7 +186,8 @@ def area(label: str, column: str = "evaluation", x: str = "episode") -> Estimand
         return float((y[known][:-1] * lengths).sum() / lengths.sum())
 
     name = f"mean {column} of {label} over {x}"
-    return Estimand(name, _each_trial(label, column, x, mean))
+    measure = _each_trial(label, column, x, mean)
+    return Estimand(name, measure, bounds=_of(label, column))
 
 
 def time_to(
@@ -194,7 +217,8 @@ def value_at(label: str, x: str, amount: float, column: str = "evaluation") -> E
     def value(y: Points, along: Points) -> float:
         return _value(y, along, amount)
 
-    return Estimand(name, _each_trial(label, column, x, value))
+    measure = _each_trial(label, column, x, value)
+    return Estimand(name, measure, bounds=_of(label, column))
 
 
 def at_equal(
@@ -211,12 +235,19 @@ def at_equal(
         ends = {trial: min(one[trial][1][-1], other[trial][1][-1]) for trial in one}
         return {t: _value(*one[t], e) - _value(*other[t], e) for t, e in ends.items()}
 
-    return Estimand(f"{column} of {a} - of {b}, at equal {x}", measure)
+    return Estimand(
+        f"{column} of {a} - of {b}, at equal {x}",
+        measure,
+        bounds=lambda ranges: _less(_of(a, column)(ranges), _of(b, column)(ranges)),
+    )
 
 
 def difference(a: Estimand, b: Estimand) -> Estimand:
     """One number less another, trial by trial."""
-    return _paired(f"{a.name} - {b.name}", a, b, lambda x, y: x - y)
+    apart = _paired(f"{a.name} - {b.name}", a, b, lambda x, y: x - y)
+    return replace(
+        apart, bounds=lambda ranges: _less(a.bounds(ranges), b.bounds(ranges))
+    )
 
 
 def ratio(a: Estimand, b: Estimand) -> Estimand:
@@ -235,6 +266,7 @@ def less(estimand: Estimand, number: float) -> Estimand:
     return Estimand(
         f"{estimand.name} - {number:g}",
         lambda frame: {trial: x - number for trial, x in estimand(frame).items()},
+        bounds=lambda ranges: _less(estimand.bounds(ranges), (number, number)),
     )
 
 
@@ -251,6 +283,16 @@ def share(
         lambda frame: {t: float(above < x < below) for t, x in estimand(frame).items()},
         is_share=True,
     )
+
+
+def _of(label: str, column: str) -> Callable[[Ranges], Bounds | None]:
+    """The range of a label's column, where it is known."""
+    return lambda ranges: ranges.get(label, {}).get(column, _OF_ALL.get(column))
+
+
+def _less(one: Bounds | None, other: Bounds | None) -> Bounds | None:
+    """The range of one number less another."""
+    return one and other and (one[0] - other[1], one[1] - other[0])
 
 
 def _paired(

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from commenv.study.comparison import Comparison
     from commenv.study.cost import LinkProfile
+    from commenv.study.ranges import Ranges
+    from commenv.study.statistics import Bounds
     from commenv.study.verification import Verification
 
 __all__ = ["Results", "load"]
@@ -32,12 +34,15 @@ class Results:
         sizes: What gives the histogram of the messages' sizes, a frame of
             :data:`commenv.study.sizes.SIZE_COLUMNS`, when :meth:`cost` needs it.
         directories: The folders that the results are kept in, if any.
+        ranges: As the attribute; none is known when left out.
 
     Attributes:
         frame: One row per episode and trial; the columns and their units are
             :data:`commenv.study.frame.COLUMNS`.
         optimum: The exact optimal value of each label's environment within the time
             limit; None where there are no tables.
+        ranges: The least and the greatest value that a label's columns can have, where
+            it is known: ``ranges[label][column]``. Intervals rest on it.
     """
 
     def __init__(
@@ -46,9 +51,11 @@ class Results:
         optimum: Mapping[str, float | None],
         sizes: Callable[[], pd.DataFrame] | None = None,
         directories: Sequence[str | Path] = (),
+        ranges: Ranges | None = None,
     ) -> None:
         self.frame = frame
         self.optimum = dict(optimum)
+        self.ranges = dict(ranges or {})
         self._sizes = sizes
         self._directories = tuple(directories)
 
@@ -101,6 +108,8 @@ class Results:
         b: str,
         at: int | Mapping[str, float] | None = None,
         y: str = "evaluation",
+        *,
+        bounds: Bounds | None = None,
     ) -> Comparison:
         """Compares two labels, trial by trial; printed, it is a sentence.
 
@@ -110,6 +119,8 @@ class Results:
             at: None for the last values, an episode, or an x axis and how much has been
                 spent on it: ``{"uplink_bytes": 1e5}``.
             y: The column to compare.
+            bounds: The least and the greatest value that it can have, where you know
+                it and :attr:`ranges` do not: without, an interval takes 300 trials.
 
         Raises:
             UnknownNameError: No such label, column or axis.
@@ -117,7 +128,7 @@ class Results:
         """
         from commenv.study.comparison import compare
 
-        return compare(self.frame, a, b, at, y)
+        return compare(self.frame, a, b, at, y, ranges=self.ranges, bounds=bounds)
 
     def cost(self, link: str | LinkProfile, *, per_trial: bool = False) -> pd.DataFrame:
         """What all messages cost on a link: seconds on air and joules.
@@ -135,8 +146,8 @@ class Results:
             and ``joules``, their sum. They are totals of a trial, of all its agents
             together: the mean over trials, and beside it the 95 % interval of
             :func:`~commenv.study.statistics.mean_interval` as ``seconds_low``,
-            ``seconds_high`` and so on, NaN for a single trial. With ``per_trial``
-            there is a column ``trial`` and no interval.
+            ``seconds_high`` and so on, NaN below the number of trials that it needs.
+            With ``per_trial`` there is a column ``trial`` and no interval.
 
         Raises:
             UnknownNameError: No such link.
@@ -220,6 +231,7 @@ def load(*directories: str | Path) -> Results:
     counts = pd.Series([label for one in found for label in one.optimum]).value_counts()
     frames: list[pd.DataFrame] = []
     optimum: dict[str, float | None] = {}
+    ranges: dict[str, Mapping[str, Bounds]] = {}
     names: list[dict[Any, str]] = []
     for directory, one in zip(directories, found, strict=True):
         new: dict[Any, str] = {
@@ -228,6 +240,7 @@ def load(*directories: str | Path) -> Results:
         }
         frames.append(one.frame.assign(label=one.frame["label"].map(new)))
         optimum |= {new[label]: value for label, value in one.optimum.items()}
+        ranges |= {new[label]: known for label, known in one.ranges.items()}
         names.append(new)
 
     def sizes() -> pd.DataFrame:
@@ -237,7 +250,8 @@ def load(*directories: str | Path) -> Results:
             parts.append(part.assign(label=part["label"].map(new)))
         return pd.concat(parts, ignore_index=True)
 
-    return Results(pd.concat(frames, ignore_index=True), optimum, sizes, directories)
+    frame = pd.concat(frames, ignore_index=True)
+    return Results(frame, optimum, sizes, directories, ranges)
 
 
 def _read(directory: str | Path) -> Results:
@@ -255,4 +269,4 @@ def _read(directory: str | Path) -> Results:
                 wanted,
                 label,
             )
-    return Results(frame, manifest.optima)
+    return Results(frame, manifest.optima, ranges=manifest.ranges)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import os
 import struct
 from pathlib import Path
@@ -12,7 +13,6 @@ from typing import Annotated, Any
 import msgspec
 
 from commenv.errors import ResultsError, shown
-from commenv.study.claims import LEAST_TRIALS
 from commenv.study.files import check_regular, write_atomically
 from commenv.study.progress import duration
 from commenv.study.store import Store
@@ -25,8 +25,8 @@ _HEAD = """# Reproduction of the thesis' figures
 E. Gunn, *Communication Efficient Distributed Reinforcement Learning* (2023), figure by
 figure: what the thesis says, and what these experiments say about it. Every claim is an
 inequality; a verdict is *supported* or *contradicted* where a corrected test (Holm's,
-within a figure, at 5 %) says so, and *undecided* otherwise, always so below 10 trials.
-How is documented in `commenv.study.claims`.
+within a figure, at 5 %) says so, and *undecided* otherwise, always so with too few
+trials. How, and how many trials it takes, is documented in `commenv.study.claims`.
 
 Settings, margins and claims were chosen on seeds 0 to 3; each figure's settings name
 its own seed.{trials}
@@ -92,6 +92,8 @@ class _Claim(msgspec.Struct):
     low: float
     high: float
     p: float
+    trials: int
+    needed: int
     verdict: str
 
 
@@ -157,8 +159,8 @@ def _section(folder: Path, number: str, page: Path, pictures: Path) -> str:
 
 def _reason(number: str, run: _Run, verdicts: list[_Claim]) -> str:
     """Why verdicts differ from the thesis, if they were open to."""
-    if run.scale.trials < LEAST_TRIALS:
-        return f"Below {LEAST_TRIALS} trials every verdict is undecided."
+    if all(row.trials < row.needed for row in verdicts):
+        return "These are too few trials for any verdict."
     differs = any(row.verdict != "supported" for row in verdicts)
     word = "Likely reason" if differs else "Note"
     return f"**{word}:** {FIGURES[number].reasons}"
@@ -204,10 +206,13 @@ def _claim_lines(verdicts: list[_Claim]) -> list[str]:
             name: f"{getattr(row, name):.4g}"
             for name in ("margin", "estimate", "low", "high", "p")
         }
+        interval, p = f"{numbers['low']} to {numbers['high']}", numbers["p"]
+        if math.isnan(row.low):
+            few = row.trials < row.needed
+            interval, p = f"from {row.needed} trials" if few else "none", "-"
         lines.append(
             f"| {row.claim} | {row.estimand} | {numbers['margin']} "
-            f"| {numbers['estimate']} | {numbers['low']} to {numbers['high']} "
-            f"| {numbers['p']} | **{row.verdict}** |"
+            f"| {numbers['estimate']} | {interval} | {p} | **{row.verdict}** |"
         )
     return lines
 
