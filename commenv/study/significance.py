@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from commenv.study.betting import capital
 from commenv.study.statistics import (
     LEAST_UNBOUNDED,
     RESAMPLES,
@@ -25,9 +26,8 @@ from commenv.study.statistics import (
     checked,
     distributions,
     is_constant,
+    scaled,
     studentised_resamples,
-    unseen_means,
-    within,
 )
 
 __all__ = [
@@ -41,8 +41,6 @@ __all__ = [
     "share_test",
     "student",
 ]
-
-_ROUNDING = 1e-12  # of the range
 
 Array: TypeAlias = NDArray[np.float64]
 Side: TypeAlias = Literal["greater", "less"]
@@ -89,30 +87,28 @@ def bounded_test(
     bounds: Bounds,
     margin: float = 0.0,
     side: Side = "greater",
-    *,
-    seed: Seed = 0,
-    resamples: int = RESAMPLES,
 ) -> Array:
-    """Gaffke's test of the mean of a bounded quantity (2005).
+    """The test of the mean of a bounded quantity; it keeps its level whatever the data.
 
     It rejects where :func:`~commenv.study.statistics.bounded_interval` leaves out the
-    margin. For values of 0 and 1 it is the exact binomial test.
+    margin.
 
     Returns:
-        p, at least 1 / (resamples + 1).
+        p, one over the capital of :func:`commenv.study.betting.capital`; 0 where the
+        margin is beyond the range, so that no trial is needed.
 
     Raises:
         ValueError: No range, or a value outside it.
     """
     _check_side(side)
     low, high = bounds
-    array = within(values, bounds)
-    distances, far = array - low, margin - low
+    array = scaled(values, bounds)
+    distance = margin - low
     if side == "less":
-        distances, far = high - array, high - margin
-    means = unseen_means(distances, seed=seed, resamples=resamples)
-    extreme = (means <= far + _ROUNDING * (high - low)).sum(axis=0)
-    return np.asarray((extreme + 1) / (resamples + 1))
+        array, distance = 1 - array, high - margin
+    if distance < 0 or low == high:
+        return np.full(array.shape[1:], 0.0 if distance < 0 else 1.0)
+    return np.minimum(1.0, 1 / capital(array, distance / (high - low)))
 
 
 def mean_test(
@@ -132,7 +128,7 @@ def mean_test(
     """
     array = checked(values, 1)
     if bounds is not None:
-        return bounded_test(array, bounds, margin, side, seed=seed, resamples=resamples)
+        return bounded_test(array, bounds, margin, side)
     if len(array) < LEAST_UNBOUNDED:
         return np.ones(array.shape[1:])
     drawn = bootstrap_t(array, margin, side, seed=seed, resamples=resamples)

@@ -6,13 +6,14 @@ import pytest
 from commenv.errors import ResultsError, UnknownNameError
 from commenv.study.comparison import compare
 from commenv.study.significance import difference_test
-from commenv.study.statistics import mean_interval
+from commenv.study.statistics import LEAST_UNBOUNDED, mean_interval
 
 pd = pytest.importorskip("pandas")
 pytest.importorskip("scipy")
 
 WORLDS = np.random.default_rng(0).normal(size=20) * 10
 NOISE = np.random.default_rng(1).normal(size=20)
+RANGES = {label: {"evaluation": (-30.0, 30.0), "reward": (0.0, 5.0)} for label in "ab"}
 
 
 def study():
@@ -36,24 +37,60 @@ def study():
 
 
 def test_the_last_values_are_compared_trial_by_trial():
-    found = compare(study(), "b", "a", seed=5)
+    found = compare(study(), "b", "a", ranges=RANGES)
     differences = 1 + NOISE
     assert found.estimate == pytest.approx(differences.mean())
-    expected = mean_interval(differences, seed=5)
+    assert found.bounds == (-60, 60)
+    expected = mean_interval(differences, bounds=(-60, 60))
     assert (found.low, found.high) == pytest.approx(tuple(map(float, expected)))
     assert found.p == pytest.approx(
-        float(difference_test(differences, seed=5)), abs=1e-3
+        float(difference_test(differences, bounds=(-60, 60)))
     )
-    assert found.p < 0.05
     assert found.improvement == (differences > 0).mean()
     assert found.trials == 20
+    assert found.spread == pytest.approx(tuple(np.percentile(differences, [10, 90])))
+
+
+def test_without_a_range_twenty_trials_have_no_interval_and_no_p():
+    found = compare(study(), "b", "a")
+    assert np.isnan([found.low, found.high, found.p]).all()
+    assert found.estimate == pytest.approx((1 + NOISE).mean())
+    assert found.bounds is None
+
+
+def test_a_range_that_you_know_can_be_given():
+    found = compare(study(), "b", "a", bounds=(-30, 30))
+    assert found == compare(study(), "b", "a", ranges=RANGES)
+    with pytest.raises(ValueError, match="outside the range -0.1 to 0.1$|outside the range"):
+        compare(study(), "b", "a", bounds=(0, 0.1))
+
+
+def test_from_300_trials_on_no_range_is_needed():
+    rng = np.random.default_rng(0)
+    parts = [
+        pd.DataFrame(
+            {
+                "label": label,
+                "trial": np.arange(LEAST_UNBOUNDED),
+                "episode": 0,
+                "evaluation": rng.normal(mean, 1, LEAST_UNBOUNDED),
+            }
+        )
+        for label, mean in (("a", 0.0), ("b", 0.5))
+    ]
+    found = compare(pd.concat(parts, ignore_index=True), "b", "a")
+    assert 0 < found.low < found.estimate < found.high
+    assert found.p < 0.05
+    assert "by Student's test and bootstrap, 300 paired trials" in str(found)
 
 
 def test_the_other_way_round_everything_is_mirrored():
-    one, other = compare(study(), "a", "b"), compare(study(), "b", "a")
+    one = compare(study(), "a", "b", bounds=(-20, 20))
+    other = compare(study(), "b", "a", bounds=(-20, 20))
     assert one.estimate == pytest.approx(-other.estimate)
     assert one.improvement == pytest.approx(1 - other.improvement)
-    assert (one.low < 0, one.high < 0) == (True, True)
+    assert (one.low, one.high) == pytest.approx((-other.high, -other.low))
+    assert one.p == pytest.approx(other.p)
 
 
 @pytest.mark.parametrize(
@@ -75,20 +112,36 @@ def test_the_place_can_be_an_episode_or_a_cost(at, estimate):
     assert compare(study(), "b", "a", at).estimate == pytest.approx(estimate)
 
 
-def test_labels_that_never_differ():
-    found = compare(study(), "a", "b", y="reward")
-    assert (found.estimate, found.low, found.high, found.p) == (0, 0, 0, 1)
+def test_labels_that_never_differ_may_differ_in_trials_that_were_not_run():
+    found = compare(study(), "a", "b", y="reward", ranges=RANGES)
+    assert (found.estimate, found.p) == (0, 1)
+    assert found.low == pytest.approx(-found.high)
+    assert found.low < -0.5
     assert found.improvement == 0.5
+    exact = compare(study(), "a", "b", y="reward", bounds=(0, 0))
+    assert (exact.low, exact.high) == (0, 0)
+    assert "(difference 0, exactly: it can have no other value, 20 paired" in str(exact)
 
 
 def test_it_reads_as_a_sentence():
-    found = compare(study(), "a", "b", {"uplink_bytes": 1e6})
-    assert str(found) == (
+    found = compare(study(), "a", "b", {"uplink_bytes": 1e6}, ranges=RANGES)
+    start = (
         "evaluation at uplink_bytes 1e+06 (held from 40, where the trials end) of a is "
         f"{-found.estimate:.4g} lower than of b (difference {found.estimate:.4g}, "
-        f"95 % interval {found.low:.4g} to {found.high:.4g}, p = {found.p:.2g} by sign "
-        "flips and bootstrap, 20 paired trials); a is above b in "
+    )
+    end = (
+        ", 20 paired trials); a is above b in "
         f"{found.improvement:.0%} of them, ties counting half"
+    )
+    assert str(found) == (
+        f"{start}95 % interval {found.low:.4g} to {found.high:.4g}, "
+        f"p = {found.p:.2g} by the known range -60 to 60{end}"
+    )
+    unknown = compare(study(), "a", "b", {"uplink_bytes": 1e6})
+    least, most = unknown.spread
+    assert str(unknown) == (
+        f"{start}10th to 90th percentile {least:.4g} to {most:.4g}, no interval: as "
+        f"the range is not known, it takes 300 trials{end}"
     )
     assert "held" not in str(compare(study(), "a", "b", {"uplink_bytes": 40}))
 
