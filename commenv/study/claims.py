@@ -20,7 +20,30 @@ So the chance of one or more false verdicts in a figure, of either kind together
 most alpha, whatever the claims have to do with each other, as far as the tests keep
 their level.
 
-FIGURES_TABLE
+Of 2,000 figures of seven claims whose means were at their margins, the per cent with a
+false verdict, give or take a Monte Carlo error of at most .5. The populations are those
+of :mod:`commenv.study.statistics`; a dash: no verdict. (``python -m
+tests.study.coverage``)
+
+====================  ====  ====  ====  ====
+per cent, trials      10    20    100   300
+====================  ====  ====  ====  ====
+range known:
+uniform               0.0   0.0   0.2   0.4
+beta(.3, 3)           0.0   0.0   0.0   0.2
+3 %, one fails        0.0   0.0   0.0   0.2
+3 %, both             0.0   0.0   0.0   0.4
+10 %, one fails       0.0   0.0   0.0   0.1
+10 %, both            0.0   0.0   0.5   0.3
+range unknown:
+normal                -     -     -     4.0
+log-normal, sigma .5  -     -     -     3.5
+log-normal, sigma 1   -     -     -     4.9
+3 %, one fails        -     -     -     2.8
+3 %, both             -     -     -     4.3
+10 %, one fails       -     -     -     2.7
+10 %, both            -     -     -     4.2
+====================  ====  ====  ====  ====
 """
 
 from __future__ import annotations

@@ -19,7 +19,40 @@ two forms:
 
 An interval of no width is given only where the range is a single value.
 
-COVERAGE_TABLE
+How many of 14,000 samples had the true mean in their 95 % interval, and in brackets
+below and above it; the Monte Carlo error is at most .2. "One fails": paired differences
+of labels with equal means, where the named share of one's trials fails; "both": of
+both's. A dash: there is no interval. (``python -m tests.study.coverage``; there, too,
+what a failure is.)
+
+==========================  ================  ================  ================
+per cent, trials            10                20                100
+==========================  ================  ================  ================
+range known: uniform        100.0 (0.0, 0.0)  99.5 (0.2, 0.3)   99.4 (0.3, 0.3)
+beta(.3, 3)                 100.0 (0.0, 0.0)  100.0 (0.0, 0.0)  99.8 (0.2, 0.0)
+3 %, one fails              100.0 (0.0, 0.0)  100.0 (0.0, 0.0)  99.9 (0.0, 0.0)
+3 %, both                   100.0 (0.0, 0.0)  100.0 (0.0, 0.0)  99.7 (0.1, 0.2)
+10 %, one fails             100.0 (0.0, 0.0)  100.0 (0.0, 0.0)  99.5 (0.3, 0.2)
+10 %, both                  100.0 (0.0, 0.0)  100.0 (0.0, 0.0)  99.3 (0.4, 0.4)
+range unknown, all of them  -                 -                 -
+==========================  ================  ================  ================
+
+====================  ================
+per cent, trials      300
+====================  ================
+range unknown:
+normal                95.2 (2.4, 2.4)
+log-normal, sigma .5  95.6 (1.8, 2.7)
+log-normal, sigma 1   95.7 (0.9, 3.4)
+3 %, one fails        95.9 (2.5, 1.6)
+3 %, both             95.2 (2.5, 2.4)
+10 %, one fails       95.8 (2.4, 1.7)
+10 %, both            95.3 (2.4, 2.3)
+====================  ================
+
+Where failures of 10 % are all that differs, no interval from trials alone holds the
+mean in more than 65 % of samples of 10 and 88 % of samples of 20: the others show no
+failure.
 """
 
 from __future__ import annotations
@@ -146,7 +179,10 @@ def iqm_interval(
 ) -> Interval:
     """The BCa interval of the pooled interquartile mean; whole trials are resampled.
 
-    There is none below :data:`LEAST_IQM` trials, nor where all resamples are equal.
+    There is none below :data:`LEAST_IQM` trials, nor where all resamples are equal. Of
+    1,500 samples of 20 trials it held the interquartile mean of normal, uniform,
+    log-normal and Student t data in 93.0 to 93.9 % each, of 100 in 94.3 to 94.8 %; the
+    Monte Carlo error is .6.
     """
     array = checked(values)
     interval = bca_interval(array, iqm, level, seed=seed, resamples=resamples)
