@@ -272,7 +272,7 @@ def bounded_interval(
     and any number of trials: each end is the mean against which a gambler's capital
     (:mod:`commenv.study.betting`) comes to 2 / (1 - level). For 10 equal trials it
     reaches 38 % of the way to each end of the range, for 20 of them 22 %, for 100 of
-    them 4.9 %; for many trials that differ it is about 1.3 times as wide as Student's.
+    them 4.9 %; for many trials that differ it is about 1.4 times as wide as Student's.
     Trials are taken in order.
 
     Args:

@@ -126,7 +126,7 @@ def test_the_studentised_interval_reaches_further_where_the_tail_is():
 
 
 @pytest.mark.parametrize("trials", [*TRIALS, LEAST_UNBOUNDED])
-@pytest.mark.parametrize("population", populations(), ids=str)
+@pytest.mark.parametrize("population", [*populations()], ids=lambda one: one.name)
 def test_intervals_hold_the_mean_and_figures_have_no_false_verdict(population, trials):
     """The tables of the documentation, with fewer samples."""
     found = simulate(population, trials, 150, resamples=999)
