@@ -79,7 +79,8 @@ def test_the_table_has_a_row_for_each_label(grid, capsys):
         *("label", "trials", "episodes", "discounted", "return", "steps", "exact"),
     ]
     assert dql.split()[:3] == ["dql", "3", "7"]
-    assert "-5.217 [-5.217, -5.217]" in dql
+    # Three equal trials, and any more could do as badly as can be.
+    assert re.search(r"-5\.217 \[-[789]\.\d+, -5\.217\]", dql)
     assert davia.startswith("davia ")
     assert len(rule) == len(dql)
 

@@ -36,6 +36,7 @@ class Manifest(msgspec.Struct, forbid_unknown_fields=True):
         study: The settings, as :meth:`commenv.study.spec.Study.describe` gives them.
         optima: The exact optimal value of each label's environment, where known.
         software: What :func:`commenv.study.software.software` gave at the start.
+        ranges: What :func:`commenv.study.ranges.ranges_of` gave for each label.
     """
 
     format: str
@@ -43,6 +44,7 @@ class Manifest(msgspec.Struct, forbid_unknown_fields=True):
     study: dict[str, Any]
     optima: dict[str, float | None]
     software: dict[str, str]
+    ranges: dict[str, dict[str, tuple[float, float]]] = {}
 
 
 _Count = Annotated[int, msgspec.Meta(ge=1, le=MOST)]
@@ -85,6 +87,11 @@ def read_manifest(path: Path) -> Manifest:
         cells = msgspec.convert(manifest.study, Settings).cells
         if {cell.label for cell in cells} != manifest.optima.keys():
             raise msgspec.ValidationError("its labels and optima differ")
+        if not manifest.ranges.keys() <= manifest.optima.keys():
+            raise msgspec.ValidationError("its labels and ranges differ")
+        for known in manifest.ranges.values():
+            if not all(low <= high for low, high in known.values()):
+                raise msgspec.ValidationError("a range ends before it begins")
         if not all(cell.label.isprintable() for cell in cells):
             raise msgspec.ValidationError("a label holds control characters")
     except FileNotFoundError:

@@ -15,6 +15,7 @@ from commenv.study.block import optimum_of, run_block
 from commenv.study.files import check_regular
 from commenv.study.frame import NAMES
 from commenv.study.policies import Memory
+from commenv.study.ranges import ranges_of
 from commenv.study.setting_up import problem_of, world_of
 from commenv.study.sizes import SIZE_COLUMNS
 from commenv.study.spec import Cell, Study
@@ -61,7 +62,7 @@ def recompute(
     block: Path,
     report: Callable[[int], None] = lambda count: None,
 ) -> Recomputed:
-    """Runs a block again and compares its table, sizes, policies and optimum.
+    """Runs a block again and compares its table, sizes, policies, optimum and ranges.
 
     Args:
         store: The folder; what a block was stored without is not compared.
@@ -90,6 +91,11 @@ def recompute(
     label = study.cells[cell].label
     optimum = store.manifest().optima[label], optimum_of(study, study.cells[cell])
     found = [_difference("optimum", *optimum)]
+    ranges = store.manifest().ranges.get(label, {}), ranges_of(study, study.cells[cell])
+    found += [
+        _difference(f"range of {name}", ranges[0].get(name), ranges[1].get(name))
+        for name in sorted(ranges[0].keys() | ranges[1].keys())
+    ]
     for stored, fresh, prefix, names in pairs:
         found += [
             _difference(f"{prefix}{name}", stored[name], fresh[name]) for name in names

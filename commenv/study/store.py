@@ -51,6 +51,7 @@ from commenv.study.reading import read_table
 from commenv.study.sizes import SIZE_DTYPES, check_sizes
 from commenv.study.software import software
 from commenv.study.spec import MOST, Study
+from commenv.study.statistics import Bounds
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,7 +83,12 @@ class Store:
         """Where the settings stand."""
         return self.directory / "manifest.json"
 
-    def begin(self, study: Study, optima: dict[str, float | None]) -> Manifest:
+    def begin(
+        self,
+        study: Study,
+        optima: dict[str, float | None],
+        ranges: dict[str, dict[str, Bounds]] | None = None,
+    ) -> Manifest:
         """Makes the folder for a study, or finds it begun with the same settings.
 
         Raises:
@@ -104,7 +110,9 @@ class Store:
                     f"{self.directory} holds other files and no manifest.json; choose "
                     "a new or empty folder"
                 )
-            manifest = Manifest(FORMAT, FORMAT_VERSION, described, optima, software())
+            manifest = Manifest(
+                FORMAT, FORMAT_VERSION, described, optima, software(), ranges or {}
+            )
             self.directory.mkdir(parents=True, exist_ok=True)
             text = json.dumps(msgspec.to_builtins(manifest), indent=1)
             write_atomically(self.manifest_path, text.encode())

@@ -139,14 +139,18 @@ def test_a_flipped_byte_is_found_and_the_file_named(pole, kind, position):
     assert any("delete" in line for line in named)
 
 
-def test_a_changed_manifest_is_found(copy):
+@pytest.mark.parametrize("name", ["optimum", "range of evaluation"])
+def test_a_changed_manifest_is_found(copy, name):
     path = copy / "manifest.json"
     manifest = json.loads(path.read_text())
-    manifest["optima"]["dql"] -= 1.0
+    if name == "optimum":
+        manifest["optima"]["dql"] -= 1.0
+    else:
+        manifest["ranges"]["dql"]["evaluation"][0] += 1.0
     path.write_text(json.dumps(manifest))
     lines = problems(verify(copy, block="dql:0", **QUIET))
     assert sum(f"{path} is not as it was when" in line for line in lines) == 4
-    assert any("'optimum' is not what this version computes" in line for line in lines)
+    assert any(f"'{name}' is not what this version computes" in line for line in lines)
 
 
 def test_the_cure_of_a_damaged_file_cures(copy):
