@@ -269,4 +269,5 @@ def _read(directory: str | Path) -> Results:
                 wanted,
                 label,
             )
-    return Results(frame, manifest.optima, ranges=manifest.ranges)
+    ranges = {label: manifest.ranges.get(label, {}) for label in manifest.optima}
+    return Results(frame, manifest.optima, ranges=ranges)
