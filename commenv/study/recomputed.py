@@ -19,6 +19,7 @@ from commenv.study.ranges import ranges_of
 from commenv.study.setting_up import problem_of, world_of
 from commenv.study.sizes import SIZE_COLUMNS
 from commenv.study.spec import Cell, Study
+from commenv.study.statistics import Bounds
 from commenv.study.store import Store
 
 if TYPE_CHECKING:
@@ -91,11 +92,8 @@ def recompute(
     label = study.cells[cell].label
     optimum = store.manifest().optima[label], optimum_of(study, study.cells[cell])
     found = [_difference("optimum", *optimum)]
-    ranges = store.manifest().ranges.get(label, {}), ranges_of(study, study.cells[cell])
-    found += [
-        _difference(f"range of {name}", ranges[0].get(name), ranges[1].get(name))
-        for name in sorted(ranges[0].keys() | ranges[1].keys())
-    ]
+    ranges = store.manifest().ranges.get(label), ranges_of(study, study.cells[cell])
+    found.append(_difference("ranges", *map(_flat, ranges)))
     for stored, fresh, prefix, names in pairs:
         found += [
             _difference(f"{prefix}{name}", stored[name], fresh[name]) for name in names
@@ -135,6 +133,10 @@ def _policies(path: Path, now: Mapping[str, Any]) -> Iterator[Difference | None]
             yield _difference(f"policies: {name}", stored[name], now[name])
         else:
             yield Difference(f"policies: {name}", np.inf)
+
+
+def _flat(ranges: Mapping[str, Bounds] | None) -> list[tuple[str, float, float]]:
+    return sorted((name, *bounds) for name, bounds in (ranges or {}).items())
 
 
 def _difference(name: str, stored: Any, now: Any) -> Difference | None:

@@ -352,4 +352,5 @@ def _read(directory: str | Path) -> Results:
                 label,
             )
     settings = settings_of_study(manifest.study, manifest.software)
-    return Results(frame, manifest.optima, settings=settings, ranges=manifest.ranges)
+    ranges = {label: manifest.ranges.get(label, {}) for label in manifest.optima}
+    return Results(frame, manifest.optima, settings=settings, ranges=ranges)

@@ -286,7 +286,6 @@ def test_a_truncated_manifest_is_refused(copy, kept):
         {"ranges": {"dql": {"evaluation": [1]}}},
         {"ranges": {"dql": {"evaluation": [1, 0]}}},
         {"ranges": {"dql": {"evaluation": ["low", "high"]}}},
-        {"ranges": {"other": {}}},
         {"software": {"python": 3}},
         {"version": "1"},
         {"more": 1},
