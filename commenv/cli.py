@@ -187,7 +187,6 @@ def _reproduce(options: argparse.Namespace) -> None:
 
     check_extra("reproducing a figure")
     from commenv.study.backends import choose
-    from commenv.study.claims import LEAST_TRIALS
     from commenv.study.thesis.reproduce import NUMBERS, check_known, reproduce
 
     options.interrupted = (
@@ -215,9 +214,8 @@ def _reproduce(options: argparse.Namespace) -> None:
                 progress=not options.quiet,
             )
         for one in verdicts:
-            print(f"  {one.verdict:<12} {one.claim} (mean {one.estimate:.4g})")
-        if verdicts and verdicts[0].trials < LEAST_TRIALS:
-            print(f"  below {LEAST_TRIALS} trials every verdict is undecided")
+            few = f"; judged from {one.needed} trials" if one.too_few else ""
+            print(f"  {one.verdict:<12} {one.claim} (mean {one.estimate:.4g}{few})")
         print(f"  pictures and claims: {Path(options.out) / number}")
 
 

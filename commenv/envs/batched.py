@@ -49,6 +49,9 @@ class BatchedEnv(ABC):
         single_action_space: The space of one instance's action.
         max_episode_steps: The time limit in steps, or None for no limit.
         mdp: The dynamics of one instance as tables, or None where there are none.
+        reward_range: The least and the greatest reward of a step, or None where that
+            is not known. Returns have intervals from few trials on only where it is
+            known, or follows from tables.
     """
 
     num_envs: int
@@ -56,6 +59,7 @@ class BatchedEnv(ABC):
     single_action_space: gym.Space[Any]
     max_episode_steps: int | None
     mdp: TabularMDP | None
+    reward_range: tuple[float, float] | None = None
 
     @property
     def parts_space(self) -> gym.Space[Any]:

@@ -103,6 +103,7 @@ class CartPoleBatch(BatchedEnv):
         self.max_episode_steps = max_episode_steps
         self._world = CartPoleEnv(sutton_barto_reward)
         self._sutton_barto_reward = sutton_barto_reward
+        self.reward_range = (-1.0, 0.0) if sutton_barto_reward else (1.0, 1.0)
         self.single_observation_space = self._world.observation_space
         self.single_action_space = self._world.action_space
         self._forces = np.array([-self._world.force_mag, self._world.force_mag])

@@ -93,7 +93,8 @@ def time_to(
         return f"not within {within:g}: {late} of {len(times)} trials of {label}"
 
     name = f"{x} until {label} has {column} {threshold:g}, at most {within:g}"
-    return Estimand(name, measure, remark=remark)
+    bounds = 0.0, float(within)
+    return Estimand(name, measure, remark=remark, bounds=lambda ranges: bounds)
 
 
 def reaches(
@@ -144,7 +145,7 @@ def sooner(
         return f"never: {', '.join(parts)}"
 
     name = f"{a} has {column} {threshold:g} at less {x} than {b} (1) or more (-1)"
-    return Estimand(name, measure, remark=remark)
+    return Estimand(name, measure, remark=remark, bounds=lambda ranges: (-1.0, 1.0))
 
 
 def common_end(
@@ -201,7 +202,9 @@ def times(
         pairs = arrivals(frame, name, threshold, column, x).values()
         known = np.array([time if time <= end else np.inf for time, _ in pairs])
         values = np.array(list(cut.values()))
-        low, high = mean_interval(values) if len(values) > 1 else (np.nan, np.nan)
+        ends = np.full(2, np.nan)
+        if len(values) > 1:
+            ends = np.array(mean_interval(values, bounds=(0.0, float(end))))
         never = int(np.isinf(known).sum())
         rows.append(
             {
@@ -211,8 +214,8 @@ def times(
                 "never_share": never / len(known),
                 "median": float(np.sort(known)[(len(known) - 1) // 2]),
                 "mean": float(values.mean()),
-                "low": float(low),
-                "high": float(high),
+                "low": float(ends[0]),
+                "high": float(ends[1]),
                 "within": end,
             }
         )

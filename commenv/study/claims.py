@@ -6,18 +6,44 @@ said to be, and on how many trials that is judged. The rule, with alpha .05:
 1. For each claim two one-sided p-values are taken: that of the claim, small if trials
    like these would be rare were it false, and that of its reverse, small if they would
    be rare were it true. For a mean they come from
-   :func:`~commenv.study.significance.mean_test`, for a share from the exact binomial
-   test. "Equal" is shown by two one-sided tests, and its reverse by a test on either
-   side.
+   :func:`~commenv.study.significance.mean_test`, which uses the range that the number
+   can have where it is known; for a share from the exact binomial test. "Equal" is
+   shown by two one-sided tests, and its reverse by a test on either side.
 2. Within a figure, Holm's correction is applied to the claims' p-values, and on its own
    to the reverses', each at alpha / 2; the corrected values are doubled, so that they
    compare with alpha.
 3. *Supported*: the claim's is at most alpha. *Contradicted*: the reverse's is. Else
-   *undecided*; and always so below 10 trials, or below the number fixed beforehand.
+   *undecided*; and always so below the number of trials fixed beforehand, below 10, and
+   below :data:`~commenv.study.statistics.LEAST_UNBOUNDED` for a mean of unknown range.
 
 So the chance of one or more false verdicts in a figure, of either kind together, is at
 most alpha, whatever the claims have to do with each other, as far as the tests keep
-their level (where they do is measured in the documentation of ``mean_test``).
+their level.
+
+Of 2,000 figures of seven claims whose means were at their margins, the per cent with a
+false verdict, give or take a Monte Carlo error of at most .5. The populations are those
+of :mod:`commenv.study.statistics`; a dash: no verdict. (``python -m
+tests.study.coverage``)
+
+====================  ====  ====  ====  ====
+per cent, trials      10    20    100   300
+====================  ====  ====  ====  ====
+range known:
+uniform               0.0   0.0   0.2   0.4
+beta(.3, 3)           0.0   0.0   0.0   0.2
+3 %, one fails        0.0   0.0   0.0   0.2
+3 %, both             0.0   0.0   0.0   0.4
+10 %, one fails       0.0   0.0   0.0   0.1
+10 %, both            0.0   0.0   0.5   0.3
+range unknown:
+normal                -     -     -     4.0
+log-normal, sigma .5  -     -     -     3.5
+log-normal, sigma 1   -     -     -     4.9
+3 %, one fails        -     -     -     2.8
+3 %, both             -     -     -     4.3
+10 %, one fails       -     -     -     2.7
+10 %, both            -     -     -     4.2
+====================  ====  ====  ====  ====
 """
 
 from __future__ import annotations
@@ -28,7 +54,7 @@ import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -44,12 +70,15 @@ from commenv.study.significance import (
 )
 from commenv.study.statistics import (
     RESAMPLES,
+    least_trials,
     mean_interval,
     share_interval,
 )
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from commenv.study.ranges import Ranges
 
 __all__ = [
     "ALPHA",
@@ -128,11 +157,13 @@ class Verdict:
             no such number, in brackets.
         margin: What its mean was held against.
         estimate: Its mean over the trials.
-        low: The lower end of its 95 % interval, not corrected for other claims.
+        low: The lower end of its 95 % interval, not corrected for other claims; NaN
+            where there are too few trials for one.
         high: The upper end.
         p: The smaller of the two corrected p-values, that of the claim and that of its
             reverse; at most alpha where the trials decide.
         trials: How many trials were looked at.
+        needed: From how many on there can be a verdict.
         verdict: ``"supported"``, ``"contradicted"`` or ``"undecided"``.
     """
 
@@ -145,7 +176,13 @@ class Verdict:
     high: float
     p: float
     trials: int
+    needed: int
     verdict: Outcome
+
+    @property
+    def too_few(self) -> bool:
+        """Whether there are too few trials for any verdict."""
+        return self.trials < self.needed
 
 
 @dataclass(frozen=True)
@@ -158,12 +195,14 @@ class _Evidence:
     high: float
     p: tuple[float, float]
     trials: int
+    needed: int = LEAST_TRIALS
 
 
 def judge(
     claims: Iterable[Claim],
     frame: pd.DataFrame,
     *,
+    ranges: Ranges | None = None,
     alpha: float = ALPHA,
     seed: int = 0,
     resamples: int = RESAMPLES,
@@ -173,6 +212,9 @@ def judge(
     Args:
         claims: All claims of each figure: which are judged together matters.
         frame: A study's frame, with all labels that the claims name.
+        ranges: The ranges of its columns, as in
+            :attr:`commenv.study.results.Results.ranges`; a claim about a mean whose
+            range does not follow from them needs more trials.
         alpha: The chance allowed of any false verdict in a figure.
         seed: Resamples are drawn from this and from the claim's own words, so a
             claim's numbers, corrections aside, do not depend on the others.
@@ -184,7 +226,8 @@ def judge(
         UnknownNameError: The frame lacks a label or column.
     """
     listed = list(claims)
-    found = [_evidence(claim, frame, seed, resamples) for claim in listed]
+    known = ranges or {}
+    found = [_evidence(claim, frame, known, seed, resamples) for claim in listed]
     decided: dict[int, Verdict] = {}
     for figure in dict.fromkeys(claim.figure for claim in listed):
         own = [i for i, claim in enumerate(listed) if claim.figure == figure]
@@ -218,7 +261,7 @@ def write_csv(verdicts: Sequence[Verdict], path: str | Path) -> None:
 
 
 def _evidence(
-    claim: Claim, frame: pd.DataFrame, seed: int, resamples: int
+    claim: Claim, frame: pd.DataFrame, ranges: Ranges, seed: int, resamples: int
 ) -> _Evidence:
     """Estimate, interval and p-values of one claim, from its first trials."""
     values = np.array(list(claim.estimand(frame).values())[: claim.trials])
@@ -226,31 +269,31 @@ def _evidence(
     name += f" ({remark(frame)})" if remark else ""
     if claim.estimand.is_share:
         return _share_evidence(claim, values, name)
-    if len(values) < 2:
-        alone = float(values.mean())
-        return _Evidence(name, alone, -np.inf, np.inf, (1.0, 1.0), len(values))
-    words = f"{claim.figure}\n{claim.text}\n{claim.estimand.name}"
-    key = np.random.SeedSequence(seed, spawn_key=(zlib.crc32(words.encode()),))
-    interval = mean_interval(values, seed=key, resamples=resamples)
-    p = _mean_p(claim, values, key, resamples)
-    low, high = float(interval.low), float(interval.high)
-    return _Evidence(name, float(values.mean()), low, high, p, len(values))
+    bounds = claim.estimand.bounds(ranges)
+    needed = max(LEAST_TRIALS, least_trials(bounds))
+    low, high, p = np.nan, np.nan, (1.0, 1.0)
+    if len(values) >= least_trials(bounds):
+        words = f"{claim.figure}\n{claim.text}\n{claim.estimand.name}"
+        key = np.random.SeedSequence(seed, spawn_key=(zlib.crc32(words.encode()),))
+        how: dict[str, Any] = {"bounds": bounds, "seed": key, "resamples": resamples}
+        low, high = map(float, mean_interval(values, **how))
+        p = _mean_p(claim, values, how)
+    return _Evidence(name, float(values.mean()), low, high, p, len(values), needed)
 
 
 def _mean_p(
-    claim: Claim, values: NDArray[np.float64], seed: np.random.SeedSequence, count: int
+    claim: Claim, values: NDArray[np.float64], how: dict[str, Any]
 ) -> tuple[float, float]:
     """The p-values for and against a claim about a mean."""
     margin = claim.margin
     if claim.direction == "equal":
-        favour = equivalence(values, margin, seed=seed, resamples=count)
-        against = difference_test(values, margin, seed=seed, resamples=count)
+        favour = equivalence(values, margin, **how)
+        against = difference_test(values, margin, **how)
     else:
-        above = mean_test(values, margin, "greater", seed=seed, resamples=count)
-        below = mean_test(values, margin, "less", seed=seed, resamples=count)
-        favour, against = above, below
+        favour = mean_test(values, margin, "greater", **how)
+        against = mean_test(values, margin, "less", **how)
         if claim.direction == "less":
-            favour, against = below, above
+            favour, against = against, favour
     return float(favour), float(against)
 
 
@@ -269,7 +312,8 @@ def _verdict(
 ) -> Verdict:
     """The verdict by the corrected p-values, for and against."""
     outcome: Outcome = "undecided"
-    if found.trials >= max(LEAST_TRIALS, claim.trials) and p.min() <= alpha:
+    needed = max(found.needed, claim.trials)
+    if found.trials >= needed and p.min() <= alpha:
         outcome = "supported" if p[0] <= p[1] else "contradicted"
     return Verdict(
         claim.figure,
@@ -281,5 +325,6 @@ def _verdict(
         found.high,
         float(p.min()),
         found.trials,
+        needed,
         outcome,
     )

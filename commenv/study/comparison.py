@@ -24,14 +24,19 @@ from commenv.study.estimands import Estimand, difference, final, value_at
 from commenv.study.significance import difference_test
 from commenv.study.statistics import (
     RESAMPLES,
+    Bounds,
     apart,
+    least_trials,
     mean_interval,
+    percentiles,
     probability_of_improvement,
 )
 from commenv.study.unpaired import permutation_test, superiority, unpaired_interval
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from commenv.study.ranges import Ranges
 
 __all__ = ["Comparison", "compare"]
 
@@ -42,22 +47,28 @@ class Comparison:
 
     Trials are pairs where their seed, number and environment are the same. Then the
     interval is that of :func:`~commenv.study.statistics.mean_interval`, p that of
-    :func:`~commenv.study.significance.difference_test`. With few trials the test is
-    the more careful: n trials alone can give no p below 2**(1 - n). Other trials are
-    independent: see :mod:`commenv.study.unpaired`.
+    :func:`~commenv.study.significance.difference_test`, from the same resamples: p is
+    at most .05 where the interval leaves out 0. Other trials are independent: see
+    :mod:`commenv.study.unpaired`. Where the range of what is compared is known, they
+    rest on it. Where it is not, there are none below
+    :data:`~commenv.study.statistics.LEAST_UNBOUNDED` trials, nor where no two trials
+    differ.
 
     Args:
         a: The one label.
         b: The other.
         what: What was compared, and where.
         estimate: The mean over trials of ``a`` less that of ``b``.
-        low: The lower end of its 95 % interval.
+        low: The lower end of its 95 % interval; NaN where there is none.
         high: The upper end.
-        p: Two-sided, of the hypothesis that the labels do not differ.
+        p: Two-sided, of the hypothesis that the labels do not differ; NaN without an
+            interval.
         improvement: The share of pairs in which ``a`` is above ``b`` (or before it),
             ties counting half: pairs of trials, or all pairs where they are not paired.
         trials: How many trials ``a`` has.
         trials_b: How many ``b`` has.
+        spread: The 10th and the 90th percentile over these pairs of ``a`` less ``b``.
+        bounds: The least and the greatest value that this can have; None if unknown.
         not_paired: Why trials are not pairs; None where they are.
         differences: What the labels differ in beside what they are compared for.
         never: How many trials of ``a`` and of ``b`` never came to what was to be
@@ -74,6 +85,8 @@ class Comparison:
     improvement: float
     trials: int
     trials_b: int
+    spread: tuple[float, float]
+    bounds: Bounds | None
     not_paired: str | None = None
     differences: tuple[str, ...] = ()
     never: tuple[int, int] | None = None
@@ -84,24 +97,21 @@ class Comparison:
         distance = f"{abs(self.estimate):.4g} {way} than of {self.b}"
         if self.estimate == 0:
             distance = f"the same as of {self.b}"
-        p = f"p = {self.p:.2g}" if self.p >= 1e-3 else "p < 0.001"
         relation = "above" if self.never is None else "there before"
         text = (
             f"{self.what} of {self.a} is {distance} (difference {self.estimate:.4g}, "
-            f"95 % interval {self.low:.4g} to {self.high:.4g}, {p} by "
-            f"{self._how()}); {self.a} is {relation} {self.b} in "
+            f"{self._interval()}, {self._pairs()}); {self.a} is {relation} {self.b} in "
             f"{self.improvement:.0%} of them, ties counting half"
         )
         return ". ".join([text, *self._qualified()])
 
-    def _how(self) -> str:
-        """The test, and what it is about."""
+    def _pairs(self) -> str:
+        """Which trials were compared with which."""
         if self.not_paired is None:
-            return f"sign flips and bootstrap, {self.trials} paired trials"
+            return f"{self.trials} paired trials"
         return (
-            f"permutations, {self.trials} trials and {self.trials_b}, not paired: "
-            f"{self.not_paired}; all {self.trials * self.trials_b:,} pairs of one and "
-            "the other counted"
+            f"{self.trials} trials and {self.trials_b}, not paired: {self.not_paired}; "
+            f"all {self.trials * self.trials_b:,} pairs of one and the other counted"
         )
 
     def _qualified(self) -> list[str]:
@@ -116,6 +126,24 @@ class Comparison:
             said.append(f"They also differ in {', '.join(self.differences)}")
         return said
 
+    def _interval(self) -> str:
+        """The interval and p in words, or why there are none and what trials show."""
+        if np.isnan(self.low):
+            spread = "10th to 90th percentile {:.4g} to {:.4g}".format(*self.spread)
+            why = "equal trials give none"
+            if min(self.trials, self.trials_b) < (least := least_trials(self.bounds)):
+                why = f"it takes {least} trials"
+            return f"{spread}, no interval: as the range is not known, {why}"
+        if self.low == self.high:
+            return "exactly: it can have no other value"
+        p = f"p = {self.p:.2g}" if self.p >= 1e-3 else "p < 0.001"
+        by = "Student's test and bootstrap"
+        if self.bounds is not None:
+            by = "the known range {:.4g} to {:.4g}".format(*self.bounds)
+        if self.not_paired is not None:
+            by = "permutations"
+        return f"95 % interval {self.low:.4g} to {self.high:.4g}, {p} by {by}"
+
 
 def compare(
     frame: pd.DataFrame,
@@ -126,6 +154,8 @@ def compare(
     *,
     reach: float | None = None,
     settings: Mapping[str, Settings] | None = None,
+    ranges: Ranges | None = None,
+    bounds: Bounds | None = None,
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> Comparison:
@@ -148,6 +178,10 @@ def compare(
         settings: What each label was run with, as in
             :attr:`commenv.study.results.Results.settings`; when left out, all labels
             are taken to have the same seed and gamma.
+        ranges: The ranges of the frame's columns, as in
+            :attr:`commenv.study.results.Results.ranges`.
+        bounds: The least and the greatest value that ``y`` can have, where you know it
+            and ``ranges`` do not.
         seed: What the resamples of the interval and the test are drawn from.
         resamples: How many.
 
@@ -156,7 +190,8 @@ def compare(
         ResultsError: The labels have different trials although they are of one seed and
             environment, fewer than 2 of them, no value at that place, or different
             discounts where discounted returns are compared.
-        ValueError: A place that is no number of 0 or more, or one label twice.
+        ValueError: A place that is no number of 0 or more, one label twice, or values
+            outside ``bounds``.
     """
     if a == b:
         raise ValueError(f"{a!r} is compared with itself; give two labels")
@@ -167,10 +202,11 @@ def compare(
     check_same_quantity(a, one, b, other, y)
     estimands, what = _wanted(frame, a, b, at, y, reach)
     reason = why_not_paired(one, other)
-    if reason is None:
-        numbers = _paired(estimands, frame, seed, resamples)
-    else:
-        numbers = _independent(estimands, frame, seed, resamples)
+    if bounds is not None and reach is None:
+        ranges = {label: {y: bounds} for label in (a, b)}
+    how: dict[str, Any] = {"seed": seed, "resamples": resamples}
+    compared = _paired if reason is None else _independent
+    numbers = compared(estimands, frame, ranges or {}, how)
     never = None
     if reach is not None:
         x = "episode" if at is None else _axis(at)[0]
@@ -213,46 +249,66 @@ def _wanted(
 
 
 def _paired(
-    estimands: tuple[Estimand, Estimand], frame: pd.DataFrame, seed: int, resamples: int
+    estimands: tuple[Estimand, Estimand],
+    frame: pd.DataFrame,
+    ranges: Ranges,
+    how: dict[str, Any],
 ) -> dict[str, Any]:
     """The numbers of a comparison of pairs."""
-    values = np.array(list(difference(*estimands)(frame).values()))
-    if len(values) < 2:
-        raise ResultsError("1 trial has no interval; run at least 2 (10 for a verdict)")
-    interval = mean_interval(values, seed=seed, resamples=resamples)
+    pair = difference(*estimands)
+    values = np.array(list(pair(frame).values()))
+    _check_trials(len(values))
+    bounds = pair.bounds(ranges)
+    low, high = map(float, mean_interval(values, bounds=bounds, **how))
+    p = np.nan
+    if not np.isnan(low):
+        p = float(difference_test(values, bounds=bounds, **how))
     above, below = values[values > 0].sum(), -values[values < 0].sum()
     return {
         "estimate": float(apart(above, below)) / len(values),
-        "low": float(interval.low),
-        "high": float(interval.high),
-        "p": float(difference_test(values, seed=seed, resamples=resamples)),
+        "low": low,
+        "high": high,
+        "p": p,
         "improvement": probability_of_improvement(values, np.zeros_like(values)),
         "trials": len(values),
         "trials_b": len(values),
+        "spread": tuple(map(float, percentiles(values))),
+        "bounds": bounds,
     }
 
 
 def _independent(
-    estimands: tuple[Estimand, Estimand], frame: pd.DataFrame, seed: int, resamples: int
+    estimands: tuple[Estimand, Estimand],
+    frame: pd.DataFrame,
+    ranges: Ranges,
+    how: dict[str, Any],
 ) -> dict[str, Any]:
     """The numbers of a comparison of independent trials."""
     one, other = (np.array(list(each(frame).values())) for each in estimands)
-    if min(len(one), len(other)) < 2:
-        raise ResultsError("1 trial has no interval; run at least 2 (10 for a verdict)")
+    _check_trials(min(len(one), len(other)))
     intervals = [
-        mean_interval(values, seed=seed, resamples=resamples) for values in (one, other)
+        mean_interval(values, bounds=each.bounds(ranges), **how)
+        for values, each in zip((one, other), estimands, strict=True)
     ]
     means = float(one.mean()), float(other.mean())
-    low, high = unpaired_interval(means[0], intervals[0], means[1], intervals[1])
+    interval = unpaired_interval(means[0], intervals[0], means[1], intervals[1])
+    low, high = map(float, interval)
     return {
         "estimate": float(apart(*means)),
-        "low": float(low),
-        "high": float(high),
-        "p": permutation_test(one, other, seed=seed, resamples=resamples),
+        "low": low,
+        "high": high,
+        "p": np.nan if np.isnan(low) else permutation_test(one, other, **how),
         "improvement": superiority(one, other),
         "trials": len(one),
         "trials_b": len(other),
+        "spread": tuple(map(float, percentiles(apart(one[:, None], other).ravel()))),
+        "bounds": difference(*estimands).bounds(ranges),
     }
+
+
+def _check_trials(count: int) -> None:
+    if count < 2:
+        raise ResultsError("1 trial has no interval; run at least 2 (10 for a verdict)")
 
 
 def _times(

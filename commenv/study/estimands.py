@@ -9,7 +9,7 @@ differs by rounding only does not differ (:func:`commenv.study.statistics.apart`
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +22,9 @@ from commenv.study.statistics import apart, is_constant
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from commenv.study.ranges import Ranges
+    from commenv.study.statistics import Bounds
 
 __all__ = [
     "Estimand",
@@ -48,6 +51,14 @@ OPTIMAL = 1e-9  # as a share of the optimum
 Points = NDArray[np.float64]
 Numbers = dict[int, float]
 
+_OF_ALL = {"frequency": (0.0, 1.0)}
+"""The ranges of columns that are the same whatever is run."""
+
+
+def _unknown(ranges: Ranges) -> Bounds | None:
+    """No range is known."""
+    return None
+
 
 @dataclass(frozen=True)
 class Estimand:
@@ -61,6 +72,8 @@ class Estimand:
             it is one; two of them are compared over equal stretches only.
         remark: What has to be said beside the numbers, such as how many trials never
             reached a threshold.
+        bounds: From the ranges of a study's columns to the least and the greatest
+            value that the number can have; to None where that is not known.
     """
 
     name: str
@@ -68,6 +81,7 @@ class Estimand:
     is_share: bool = False
     span: Callable[[pd.DataFrame], dict[int, tuple[float, float]]] | None = None
     remark: Callable[[pd.DataFrame], str] | None = None
+    bounds: Callable[[Ranges], Bounds | None] = _unknown
 
     def __call__(self, frame: pd.DataFrame) -> Numbers:
         """The number of each trial, in order of trials.
@@ -99,13 +113,15 @@ def late(label: str, column: str, window: int) -> Estimand:
         return float(recent[~np.isnan(recent)].mean()) if _any(recent) else np.nan
 
     name = f"{column} of {label}, last {window} episodes"
-    return Estimand(name, _each_trial(label, column, "episode", mean))
+    measure = _each_trial(label, column, "episode", mean)
+    return Estimand(name, measure, bounds=_of(label, column))
 
 
 def final(label: str, column: str = "evaluation") -> Estimand:
     """The last value of a column."""
     name = f"last {column} of {label}"
-    return Estimand(name, _each_trial(label, column, "episode", _last))
+    measure = _each_trial(label, column, "episode", _last)
+    return Estimand(name, measure, bounds=_of(label, column))
 
 
 def gap(label: str, optimum: float) -> Estimand:
@@ -114,6 +130,7 @@ def gap(label: str, optimum: float) -> Estimand:
     return Estimand(
         f"gap of {label} to {optimum:.6g}",
         lambda frame: {t: float(apart(optimum, x)) for t, x in last(frame).items()},
+        bounds=lambda ranges: _less((optimum, optimum), last.bounds(ranges)),
     )
 
 
@@ -149,8 +166,12 @@ def smoothness(label: str, column: str = "evaluation") -> Estimand:
         steps = np.diff(y[~np.isnan(y)])
         return float(steps.std()) if len(steps) else np.nan
 
+    def widest(ranges: Ranges) -> Bounds | None:
+        known = _of(label, column)(ranges)
+        return known and (0.0, known[1] - known[0])
+
     name = f"steps of {label}'s {column}, standard deviation"
-    return Estimand(name, _each_trial(label, column, "episode", spread))
+    return Estimand(name, _each_trial(label, column, "episode", spread), bounds=widest)
 
 
 def correlation(label: str, a: str, b: str) -> Estimand:
@@ -164,7 +185,8 @@ def correlation(label: str, a: str, b: str) -> Estimand:
         x, y = one(frame), other(frame)
         return {trial: _correlated(x[trial], y[trial]) for trial in x}
 
-    return Estimand(f"correlation of {a} and {b} of {label}", measure)
+    name = f"correlation of {a} and {b} of {label}"
+    return Estimand(name, measure, bounds=lambda ranges: (-1.0, 1.0))
 
 
 def area(
@@ -200,7 +222,8 @@ def area(
 
     name = f"mean {column} of {label} over {x}"
     name += f" {within[0]:g} to {within[1]:g}" if within else ""
-    return Estimand(name, _each_trial(label, column, x, mean), span=span)
+    measure = _each_trial(label, column, x, mean)
+    return Estimand(name, measure, span=span, bounds=_of(label, column))
 
 
 def value_at(label: str, x: str, amount: float, column: str = "evaluation") -> Estimand:
@@ -214,7 +237,8 @@ def value_at(label: str, x: str, amount: float, column: str = "evaluation") -> E
     def value(y: Points, along: Points) -> float:
         return _value(y, along, amount)
 
-    return Estimand(name, _each_trial(label, column, x, value))
+    measure = _each_trial(label, column, x, value)
+    return Estimand(name, measure, bounds=_of(label, column))
 
 
 def at_equal(
@@ -237,7 +261,11 @@ def at_equal(
             for t, end in ends.items()
         }
 
-    return Estimand(f"{column} of {a} - of {b}, at equal {x}", measure)
+    return Estimand(
+        f"{column} of {a} - of {b}, at equal {x}",
+        measure,
+        bounds=lambda ranges: _less(_of(a, column)(ranges), _of(b, column)(ranges)),
+    )
 
 
 def area_at_equal(
@@ -269,12 +297,19 @@ def area_at_equal(
             numbers[t] = float(apart(*means))
         return numbers
 
-    return Estimand(f"mean {column} of {a} - of {b}, over equal {x}", measure)
+    return Estimand(
+        f"mean {column} of {a} - of {b}, over equal {x}",
+        measure,
+        bounds=lambda ranges: _less(_of(a, column)(ranges), _of(b, column)(ranges)),
+    )
 
 
 def difference(a: Estimand, b: Estimand) -> Estimand:
     """One number less another, trial by trial."""
-    return _paired(f"{a.name} - {b.name}", a, b, lambda x, y: float(apart(x, y)))
+    paired = _paired(f"{a.name} - {b.name}", a, b, lambda x, y: float(apart(x, y)))
+    return replace(
+        paired, bounds=lambda ranges: _less(a.bounds(ranges), b.bounds(ranges))
+    )
 
 
 def ratio(a: Estimand, b: Estimand) -> Estimand:
@@ -294,6 +329,7 @@ def less(estimand: Estimand, number: float) -> Estimand:
         f"{estimand.name} - {number:g}",
         lambda frame: {t: float(apart(x, number)) for t, x in estimand(frame).items()},
         remark=estimand.remark,
+        bounds=lambda ranges: _less(estimand.bounds(ranges), (number, number)),
     )
 
 
@@ -317,6 +353,16 @@ def share(
         lambda frame: {t: between(x) for t, x in estimand(frame).items()},
         is_share=True,
     )
+
+
+def _of(label: str, column: str) -> Callable[[Ranges], Bounds | None]:
+    """The range of a label's column, where it is known."""
+    return lambda ranges: ranges.get(label, {}).get(column, _OF_ALL.get(column))
+
+
+def _less(one: Bounds | None, other: Bounds | None) -> Bounds | None:
+    """The range of one number less another."""
+    return one and other and (one[0] - other[1], one[1] - other[0])
 
 
 def _paired(

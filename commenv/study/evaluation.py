@@ -13,25 +13,27 @@ from commenv.draws import Draws
 from commenv.errors import ResultsError
 from commenv.learning import ExactEvaluator, PlayedEvaluator
 from commenv.learning.evaluation import Played
+from commenv.study.ranges import return_range
 from commenv.study.setting_up import world_of
 from commenv.study.spec import MOST
-from commenv.study.statistics import mean_interval
+from commenv.study.statistics import LEAST_UNBOUNDED, Bounds, mean_interval
 from commenv.study.trained import Trained, trained
 
 __all__ = ["Evaluation", "Mean", "evaluate", "render"]
 
 _HEADER = ("label", "trials", "episodes", "discounted", "return", "steps", "exact")
-_FOOTNOTE = """\
+_FOOTNOTE = f"""\
 discounted: mean return with the study's gamma; return: the same without a discount;
-brackets: 95 % interval of the mean (on each side the wider of Student's and the
-studentised bootstrap's), over trials, or over episodes where there is one trial alone.
+brackets: 95 % interval of the mean over trials, or over episodes where there is one
+trial alone, by the least and greatest return that the environment can give; where that
+is not known, there is an interval from {LEAST_UNBOUNDED} on.
 steps: mean length of an episode. exact: the expected discounted return from the
 environment's tables (- where there are none), mean over trials."""
 
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean, and its 95 % interval; NaN where there are not two numbers."""
+    """A mean, and its 95 % interval; NaN where there are too few numbers for one."""
 
     mean: float
     low: float
@@ -140,6 +142,8 @@ def _evaluate(
         )
         for trial, policy in zip(trials, policies, strict=True)
     ]
+    limit = one.cell.time_limit
+    ranges = [return_range(world, discount, limit) for discount in (gamma, 1.0)]
     world.close()
     together = Played(*(np.concatenate(parts) for parts in zip(*played, strict=True)))
     exact = None
@@ -150,19 +154,19 @@ def _evaluate(
         one.cell.label,
         len(trials),
         episodes,
-        _mean(together.returns),
-        _mean(together.totals),
+        _mean(together.returns, ranges[0]),
+        _mean(together.totals, ranges[1]),
         float(together.lengths.mean()),
         exact,
     )
 
 
-def _mean(values: NDArray[np.float64]) -> Mean:
+def _mean(values: NDArray[np.float64], bounds: Bounds | None) -> Mean:
     """The mean of (trials, episodes), where trials are what varies."""
     each = values[0] if len(values) == 1 else values.mean(axis=1)
     if len(each) < 2 or not np.isfinite(each).all():
         return Mean(float(each.mean()), np.nan, np.nan)
-    interval = mean_interval(each)
+    interval = mean_interval(each, bounds=bounds)
     return Mean(float(each.mean()), float(interval.low), float(interval.high))
 
 

@@ -39,6 +39,7 @@ class Manifest(msgspec.Struct, forbid_unknown_fields=True):
         study: The settings, as :meth:`commenv.study.spec.Study.describe` gives them.
         optima: The exact optimal value of each label's environment, where known.
         software: What :func:`commenv.study.software.software` gave at the start.
+        ranges: What :func:`commenv.study.ranges.ranges_of` gave for each label.
         sha256: Of all the above.
     """
 
@@ -47,6 +48,7 @@ class Manifest(msgspec.Struct, forbid_unknown_fields=True):
     study: dict[str, Any]
     optima: dict[str, float | None]
     software: dict[str, str]
+    ranges: dict[str, dict[str, tuple[float, float]]]
     sha256: str
 
 
@@ -80,7 +82,10 @@ class Settings(msgspec.Struct):
 
 
 def packed_manifest(
-    study: dict[str, Any], optima: dict[str, float | None], software: dict[str, str]
+    study: dict[str, Any],
+    optima: dict[str, float | None],
+    software: dict[str, str],
+    ranges: dict[str, dict[str, tuple[float, float]]],
 ) -> bytes:
     """The content of a new manifest; the arguments are a :class:`Manifest`'s."""
     content = {
@@ -92,6 +97,7 @@ def packed_manifest(
             for label, value in optima.items()
         },
         "software": software,
+        "ranges": ranges,
     }
     content = json.loads(json.dumps(content))  # as a reader will find it
     return json.dumps(content | {"sha256": _own(content)}, indent=1).encode()
@@ -152,6 +158,9 @@ def _manifest_of(path: Path, data: bytes) -> Manifest:
     cells = msgspec.convert(manifest.study, Settings).cells
     if {cell.label for cell in cells} != manifest.optima.keys():
         raise msgspec.ValidationError("its labels and optima differ")
+    for known in manifest.ranges.values():
+        if not all(low <= high for low, high in known.values()):
+            raise msgspec.ValidationError("a range ends before it begins")
     if not all(cell.label.isprintable() for cell in cells):
         raise msgspec.ValidationError("a label holds control characters")
     if content.pop("sha256") != _own(content):

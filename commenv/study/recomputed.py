@@ -14,9 +14,11 @@ from commenv.errors import ResultsError
 from commenv.study.block import optimum_of, run_block
 from commenv.study.frame import NAMES
 from commenv.study.policies import Memory, unpacked
+from commenv.study.ranges import ranges_of
 from commenv.study.setting_up import problem_of, world_of
 from commenv.study.sizes import SIZE_COLUMNS
 from commenv.study.spec import Cell, Study
+from commenv.study.statistics import Bounds
 from commenv.study.store import Store
 from commenv.study.stored_block import StoredBlock
 
@@ -68,7 +70,7 @@ def recompute(
     block: StoredBlock,
     report: Callable[[int], None] = lambda count: None,
 ) -> Recomputed:
-    """Runs a block again and compares its table, sizes, policies and optimum.
+    """Runs a block again and compares its table, sizes, policies, optimum and ranges.
 
     Its trials run in other blocks than before, since no number may depend on which
     trials share a block.
@@ -85,7 +87,9 @@ def recompute(
     """
     trials = list(block.trials())
     label = study.cells[cell].label
-    stored = _stored(block) | {"optimum": store.manifest().optima[label]}
+    manifest = store.manifest()
+    known = _known(manifest.optima[label], manifest.ranges.get(label))
+    stored = _stored(block) | known
     now = _run(study, study.cells[cell], trials, _other_blocks(trials), report)
     different = _differences(stored, now)
     by_block = False
@@ -106,6 +110,12 @@ def _stored(block: StoredBlock) -> _Numbers:
         memory = _policies(block.beside("policies"), data)
         numbers |= {f"policies: {name}": one for name, one in memory.items()}
     return numbers
+
+
+def _known(optimum: float | None, ranges: Mapping[str, Bounds] | None) -> _Numbers:
+    """What is known of an environment beforehand."""
+    flat = sorted((name, *bounds) for name, bounds in (ranges or {}).items())
+    return {"optimum": optimum, "ranges": flat}
 
 
 def _other_blocks(trials: list[int]) -> list[list[int]]:
@@ -143,7 +153,7 @@ def _run(
         _joined(frames, "")
         | _joined(sizes, "sizes: ")
         | _joined(memories, "policies: ")
-        | {"optimum": optimum_of(study, cell)}
+        | _known(optimum_of(study, cell), ranges_of(study, cell))
     )
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from commenv.study.comparability import Settings
     from commenv.study.comparison import Comparison
     from commenv.study.cost import LinkProfile
+    from commenv.study.ranges import Ranges
+    from commenv.study.statistics import Bounds
     from commenv.study.verification import Verification
 
 __all__ = ["Results", "load"]
@@ -36,6 +38,7 @@ class Results:
             :data:`commenv.study.sizes.SIZE_COLUMNS`, when :meth:`cost` needs it.
         directories: The folders that the results are kept in, if any.
         settings: As the attribute.
+        ranges: As the attribute; none is known when left out.
 
     Attributes:
         frame: One row per episode and trial; the columns and their units are
@@ -44,6 +47,8 @@ class Results:
             limit; None where there are no tables.
         settings: What each label was run with, by names in words, such as ``"gamma"``,
             ``"seed"`` and ``"environment argument size"``.
+        ranges: The least and the greatest value that a label's columns can have, where
+            it is known: ``ranges[label][column]``. Intervals rest on it.
     """
 
     def __init__(
@@ -53,9 +58,11 @@ class Results:
         sizes: Callable[[], pd.DataFrame] | None = None,
         directories: Sequence[str | Path] = (),
         settings: Mapping[str, Settings] | None = None,
+        ranges: Ranges | None = None,
     ) -> None:
         self.frame = frame
         self.optimum = dict(optimum)
+        self.ranges = dict(ranges or {})
         self._sizes = sizes
         self._directories = tuple(directories)
         self.settings = dict(settings or {})
@@ -134,6 +141,7 @@ class Results:
         y: str = "evaluation",
         *,
         reach: float | None = None,
+        bounds: Bounds | None = None,
     ) -> Comparison:
         """Compares two labels; printed, it is a sentence.
 
@@ -149,6 +157,8 @@ class Results:
             y: The column of numbers to compare, or ``"cumulative_reward"``.
             reach: Compare when ``y`` first reaches this, instead of its values; see
                 :func:`commenv.study.comparison.compare`.
+            bounds: The least and the greatest value that ``y`` can have, where you know
+                it and :attr:`ranges` do not: without, an interval takes 300 trials.
 
         Raises:
             UnknownNameError: No such label, column or axis.
@@ -157,7 +167,17 @@ class Results:
         """
         from commenv.study.comparison import compare
 
-        return compare(self.frame, a, b, at, y, reach=reach, settings=self.settings)
+        return compare(
+            self.frame,
+            a,
+            b,
+            at,
+            y,
+            reach=reach,
+            settings=self.settings,
+            ranges=self.ranges,
+            bounds=bounds,
+        )
 
     def times(
         self,
@@ -204,8 +224,8 @@ class Results:
             and ``joules``, their sum. They are totals of a trial, of all its agents
             together: the mean over trials, and beside it the 95 % interval of
             :func:`~commenv.study.statistics.mean_interval` as ``seconds_low``,
-            ``seconds_high`` and so on, NaN for a single trial. With ``per_trial``
-            there is a column ``trial`` and no interval.
+            ``seconds_high`` and so on, NaN below the number of trials that it needs.
+            With ``per_trial`` there is a column ``trial`` and no interval.
 
         Raises:
             UnknownNameError: No such link.
@@ -299,6 +319,7 @@ def _load(directories: tuple[str | Path, ...]) -> Results:
     frames: list[pd.DataFrame] = []
     optimum: dict[str, float | None] = {}
     settings: dict[str, Settings] = {}
+    ranges: dict[str, Mapping[str, Bounds]] = {}
     names: list[dict[Any, str]] = []
     for directory, one in zip(directories, found, strict=True):
         new: dict[Any, str] = {
@@ -308,6 +329,7 @@ def _load(directories: tuple[str | Path, ...]) -> Results:
         frames.append(one.frame.assign(label=one.frame["label"].map(new)))
         optimum |= {new[label]: value for label, value in one.optimum.items()}
         settings |= {new[label]: value for label, value in one.settings.items()}
+        ranges |= {new[label]: known for label, known in one.ranges.items()}
         names.append(new)
 
     def sizes() -> pd.DataFrame:
@@ -318,7 +340,7 @@ def _load(directories: tuple[str | Path, ...]) -> Results:
         return pd.concat(parts, ignore_index=True)
 
     frame = pd.concat(frames, ignore_index=True)
-    loaded = Results(frame, optimum, sizes, directories, settings)
+    loaded = Results(frame, optimum, sizes, directories, settings, ranges)
     for line in loaded._different():
         _logger.warning("%s", line)
     return loaded
@@ -340,4 +362,5 @@ def _read(directory: str | Path) -> Results:
                 label,
             )
     settings = settings_of_study(manifest.study, manifest.software)
-    return Results(frame, manifest.optima, settings=settings)
+    ranges = {label: manifest.ranges.get(label, {}) for label in manifest.optima}
+    return Results(frame, manifest.optima, settings=settings, ranges=ranges)

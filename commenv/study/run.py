@@ -6,7 +6,7 @@ import contextlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from commenv.channel import Channel
 from commenv.checks import path_of
@@ -20,12 +20,14 @@ from commenv.study.jobs import Failed, Measured, run_job
 from commenv.study.lock import locked
 from commenv.study.plan import blocks_of, missing
 from commenv.study.progress import Progress
+from commenv.study.ranges import ranges_of
 from commenv.study.reading import lean_memory
 from commenv.study.results import Results
 from commenv.study.returns import ReturnsWatched
 from commenv.study.sharding import shares_of
 from commenv.study.software import software, unlike
 from commenv.study.spec import Study, cells, check_count
+from commenv.study.statistics import Bounds
 from commenv.study.store import Store, check_extra
 from commenv.study.trace import expected_size
 from commenv.study.writing import JobsToDo, Writer
@@ -33,6 +35,13 @@ from commenv.study.writing import JobsToDo, Writer
 __all__ = ["execute", "run"]
 
 _logger = logging.getLogger("commenv")
+
+
+class _Known(NamedTuple):
+    """What is known of each label before anything has run."""
+
+    optima: dict[str, float | None]
+    ranges: dict[str, dict[str, Bounds]]
 
 
 def run(
@@ -178,17 +187,20 @@ def execute(
     _check_trace(study, out, chosen)
     if chosen.shards is not None:
         shares_of(study.num_agents, chosen.shards.number)
-    optima = {cell.label: optimum_of(study, cell) for cell in study.cells}
+    known = _Known(
+        {cell.label: optimum_of(study, cell) for cell in study.cells},
+        {cell.label: ranges_of(study, cell) for cell in study.cells},
+    )
     if out is None:
         _logger.info("no results folder is named, so this run will keep nothing")
-        return _execute(study, None, optima, chosen, block, schedule, progress)
+        return _execute(study, None, known, chosen, block, schedule, progress)
     with locked(path_of("out", out)) as lock:
         store = Store(out, lock)
         study = study.in_order_of(store.kept_labels())
-        store.begin(study, optima)
+        store.begin(study, *known)
         _announce_trace(study, store)
         with _tidied(store):
-            return _execute(study, store, optima, chosen, block, schedule, progress)
+            return _execute(study, store, known, chosen, block, schedule, progress)
 
 
 def _check_trace(study: Study, out: str | Path | None, backend: Backend) -> None:
@@ -205,7 +217,7 @@ def _check_trace(study: Study, out: str | Path | None, backend: Backend) -> None
 def _execute(
     study: Study,
     store: Store | None,
-    optima: dict[str, float | None],
+    known: _Known,
     backend: Backend,
     size: int | None,
     schedule: Schedule,
@@ -240,13 +252,26 @@ def _execute(
         raise _failure(failed, study, store) from min(failed).error
     settings = settings_of_study(study.describe(), software())
     if store is not None:
-        return Results(store.frame(), optima, store.sizes, [store.directory], settings)
+        return Results(
+            store.frame(),
+            known.optima,
+            store.sizes,
+            [store.directory],
+            settings=settings,
+            ranges=known.ranges,
+        )
     import pyarrow as pa
 
     measured.sort(key=lambda one: one.block)
     tables = pa.concat_tables(one.table for one in measured).to_pandas()
     sizes = pa.concat_tables(one.sizes for one in measured).to_pandas()
-    return Results(tables, optima, lambda: sizes, settings=settings)
+    return Results(
+        tables,
+        known.optima,
+        lambda: sizes,
+        settings=settings,
+        ranges=known.ranges,
+    )
 
 
 def _failure(

@@ -4,80 +4,61 @@ Every test is one-sided and about a mean or a share over trials. Its null hypoth
 the opposite of what is to be shown, and p is the chance, if that opposite holds, of
 trials that speak as strongly against it. Values have shape (trials,), or (trials,
 columns) with each column a question of its own; p has shape () or (columns,).
+
+A test of a mean and the interval of :mod:`commenv.study.statistics` are one rule: with
+the same seed, the 95 % interval leaves out a margin where p is at most .025. So there
+is no test where there is no interval.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from commenv.study.betting import capital
 from commenv.study.statistics import (
+    LEAST_UNBOUNDED,
     RESAMPLES,
+    Bounds,
     Seed,
     apart,
     checked,
     distributions,
     is_constant,
+    scaled,
     studentised_resamples,
 )
 
 __all__ = [
     "Side",
     "bootstrap_t",
+    "bounded_test",
     "difference_test",
     "equivalence",
     "holm",
     "mean_test",
     "share_test",
-    "sign_flip",
+    "student",
 ]
 
-EXACT_UP_TO = 16  # trials; 2**16 sign patterns
-_CHUNK = 4096
-_SLACK = 1e-12  # as a share: sums that are equal but for rounding are as extreme
+_SLACK = 1e-12  # as a share: statistics that are equal but for rounding are as extreme
 
 Array: TypeAlias = NDArray[np.float64]
 Side: TypeAlias = Literal["greater", "less"]
 
 
-def sign_flip(
-    values: ArrayLike,
-    margin: float = 0.0,
-    side: Side = "greater",
-    *,
-    seed: Seed = 0,
-    resamples: int = RESAMPLES,
-) -> Array:
-    """The sign-flip (one-sample randomisation) test of a mean (Fisher 1935).
-
-    Under the null hypothesis each trial's value is as likely above the margin as below
-    it by as much. That holds exactly for differences of paired trials if the labels do
-    not differ; for other symmetric data too; for skewed data only with many trials
-    (see :func:`mean_test`).
-
-    Args:
-        values: One number for each trial, or differences of paired trials.
-        margin: What the mean is held against.
-        side: Whether the mean is to be shown above the margin or below it.
-        seed: What the sign patterns are drawn from, above 16 trials.
-        resamples: How many patterns are drawn, m. Up to 16 trials all 2**n are used
-            and p is exact; beyond, p = (b + 1) / (m + 1), b of them as extreme.
+def student(values: ArrayLike, margin: float = 0.0, side: Side = "greater") -> Array:
+    """Student's test of a mean: exact for normal data.
 
     Returns:
-        p, at least 2**-n or 1 / (m + 1).
+        p; 1 where all trials are equal, which have no error to compare with.
     """
-    away = _away(checked(values, 1), margin, side)
-    count = len(away)
-    observed = away.sum(axis=0) - _SLACK * np.abs(away).sum(axis=0)
-    extreme = np.zeros(away.shape[1:])
-    for signs in _signs(count, resamples, np.random.default_rng(seed)):
-        extreme += (signs @ away >= observed).sum(axis=0)
-    if count <= EXACT_UP_TO:
-        return extreme / 2**count
-    return (extreme + 1) / (resamples + 1)
+    array = checked(values)
+    varied, reach = _reach(array, margin, side)
+    p = distributions().t.sf(reach, len(array) - 1)
+    return np.where(varied, p, 1.0)
 
 
 def bootstrap_t(
@@ -99,12 +80,38 @@ def bootstrap_t(
     array = checked(values)
     sign = 1.0 if side == "greater" else -1.0
     ratios = sign * studentised_resamples(array, seed=seed, resamples=resamples)
-    constant = is_constant(array)
-    error = array.std(axis=0, ddof=1) / len(array) ** 0.5
-    reach = _away(array, margin, side).mean(axis=0)
-    observed = reach / np.where(constant, 1.0, error)
-    extreme = (ratios >= observed - _SLACK * np.abs(observed)).sum(axis=0)
-    return np.where(constant, 1.0, (extreme + 1) / (resamples + 1))
+    varied, reach = _reach(array, margin, side)
+    extreme = (ratios >= reach - _SLACK * np.abs(reach)).sum(axis=0)
+    return np.where(varied, (extreme + 1) / (resamples + 1), 1.0)
+
+
+def bounded_test(
+    values: ArrayLike,
+    bounds: Bounds,
+    margin: float = 0.0,
+    side: Side = "greater",
+) -> Array:
+    """The test of the mean of a bounded quantity; it keeps its level whatever the data.
+
+    It rejects where :func:`~commenv.study.statistics.bounded_interval` leaves out the
+    margin.
+
+    Returns:
+        p, one over the capital of :func:`commenv.study.betting.capital`; 0 where the
+        margin is beyond the range, so that no trial is needed.
+
+    Raises:
+        ValueError: No range, or a value outside it.
+    """
+    _check_side(side)
+    low, high = bounds
+    array = scaled(values, bounds)
+    distance = margin - low
+    if side == "less":
+        array, distance = 1 - array, high - margin
+    if distance < 0 or low == high:
+        return np.full(array.shape[1:], 0.0 if distance < 0 else 1.0)
+    return np.minimum(1.0, 1 / capital(array, distance / (high - low)))
 
 
 def mean_test(
@@ -112,40 +119,30 @@ def mean_test(
     margin: float = 0.0,
     side: Side = "greater",
     *,
+    bounds: Bounds | None = None,
     seed: Seed = 0,
     resamples: int = RESAMPLES,
 ) -> Array:
-    """The test of a mean that verdicts use: the larger p of two tests.
+    """The test of a mean that verdicts use.
 
-    It is the larger of :func:`sign_flip`, exact for symmetric data, and
-    :func:`bootstrap_t`, which follows skewed data; so it is right where either is.
-    Where all trials are equal, p is the sign-flip test's alone: 2**-n on the right
-    side of the margin, 1 on it or beyond. That takes the unseen trials to be like the
-    seen ones; a claim about rare failures is one about a share (:func:`share_test`).
-
-    Of 4,000 samples with their mean at the margin, the per cent in which p was at or
-    below .025 for "less", the side on which the exponential misleads (for "greater"):
-
-    ====================  =========  =========  =========
-    trials                10         20         100
-    ====================  =========  =========  =========
-    normal                1.3 (1.3)  2.1 (1.7)  2.3 (2.4)
-    exponential           3.1 (0.4)  2.9 (0.7)  2.4 (1.2)
-    Student t, 3 degrees  1.7 (1.3)  2.2 (2.2)  2.5 (3.0)
-    log-normal            5.2 (0.1)  5.4 (0.2)  4.3 (0.6)
-    ====================  =========  =========  =========
+    With ``bounds`` it is :func:`bounded_test`. Without, it is the larger p of
+    :func:`student` (right for symmetric data) and :func:`bootstrap_t` (right for skewed
+    data) from :data:`~commenv.study.statistics.LEAST_UNBOUNDED` trials on, and 1 below.
     """
-    generator = np.random.default_rng(seed)
-    flipped = sign_flip(values, margin, side, seed=generator, resamples=resamples)
-    drawn = bootstrap_t(values, margin, side, seed=generator, resamples=resamples)
-    constant = is_constant(checked(values))
-    return np.where(constant, flipped, np.maximum(flipped, drawn))
+    array = checked(values, 1)
+    if bounds is not None:
+        return bounded_test(array, bounds, margin, side)
+    if len(array) < LEAST_UNBOUNDED:
+        return np.ones(array.shape[1:])
+    drawn = bootstrap_t(array, margin, side, seed=seed, resamples=resamples)
+    return np.maximum(student(array, margin, side), drawn)
 
 
 def difference_test(
     values: ArrayLike,
     margin: float = 0.0,
     *,
+    bounds: Bounds | None = None,
     seed: Seed = 0,
     resamples: int = RESAMPLES,
 ) -> Array:
@@ -154,10 +151,10 @@ def difference_test(
     Returns:
         Twice the smaller p of :func:`mean_test` on either side (Bonferroni).
     """
-    generator = np.random.default_rng(seed)
     _check_width(margin)
-    above = mean_test(values, margin, "greater", seed=generator, resamples=resamples)
-    below = mean_test(values, -margin, "less", seed=generator, resamples=resamples)
+    how: dict[str, Any] = {"bounds": bounds, "seed": seed, "resamples": resamples}
+    above = mean_test(values, margin, "greater", **how)
+    below = mean_test(values, -margin, "less", **how)
     return np.minimum(1.0, 2 * np.minimum(above, below))
 
 
@@ -165,6 +162,7 @@ def equivalence(
     values: ArrayLike,
     margin: float,
     *,
+    bounds: Bounds | None = None,
     seed: Seed = 0,
     resamples: int = RESAMPLES,
 ) -> Array:
@@ -175,10 +173,10 @@ def equivalence(
     Returns:
         The larger p of the tests that the mean is above -margin and below margin.
     """
-    generator = np.random.default_rng(seed)
     _check_width(margin)
-    above = mean_test(values, -margin, "greater", seed=generator, resamples=resamples)
-    below = mean_test(values, margin, "less", seed=generator, resamples=resamples)
+    how: dict[str, Any] = {"bounds": bounds, "seed": seed, "resamples": resamples}
+    above = mean_test(values, -margin, "greater", **how)
+    below = mean_test(values, margin, "less", **how)
     return np.maximum(above, below)
 
 
@@ -219,26 +217,19 @@ def holm(p: ArrayLike) -> Array:
     return adjusted
 
 
-def _away(array: Array, margin: float, side: Side) -> Array:
-    """How far each trial is on the side asked for; a rounding error counts as 0."""
+def _reach(array: Array, margin: float, side: Side) -> tuple[NDArray[np.bool_], Array]:
+    """Where trials differ; how many errors the mean is on the side asked for."""
+    _check_side(side)
+    varied = ~is_constant(array)
+    error = array.std(axis=0, ddof=1) / len(array) ** 0.5
+    away = apart(array.mean(axis=0), margin)
+    reach = (away if side == "greater" else -away) / np.where(varied, error, 1.0)
+    return varied, reach
+
+
+def _check_side(side: str) -> None:
     if side not in ("greater", "less"):
         raise ValueError(f"side is {side!r}; it is 'greater' or 'less'")
-    return apart(array, margin) if side == "greater" else apart(margin, array)
-
-
-def _signs(
-    count: int, resamples: int, generator: np.random.Generator
-) -> Iterator[Array]:
-    """Sign patterns in chunks: all of them for few trials, random ones for many."""
-    exact = count <= EXACT_UP_TO
-    total = 2**count if exact else resamples
-    for first in range(0, total, _CHUNK):
-        numbers = np.arange(first, min(first + _CHUNK, total))
-        if exact:
-            bits = (numbers[:, None] >> np.arange(count)) & 1
-        else:
-            bits = generator.integers(2, size=(len(numbers), count))
-        yield np.where(bits, 1.0, -1.0)
 
 
 def _check_width(margin: float) -> None:

@@ -4,22 +4,55 @@ Every function takes one number per trial, shape (trials,); where that is said, 
 table of shape (trials, columns), whose columns are taken each for itself. Nothing is
 random but through ``seed``: an integer, a ``SeedSequence`` or a ``Generator``.
 
-The interval for a mean, :func:`mean_interval`, is on each side the wider of Student's
-and the studentised bootstrap's. How many of 4,000 samples had the true mean in their
-95 % interval, and in brackets below and above it:
+A few trials say nothing of what they have not seen: if 3 % of all trials fail, 74 % of
+samples of 10 show no failure, and no method that looks at them alone can know. So
+:func:`mean_interval`, which everything here that shows an interval for a mean uses, has
+two forms:
 
-====================  ================  ================  ================
-per cent, trials      10                20                100
-====================  ================  ================  ================
-normal                97.5 (1.2, 1.3)   96.1 (1.8, 2.1)   95.3 (2.4, 2.3)
-exponential           96.5 (0.3, 3.2)   96.5 (0.5, 3.0)   96.3 (1.2, 2.5)
-Student t, 3 degrees  97.7 (1.0, 1.3)   96.2 (1.8, 1.9)   94.8 (2.9, 2.2)
-log-normal            94.6 (0.1, 5.3)   94.3 (0.1, 5.5)   95.2 (0.5, 4.3)
-====================  ================  ================  ================
+- Where the range of the quantity is known (returns of an environment with tables,
+  frequencies), :func:`bounded_interval` allows for the worst that the unseen trials may
+  hold. It can be had from 2 trials on, and is never wrong more often than it says.
+- Where it is not, the interval is on each side the wider of Student's and the
+  studentised bootstrap's, and there is none below :data:`LEAST_UNBOUNDED` trials: from
+  there on failures of 3 % are seen so often that it holds them too. Rarer failures need
+  more, about 9 over their share.
 
-Simpler forms do worse: on the exponential at 10 trials Student's interval holds the
-mean in 89.7 % and the BCa interval in 86.9 %, on Student t data at 20 trials the
-studentised bootstrap alone in 92.0 %.
+An interval of no width is given only where the range is a single value.
+
+How many of 14,000 samples had the true mean in their 95 % interval, and in brackets
+below and above it; the Monte Carlo error is at most .2. "One fails": paired differences
+of labels with equal means, where the named share of one's trials fails; "both": of
+both's. A dash: there is no interval. (``python -m tests.study.coverage``; there, too,
+what a failure is.)
+
+==========================  ================  ================  ================
+per cent, trials            10                20                100
+==========================  ================  ================  ================
+range known: uniform        100.0 (0.0, 0.0)  99.5 (0.2, 0.3)   99.4 (0.3, 0.3)
+beta(.3, 3)                 100.0 (0.0, 0.0)  100.0 (0.0, 0.0)  99.8 (0.2, 0.0)
+3 %, one fails              100.0 (0.0, 0.0)  100.0 (0.0, 0.0)  99.9 (0.0, 0.0)
+3 %, both                   100.0 (0.0, 0.0)  100.0 (0.0, 0.0)  99.7 (0.1, 0.2)
+10 %, one fails             100.0 (0.0, 0.0)  100.0 (0.0, 0.0)  99.5 (0.3, 0.2)
+10 %, both                  100.0 (0.0, 0.0)  100.0 (0.0, 0.0)  99.3 (0.4, 0.4)
+range unknown, all of them  -                 -                 -
+==========================  ================  ================  ================
+
+====================  ================
+per cent, trials      300
+====================  ================
+range unknown:
+normal                95.2 (2.4, 2.4)
+log-normal, sigma .5  95.6 (1.8, 2.7)
+log-normal, sigma 1   95.7 (0.9, 3.4)
+3 %, one fails        95.9 (2.5, 1.6)
+3 %, both             95.2 (2.5, 2.4)
+10 %, one fails       95.8 (2.4, 1.7)
+10 %, both            95.3 (2.4, 2.3)
+====================  ================
+
+Where failures of 10 % are all that differs, no interval from trials alone holds the
+mean in more than 65 % of samples of 10 and 88 % of samples of 20: the others show no
+failure.
 """
 
 from __future__ import annotations
@@ -31,27 +64,39 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from commenv.errors import MissingExtraError
+from commenv.study.betting import lower_end
 from commenv.study.curves import PERCENTILES
 
 __all__ = [
+    "LEAST_IQM",
+    "LEAST_UNBOUNDED",
     "RESAMPLES",
+    "Bounds",
     "Interval",
     "Seed",
     "apart",
     "bca_interval",
     "bootstrap_t_interval",
+    "bounded_interval",
     "checked",
     "distributions",
     "iqm",
     "iqm_interval",
     "is_constant",
+    "least_trials",
     "mean_interval",
     "percentiles",
     "probability_of_improvement",
+    "scaled",
     "share_interval",
     "student_interval",
     "studentised_resamples",
 ]
+
+LEAST_UNBOUNDED = 300
+"""Trials from which on a mean has an interval whose range is not known."""
+LEAST_IQM = 20
+"""Trials from which on an interquartile mean has an interval."""
 
 RESAMPLES = 9_999
 ROUNDING = 1e-9
@@ -59,11 +104,13 @@ ROUNDING = 1e-9
 absolute limit beside it, so that no result depends on the unit of measurement."""
 
 Array: TypeAlias = NDArray[np.float64]
+Bounds: TypeAlias = tuple[float, float]
+"""The least and the greatest value that a quantity can have."""
 Seed: TypeAlias = int | np.random.SeedSequence | np.random.Generator
 
 
 class Interval(NamedTuple):
-    """Both ends of an interval: numbers, or one for each column."""
+    """Both ends of an interval: numbers, or one for each column; NaN: there is none."""
 
     low: Array
     high: Array
@@ -146,8 +193,18 @@ def iqm_interval(
     seed: Seed = 0,
     resamples: int = RESAMPLES,
 ) -> Interval:
-    """The BCa interval of the pooled interquartile mean; whole trials are resampled."""
-    return bca_interval(values, iqm, level, seed=seed, resamples=resamples)
+    """The BCa interval of the pooled interquartile mean; whole trials are resampled.
+
+    There is none below :data:`LEAST_IQM` trials, nor where all resamples are equal. Of
+    1,500 samples of 20 trials it held the interquartile mean of normal, uniform,
+    log-normal and Student t data in 93.0 to 93.9 % each, of 100 in 94.3 to 94.8 %; the
+    Monte Carlo error is .6.
+    """
+    array = checked(values)
+    interval = bca_interval(array, iqm, level, seed=seed, resamples=resamples)
+    if len(array) < LEAST_IQM or interval.low == interval.high:
+        return _none(np.zeros(()))
+    return interval
 
 
 def student_interval(values: ArrayLike, level: float = 0.95) -> Interval:
@@ -177,24 +234,100 @@ def bootstrap_t_interval(
     return Interval(center - above * error, center - below * error)
 
 
+def least_trials(bounds: Bounds | None) -> int:
+    """From how many trials on a mean has an interval, its range known or not."""
+    return LEAST_UNBOUNDED if bounds is None else 2
+
+
 def mean_interval(
     values: ArrayLike,
     level: float = 0.95,
     *,
+    bounds: Bounds | None = None,
     seed: Seed = 0,
     resamples: int = RESAMPLES,
 ) -> Interval:
-    """The interval for a mean that verdicts use; columns allowed.
+    """The interval for a mean that everything shown uses; columns allowed.
 
-    On each side the wider of :func:`student_interval` (right for symmetric data) and
-    :func:`bootstrap_t_interval` (right for skewed data). Where all trials are equal it
-    is a point: no trial speaks of another value. What such trials leave open is said
-    by a share and its interval (:func:`share_interval`), not by a mean: without a
-    bound on the values no interval for a mean is safe (Bahadur and Savage 1956).
+    With ``bounds`` it is :func:`bounded_interval`. Without, it is on each side the
+    wider of :func:`student_interval` (right for symmetric data) and
+    :func:`bootstrap_t_interval` (right for skewed data). It is NaN below
+    :func:`least_trials`, and where all trials are equal and no range is known: such
+    trials do not say how far another one may be, and without a bound on the values no
+    interval for a mean is safe (Bahadur and Savage 1956).
+
+    Args:
+        values: Shape (trials,) or (trials, columns).
+        level: How often the interval should hold the true mean.
+        bounds: The least and the greatest value that a trial can have, if known.
+        seed: What the resamples are drawn from, if any.
+        resamples: How many.
     """
-    one = student_interval(values, level)
-    other = bootstrap_t_interval(values, level, seed=seed, resamples=resamples)
-    return Interval(np.minimum(one.low, other.low), np.maximum(one.high, other.high))
+    array = checked(values)
+    if bounds is not None:
+        return bounded_interval(array, bounds, level)
+    if len(array) < LEAST_UNBOUNDED:
+        return _none(array)
+    one = student_interval(array, level)
+    other = bootstrap_t_interval(array, level, seed=seed, resamples=resamples)
+    varied = ~is_constant(array)
+    return Interval(
+        np.where(varied, np.minimum(one.low, other.low), np.nan),
+        np.where(varied, np.maximum(one.high, other.high), np.nan),
+    )
+
+
+def bounded_interval(
+    values: ArrayLike,
+    bounds: Bounds,
+    level: float = 0.95,
+) -> Interval:
+    """The interval for the mean of a bounded quantity; columns allowed.
+
+    It holds the mean at least as often as it says, for every distribution on that range
+    and any number of trials: each end is the mean against which a gambler's capital
+    (:mod:`commenv.study.betting`) comes to 2 / (1 - level). For 10 equal trials it
+    reaches 38 % of the way to each end of the range, for 20 of them 22 %, for 100 of
+    them 4.9 %; for many trials that differ it is about 1.4 times as wide as Student's.
+    Trials are taken in order.
+
+    Args:
+        values: Shape (trials,) or (trials, columns).
+        bounds: The least and the greatest value that a trial can have; a range of one
+            value gives that value.
+        level: How often the interval should hold the true mean.
+
+    Raises:
+        ValueError: No range, or a value outside it.
+    """
+    low, high = bounds
+    array, needed = scaled(values, bounds), 2 / (1 - level)
+    return Interval(
+        low + (high - low) * lower_end(array, needed),
+        high - (high - low) * lower_end(1 - array, needed),
+    )
+
+
+def scaled(values: ArrayLike, bounds: Bounds) -> Array:
+    """The values from 0 to 1, the ends of their range; all 0 if that is one value.
+
+    Raises:
+        ValueError: Bounds that are no range, or a value outside them by more than
+            rounding.
+    """
+    low, high = bounds
+    array = checked(values, 1)
+    if not -np.inf < low <= high < np.inf:
+        raise ValueError(f"bounds are {bounds}; give two finite numbers, low to high")
+    slack = ROUNDING * max(abs(low), abs(high))
+    outside = (array < low - slack) | (array > high + slack)
+    if outside.any():
+        raise ValueError(
+            f"{array[outside][0]:g} lies outside the range {low:g} to {high:g}; give "
+            "the least and the greatest value that a trial can have"
+        )
+    width = high - low
+    return np.clip((array - low) / width, 0.0, 1.0) if width else np.zeros_like(array)
 
 
 def studentised_resamples(
@@ -287,6 +420,12 @@ def probability_of_improvement(a: ArrayLike, b: ArrayLike) -> float:
     """
     differences = apart(checked(a, 1), checked(b, 1))
     return float((np.sign(differences) + 1).mean() / 2)
+
+
+def _none(array: Array) -> Interval:
+    """No interval, for each column."""
+    nothing = np.full(array.shape[1:], np.nan)
+    return Interval(nothing, nothing)
 
 
 def _error(array: Array) -> Array:

@@ -47,6 +47,7 @@ from commenv.study.policies import Memory, packed
 from commenv.study.safe_files import listed
 from commenv.study.software import software
 from commenv.study.spec import Study
+from commenv.study.statistics import Bounds
 from commenv.study.stored_block import ENDINGS, StoredBlock
 
 if TYPE_CHECKING:
@@ -81,7 +82,12 @@ class Store:
         """Where the settings stand."""
         return self.directory / "manifest.json"
 
-    def begin(self, study: Study, optima: dict[str, float | None]) -> Manifest:
+    def begin(
+        self,
+        study: Study,
+        optima: dict[str, float | None],
+        ranges: dict[str, dict[str, Bounds]] | None = None,
+    ) -> Manifest:
         """Makes the folder for a study, or finds it begun with the same settings.
 
         Raises:
@@ -91,7 +97,7 @@ class Store:
         with usable(self.directory):
             if self._is_new():
                 self.directory.mkdir(parents=True, exist_ok=True)
-                data = packed_manifest(described, optima, software())
+                data = packed_manifest(described, optima, software(), ranges or {})
                 write_atomically(self.manifest_path, data)
             manifest = self.manifest()
             check_same(self.directory, manifest.study, described)

@@ -95,9 +95,9 @@ def test_the_share_that_arrives():
 
 
 def test_a_verdict_says_how_many_never_arrived():
-    frame = study(a=[2] * 10, b=[4] * 7 + [NEVER] * 3)
+    frame = study(a=[2] * 100, b=([4] * 7 + [NEVER] * 3) * 10)
     claims = [
-        Claim(figure="x", text=text, estimand=estimand, direction=direction, trials=10)
+        Claim(figure="x", text=text, estimand=estimand, direction=direction, trials=100)
         for text, estimand, direction in (
             (
                 "a is faster",
@@ -110,9 +110,11 @@ def test_a_verdict_says_how_many_never_arrived():
     cut, first = judge(claims, frame)
     assert cut.estimate == pytest.approx(2 - (7 * 4 + 3 * 9) / 10)
     assert cut.estimand.endswith(
-        "(not within 9: 0 of 10 trials of a; not within 9: 3 of 10 trials of b)"
+        "(not within 9: 0 of 100 trials of a; not within 9: 30 of 100 trials of b)"
     )
-    assert first.estimand.endswith("(never: 0 of 10 trials of a, 3 of 10 trials of b)")
+    assert first.estimand.endswith(
+        "(never: 0 of 100 trials of a, 30 of 100 trials of b)"
+    )
     assert {cut.verdict, first.verdict} == {"supported"}
 
 

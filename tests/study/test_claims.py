@@ -8,20 +8,28 @@ import pytest
 
 from commenv.errors import ResultsError
 from commenv.study.claims import Claim, Verdict, corrected, judge, write_csv
-from commenv.study.estimands import Estimand, at_optimum, difference, final, less
-from commenv.study.significance import difference_test, equivalence, mean_test
+from commenv.study.estimands import (
+    area,
+    at_equal,
+    at_optimum,
+    correlation,
+    difference,
+    final,
+    gap,
+    late,
+    less,
+    ratio,
+    smoothness,
+    total,
+    value_at,
+)
+from commenv.study.significance import mean_test
+from commenv.study.statistics import LEAST_UNBOUNDED
 
 pd = pytest.importorskip("pandas")
 pytest.importorskip("scipy")
 
-TRIALS = (10, 20, 100)
-FIGURES = 1_000
-# Mean 0. Paired trials differ by the difference of two such draws.
-POPULATIONS = {
-    "normal": lambda rng, shape: rng.normal(size=shape),
-    "exponential": lambda rng, shape: rng.exponential(size=shape) - 1,
-    "student t": lambda rng, shape: rng.standard_t(3, size=shape),
-}
+KNOWN = {label: {"evaluation": (-8.0, 8.0)} for label in "ab"}
 
 
 def frame(**labels):
@@ -34,11 +42,11 @@ def frame(**labels):
     return pd.DataFrame(parts)
 
 
-def normal(mean, trials=20, seed=0):
-    return mean + np.random.default_rng(seed).normal(size=trials)
+def spread(mean, trials=100, seed=0):
+    return mean + np.random.default_rng(seed).uniform(-1, 1, trials)
 
 
-def claim(estimand=None, direction="greater", margin=0.0, trials=20, **others):
+def claim(estimand=None, direction="greater", margin=0.0, trials=100, **others):
     words = {"figure": "3.4", "text": "a learns"} | others
     return Claim(
         estimand=estimand or final("a"),
@@ -49,8 +57,8 @@ def claim(estimand=None, direction="greater", margin=0.0, trials=20, **others):
     )
 
 
-def outcomes(claims, data):
-    return [verdict.verdict for verdict in judge(claims, data, resamples=999)]
+def outcomes(claims, data, ranges=KNOWN):
+    return [verdict.verdict for verdict in judge(claims, data, ranges=ranges)]
 
 
 @pytest.mark.parametrize(
@@ -72,8 +80,8 @@ def outcomes(claims, data):
 def test_a_claim_is_supported_contradicted_or_undecided(
     mean, direction, margin, outcome
 ):
-    data = frame(a=normal(mean))
-    [verdict] = judge([claim(direction=direction, margin=margin)], data)
+    data = frame(a=spread(mean))
+    [verdict] = judge([claim(direction=direction, margin=margin)], data, ranges=KNOWN)
     assert verdict.verdict == outcome
     assert (verdict.p <= 0.05) == (outcome != "undecided")
     assert verdict.low < verdict.estimate < verdict.high
@@ -91,41 +99,91 @@ def test_a_verdict_has_the_promised_fields_in_order():
         "high",
         "p",
         "trials",
+        "needed",
         "verdict",
     ]
 
 
-@pytest.mark.parametrize("trials", [1, 2, 9])
+@pytest.mark.parametrize("trials", [2, 9])
 def test_fewer_than_ten_trials_decide_nothing(trials):
-    data = frame(a=normal(100.0, trials))
-    [verdict] = judge([claim(trials=trials)], data)
-    assert verdict.verdict == "undecided"
+    data = frame(a=np.full(trials, 8.0))
+    [verdict] = judge([claim(trials=trials, margin=-7.9)], data, ranges=KNOWN)
+    assert (verdict.verdict, verdict.needed) == ("undecided", 10)
+    assert verdict.too_few
     assert verdict.trials == trials
-    assert verdict.estimate == pytest.approx(data["evaluation"].mean())
-    assert verdict.low <= verdict.estimate <= verdict.high
-
-
-def test_one_trial_has_an_interval_without_ends():
-    [verdict] = judge([claim(trials=1)], frame(a=[5.0]))
-    assert (verdict.low, verdict.high, verdict.p) == (-np.inf, np.inf, 1.0)
+    assert verdict.low < verdict.estimate == verdict.high == 8
 
 
 def test_ten_trials_can_decide():
-    assert outcomes([claim(trials=10)], frame(a=normal(3.0, 10))) == ["supported"]
+    own = [claim(trials=10, margin=-2.0)]
+    assert outcomes(own, frame(a=spread(5.0, 10))) == ["supported"]
+
+
+@pytest.mark.parametrize("trials", [1, 20, LEAST_UNBOUNDED - 1])
+def test_a_mean_of_unknown_range_has_no_verdict_below_300_trials(trials):
+    [verdict] = judge([claim(trials=trials)], frame(a=spread(100.0, trials)))
+    assert (verdict.verdict, verdict.needed) == ("undecided", LEAST_UNBOUNDED)
+    assert verdict.too_few
+    assert np.isnan([verdict.low, verdict.high]).all()
+    assert verdict.p == 1.0
+
+
+def test_a_mean_of_unknown_range_is_judged_from_300_trials_on():
+    data = frame(a=spread(0.3, LEAST_UNBOUNDED))
+    claims = [
+        claim(trials=LEAST_UNBOUNDED),
+        claim(direction="less", trials=LEAST_UNBOUNDED, text="the reverse"),
+        claim(trials=LEAST_UNBOUNDED, margin=data["evaluation"].mean(), text="at it"),
+    ]
+    judged = judge(claims, data, resamples=999)
+    assert [verdict.verdict for verdict in judged] == [
+        "supported",
+        "contradicted",
+        "undecided",
+    ]
+    assert not judged[0].too_few
+    assert 0 < judged[0].low < judged[0].estimate < judged[0].high
+
+
+def test_ranges_go_from_columns_to_what_is_made_of_them():
+    ranges = {
+        "a": {"evaluation": (-10.0, -5.0), "reward": (-10.0, 0.0)},
+        "b": {"evaluation": (-8.0, 2.0)},
+    }
+    bounds = {
+        final("a"): (-10, -5),
+        final("c"): None,
+        late("a", "reward", 3): (-10, 0),
+        late("c", "frequency", 3): (0, 1),
+        area("b"): (-8, 2),
+        value_at("b", "messages", 3.0): (-8, 2),
+        gap("a", -5.0): (0, 5),
+        less(final("a"), -5.0): (-5, 0),
+        difference(final("a"), final("b")): (-12, 3),
+        difference(final("a"), final("c")): None,
+        at_equal("b", "a"): (-3, 12),
+        smoothness("b"): (0, 10),
+        correlation("a", "frequency", "reward"): (-1, 1),
+        total("a", "messages"): None,
+        ratio(final("a"), final("b")): None,
+    }
+    for estimand, expected in bounds.items():
+        assert estimand.bounds(ranges) == expected, estimand.name
 
 
 def test_an_unfinished_study_decides_nothing_and_later_trials_are_not_looked_at():
-    values = np.concatenate([normal(3.0, 20), np.full(80, -100.0)])
-    assert outcomes([claim(trials=21)], frame(a=values[:20])) == ["undecided"]
-    [verdict] = judge([claim(trials=20)], frame(a=values))
-    assert (verdict.verdict, verdict.trials) == ("supported", 20)
+    values = np.concatenate([spread(3.0), np.full(80, -7.0)])
+    assert outcomes([claim(trials=101)], frame(a=values[:100])) == ["undecided"]
+    [verdict] = judge([claim(trials=100)], frame(a=values), ranges=KNOWN)
+    assert (verdict.verdict, verdict.trials) == ("supported", 100)
 
 
 def test_labels_are_compared_trial_by_trial():
     # The worlds differ by far more than the labels do.
-    worlds = 50 * normal(0.0, 20)
-    data = frame(a=worlds + normal(2.0, 20, seed=1), b=worlds)
-    [verdict] = judge([claim(difference(final("a"), final("b")))], data)
+    worlds = 5 * spread(0.0)
+    data = frame(a=worlds + spread(2.0, seed=1), b=worlds)
+    own = claim(difference(final("a"), final("b")))
+    [verdict] = judge([own], data, ranges=KNOWN)
     assert verdict.verdict == "supported"
     assert verdict.high - verdict.low < 3
 
@@ -160,36 +218,38 @@ def test_a_high_share_is_undecided_where_too_few_trials_speak_of_it():
     assert outcomes([best], frame(a=np.ones(20))) == ["undecided"]
 
 
-def test_equal_trials_make_a_point_that_is_judged_by_its_side():
-    data = frame(a=np.full(20, 0.5))
+def test_equal_trials_are_judged_by_their_side_and_by_what_others_may_be():
     judged = judge(
         [
-            claim(margin=0.4),
+            claim(margin=-0.5),
+            claim(margin=0.4),  # 2 % of trials at -8 would be enough
             claim(margin=0.5),
             claim(direction="less", margin=0.5),
-            claim(direction="less", margin=0.4),
-            claim(less(final("a"), 0.5), "equal", 0.01),
+            claim(direction="less", margin=-0.5),
+            claim(less(final("a"), 0.5), "equal", 1.0),
         ],
-        data,
+        frame(a=np.full(100, 0.5)),
+        ranges=KNOWN,
     )
     assert [verdict.verdict for verdict in judged] == [
         "supported",
         "undecided",
         "undecided",
+        "undecided",
         "contradicted",
         "supported",
     ]
-    assert judged[0].low == judged[0].high == judged[0].estimate == 0.5
+    assert judged[0].low < judged[0].estimate == 0.5 < judged[0].high
 
 
 def test_a_figures_claims_are_corrected_together_and_those_of_others_apart():
-    data = frame(a=normal(0.65, 20))
-    [alone] = judge([claim()], data)
-    others = [claim(text=f"claim {i}", margin=0.6) for i in range(4)]
-    in_figure = judge([claim(), *others], data)[0]
+    data = frame(a=spread(0.45))
+    [alone] = judge([claim()], data, ranges=KNOWN)
+    others = [claim(text=f"claim {i}", margin=0.7) for i in range(4)]
+    in_figure = judge([claim(), *others], data, ranges=KNOWN)[0]
     elsewhere = [dataclasses.replace(one, figure="3.5") for one in others]
     assert in_figure.p == pytest.approx(min(1.0, 5 * alone.p))
-    assert judge([claim(), *elsewhere], data)[0] == alone
+    assert judge([claim(), *elsewhere], data, ranges=KNOWN)[0] == alone
     assert (alone.verdict, in_figure.verdict) == ("supported", "undecided")
     assert (in_figure.estimate, in_figure.low) == (alone.estimate, alone.low)
 
@@ -202,8 +262,11 @@ def test_correction_by_hand():
 
 
 def test_verdicts_come_in_the_order_of_claims_and_a_seed_fixes_them():
-    data = frame(a=normal(0.5, 20))
-    claims = [claim(figure=figure, text=figure) for figure in ("4.2", "3.4", "4.2 ")]
+    data = frame(a=spread(0.1, LEAST_UNBOUNDED))
+    claims = [
+        claim(figure=figure, text=figure, trials=LEAST_UNBOUNDED)
+        for figure in ("4.2", "3.4", "4.2 ")
+    ]
     first = judge(claims, data, seed=1)
     assert [verdict.figure for verdict in first] == ["4.2", "3.4", "4.2 "]
     assert judge(claims[::-1], data, seed=1) == first[::-1]
@@ -211,15 +274,20 @@ def test_verdicts_come_in_the_order_of_claims_and_a_seed_fixes_them():
 
 
 def test_the_table_has_one_line_for_each_verdict(tmp_path):
-    data = frame(a=np.full(20, 0.5))
-    verdicts = judge([claim(text="a, b", margin=0.25)], data)
+    data = frame(a=np.full(100, 8.0))
+    verdicts = judge([claim(text="a, b", margin=0.25)], data, ranges=KNOWN)
     write_csv(verdicts, tmp_path / "claims.csv")
     lines = (tmp_path / "claims.csv").read_text().splitlines()
-    assert lines[0] == "figure,claim,estimand,margin,estimate,low,high,p,trials,verdict"
+    assert (
+        lines[0]
+        == "figure,claim,estimand,margin,estimate,low,high,p,trials,needed,verdict"
+    )
     [cells] = list(csv.reader(lines[1:]))
-    assert cells[:7] == ["3.4", "a, b", "last evaluation of a", "0.25"] + ["0.5"] * 3
-    assert float(cells[7]) == pytest.approx(verdicts[0].p)
-    assert cells[8:] == ["20", "supported"]
+    assert cells[:5] == ["3.4", "a, b", "last evaluation of a", "0.25", "8"]
+    assert [float(cell) for cell in cells[5:8]] == pytest.approx(
+        [verdicts[0].low, 8.0, verdicts[0].p]
+    )
+    assert cells[8:] == ["100", "100", "supported"]
     assert [file.name for file in tmp_path.iterdir()] == ["claims.csv"]
 
 
@@ -242,86 +310,36 @@ def test_claims_that_cannot_be_judged_are_refused(wrong, message):
         claim(**wrong)
 
 
-# False verdicts, counted by simulation. Rates may exceed alpha by three standard
-# errors of what is counted in so many figures.
+# False verdicts are counted by simulation in test_statistics; here through the front
+# door, with fewer studies.
 
 
-def most(rate=0.05, count=FIGURES):
-    return rate + 3 * np.sqrt(rate * (1 - rate) / count)
+@pytest.mark.parametrize("trials", [10, 20, 100])
+def test_rare_failures_of_one_label_seldom_make_a_false_verdict(trials):
+    """10 % of a's trials fail, and its mean is b's: with 10 trials, 35 % show none."""
+    rng = np.random.default_rng(trials)
+    ranges = {label: {"evaluation": (0.0, 1.0)} for label in "ab"}
+    own = difference(final("a"), final("b"))
+    claims = [claim(own, trials=trials), claim(own, "less", trials=trials, text="less")]
+    wrong = 0
+    for _ in range(40):
+        a = np.where(rng.random(trials) < 0.1, 0.0, 0.8)
+        data = frame(a=a, b=rng.uniform(0.62, 0.82, trials))
+        wrong += outcomes(claims, data, ranges) != ["undecided"] * 2
+        assert outcomes(claims, data, {}) == ["undecided"] * 2
+    assert wrong <= 4  # of .05 x 40 = 2, 3 % of the time
 
 
-def labels_beside_one(population, trials, count, effects=0.0):
-    """Differences of labels to one common label: (trials, claims x figures)."""
-    rng = np.random.default_rng([trials, list(POPULATIONS).index(population), count])
-    draw = POPULATIONS[population]
-    others = draw(rng, (trials, count, FIGURES)) + np.reshape(effects, (-1, 1))
-    return (others - draw(rng, (trials, 1, FIGURES))).reshape(trials, -1)
-
-
-def decided(favour, against, count):
-    """Which claims are supported and contradicted: two tables (claims, figures)."""
-    p = np.hstack([favour.reshape(count, -1), against.reshape(count, -1)])
-    return np.hsplit(corrected(p) <= 0.05, 2)
-
-
-@pytest.mark.parametrize("count", [1, 5])
-@pytest.mark.parametrize("trials", TRIALS)
-@pytest.mark.parametrize("population", POPULATIONS)
-def test_figures_without_effects_seldom_have_a_false_verdict(population, trials, count):
-    values = labels_beside_one(population, trials, count)
-    above = mean_test(values, resamples=999)
-    below = mean_test(values, side="less", resamples=999)
-    supported, contradicted = decided(above, below, count)
-    assert supported.any(axis=0).mean() <= most(0.025)
-    assert contradicted.any(axis=0).mean() <= most(0.025)
-    assert (supported | contradicted).any(axis=0).mean() <= most()
-
-
-@pytest.mark.parametrize("trials", TRIALS)
-def test_true_claims_beside_it_do_not_make_a_false_verdict_more_likely(trials):
-    effects = np.array([0.0, 0.0, 0.0, 3.0, -3.0])
-    values = labels_beside_one("exponential", trials, 5, effects)
-    above = mean_test(values, resamples=999)
-    below = mean_test(values, side="less", resamples=999)
-    supported, contradicted = decided(above, below, 5)
+def test_true_claims_beside_it_do_not_make_a_false_verdict_more_likely():
+    rng = np.random.default_rng(0)
+    figures = 400
+    effects = np.reshape([0.0, 0.0, 0.0, 0.3, -0.3], (-1, 1))
+    values = effects + rng.beta(0.3, 3, (100, 5, figures)) - 1 / 11
+    flat = np.clip(values, -1, 1).reshape(100, -1)
+    p = [mean_test(flat, 0.0, side, bounds=(-1, 1)) for side in ("greater", "less")]
+    both = np.hstack([one.reshape(5, figures) for one in p])
+    supported, contradicted = np.hsplit(corrected(both) <= 0.05, 2)
     false = supported[[0, 1, 2, 4]].any(axis=0) | contradicted[:4].any(axis=0)
-    assert false.mean() <= most()
-    if trials >= 20:
-        assert supported[3].mean() > 0.9
-        assert contradicted[4].mean() > 0.9
-
-
-@pytest.mark.parametrize("count", [1, 5])
-@pytest.mark.parametrize("trials", TRIALS)
-def test_claims_about_one_skewed_label_are_seldom_judged_falsely(trials, count):
-    rng = np.random.default_rng([trials, count])
-    values = rng.exponential(size=(trials, count * FIGURES))
-    favour = mean_test(values, 1.0, "less", resamples=1999)
-    against = mean_test(values, 1.0, "greater", resamples=1999)
-    supported, contradicted = decided(favour, against, count)
-    assert supported.any(axis=0).mean() <= most()
-    assert contradicted.any(axis=0).mean() <= most()
-
-
-@pytest.mark.parametrize("trials", TRIALS)
-def test_false_verdicts_of_equality_are_seldom(trials):
-    rng = np.random.default_rng(trials)
-    values = rng.normal(size=(trials, 5 * FIGURES)) * 0.2 + 0.5
-    favour = equivalence(values, 0.5, resamples=999)
-    against = difference_test(values, 0.5, resamples=999)
-    supported, contradicted = decided(favour, against, 5)
-    assert supported.any(axis=0).mean() <= most()
-    assert contradicted.any(axis=0).mean() <= most()
-
-
-@pytest.mark.parametrize("trials", [10, 20])
-def test_judging_whole_studies_seldom_gives_a_false_verdict(trials):
-    """The same through the front door, with fewer studies."""
-    rng = np.random.default_rng(trials)
-    own = Estimand("x", lambda data: dict(enumerate(data)))
-    claims = [claim(own, trials=trials), claim(own, "less", trials=trials, text="b")]
-    studies = [rng.standard_t(5, size=trials) for _ in range(150)]
-    wrong = [any(o != "undecided" for o in outcomes(claims, x)) for x in studies]
-    assert np.mean(wrong) <= most(0.05, 150)
-    large = [outcomes(claims, x + 3) for x in studies[:20]]
-    assert large.count(["supported", "contradicted"]) >= 18
+    assert false.mean() <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / figures)
+    assert supported[3].mean() > 0.9
+    assert contradicted[4].mean() > 0.9

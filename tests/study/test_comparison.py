@@ -6,7 +6,7 @@ import pytest
 from commenv.errors import ResultsError, UnknownNameError
 from commenv.study.comparison import compare
 from commenv.study.significance import difference_test
-from commenv.study.statistics import mean_interval
+from commenv.study.statistics import LEAST_UNBOUNDED, mean_interval
 from commenv.study.unpaired import permutation_test, superiority, unpaired_interval
 
 pd = pytest.importorskip("pandas")
@@ -14,6 +14,7 @@ pytest.importorskip("scipy")
 
 WORLDS = np.random.default_rng(0).normal(size=20) * 10
 NOISE = np.random.default_rng(1).normal(size=20)
+RANGES = {label: {"evaluation": (-30.0, 30.0), "reward": (0.0, 5.0)} for label in "ab"}
 
 
 def study():
@@ -37,24 +38,60 @@ def study():
 
 
 def test_the_last_values_are_compared_trial_by_trial():
-    found = compare(study(), "b", "a", seed=5)
+    found = compare(study(), "b", "a", ranges=RANGES)
     differences = 1 + NOISE
     assert found.estimate == pytest.approx(differences.mean())
-    expected = mean_interval(differences, seed=5)
+    assert found.bounds == (-60, 60)
+    expected = mean_interval(differences, bounds=(-60, 60))
     assert (found.low, found.high) == pytest.approx(tuple(map(float, expected)))
     assert found.p == pytest.approx(
-        float(difference_test(differences, seed=5)), abs=1e-3
+        float(difference_test(differences, bounds=(-60, 60)))
     )
-    assert found.p < 0.05
     assert found.improvement == (differences > 0).mean()
     assert found.trials == 20
+    assert found.spread == pytest.approx(tuple(np.percentile(differences, [10, 90])))
+
+
+def test_without_a_range_twenty_trials_have_no_interval_and_no_p():
+    found = compare(study(), "b", "a")
+    assert np.isnan([found.low, found.high, found.p]).all()
+    assert found.estimate == pytest.approx((1 + NOISE).mean())
+    assert found.bounds is None
+
+
+def test_a_range_that_you_know_can_be_given():
+    found = compare(study(), "b", "a", bounds=(-30, 30))
+    assert found == compare(study(), "b", "a", ranges=RANGES)
+    with pytest.raises(ValueError, match=r"outside the range -0\.1 to 0\.1"):
+        compare(study(), "b", "a", bounds=(0, 0.1))
+
+
+def test_from_300_trials_on_no_range_is_needed():
+    rng = np.random.default_rng(0)
+    parts = [
+        pd.DataFrame(
+            {
+                "label": label,
+                "trial": np.arange(LEAST_UNBOUNDED),
+                "episode": 0,
+                "evaluation": rng.normal(mean, 1, LEAST_UNBOUNDED),
+            }
+        )
+        for label, mean in (("a", 0.0), ("b", 0.5))
+    ]
+    found = compare(pd.concat(parts, ignore_index=True), "b", "a")
+    assert 0 < found.low < found.estimate < found.high
+    assert found.p < 0.05
+    assert "by Student's test and bootstrap, 300 paired trials" in str(found)
 
 
 def test_the_other_way_round_everything_is_mirrored():
-    one, other = compare(study(), "a", "b"), compare(study(), "b", "a")
+    one = compare(study(), "a", "b", bounds=(-20, 20))
+    other = compare(study(), "b", "a", bounds=(-20, 20))
     assert one.estimate == pytest.approx(-other.estimate)
     assert one.improvement == pytest.approx(1 - other.improvement)
-    assert (one.low < 0, one.high < 0) == (True, True)
+    assert (one.low, one.high) == pytest.approx((-other.high, -other.low))
+    assert one.p == pytest.approx(other.p)
 
 
 @pytest.mark.parametrize(
@@ -76,10 +113,15 @@ def test_the_place_can_be_an_episode_or_a_cost(at, estimate):
     assert compare(study(), "b", "a", at).estimate == pytest.approx(estimate)
 
 
-def test_labels_that_never_differ():
-    found = compare(study(), "a", "b", y="reward")
-    assert (found.estimate, found.low, found.high, found.p) == (0, 0, 0, 1)
+def test_labels_that_never_differ_may_differ_in_trials_that_were_not_run():
+    found = compare(study(), "a", "b", y="reward", ranges=RANGES)
+    assert (found.estimate, found.p) == (0, 1)
+    assert found.low == pytest.approx(-found.high)
+    assert found.low < -0.5
     assert found.improvement == 0.5
+    exact = compare(study(), "a", "b", y="reward", bounds=(0, 0))
+    assert (exact.low, exact.high) == (0, 0)
+    assert "(difference 0, exactly: it can have no other value, 20 paired" in str(exact)
 
 
 def rounding():
@@ -91,17 +133,18 @@ def rounding():
 @pytest.mark.parametrize("at", [None, 1, {"env_steps": 15}])
 def test_rounding_is_neither_higher_nor_above(at):
     found = compare(rounding(), "a", "b", at)
-    assert (found.estimate, found.low, found.high, found.p) == (0, 0, 0, 1)
-    assert found.improvement == 0.5
-    assert " of a is the same as of b (difference 0, 95 % interval 0 to 0" in str(found)
+    assert (found.estimate, found.improvement) == (0, 0.5)
+    assert " of a is the same as of b (difference 0, " in str(found)
 
 
 @pytest.mark.parametrize("scale", [1e-12, 1e12])
 def test_a_comparison_does_not_depend_on_the_unit(scale):
     data = study()
-    one = compare(data, "b", "a")
-    other = compare(data.assign(evaluation=data["evaluation"] * scale), "b", "a")
-    assert (other.p, other.improvement) == (one.p, one.improvement)
+    one = compare(data, "b", "a", bounds=(-99, 99))
+    data["evaluation"] *= scale
+    other = compare(data, "b", "a", bounds=(-99 * scale, 99 * scale))
+    assert other.p == pytest.approx(one.p)
+    assert other.improvement == one.improvement
     expected = [scale * number for number in (one.estimate, one.low, one.high)]
     assert [other.estimate, other.low, other.high] == pytest.approx(expected)
 
@@ -111,7 +154,7 @@ SEEDS = {"a": {"seed": 0, "gamma": 0.9}, "b": {"seed": 1, "gamma": 0.9}}
 
 def test_trials_of_other_seeds_are_not_pairs():
     data = study()
-    found = compare(data, "b", "a", settings=SEEDS)
+    found = compare(data, "b", "a", settings=SEEDS, bounds=(-99, 99))
     last = data[data["episode"] == 1].pivot(columns="label", index="trial")[
         "evaluation"
     ]
@@ -119,11 +162,12 @@ def test_trials_of_other_seeds_are_not_pairs():
     assert found.estimate == pytest.approx(b.mean() - a.mean())
     assert found.p == permutation_test(b, a)
     assert found.improvement == superiority(b, a)
-    intervals = mean_interval(b), mean_interval(a)
+    intervals = [mean_interval(values, bounds=(-99, 99)) for values in (b, a)]
+    assert found.bounds == (-198, 198)
     expected = unpaired_interval(b.mean(), intervals[0], a.mean(), intervals[1])
     assert (found.low, found.high) == pytest.approx(tuple(map(float, expected)))
     # The worlds differ far more than the labels: as pairs they would be told apart.
-    assert found.p > 0.5 > 0.05 > compare(data, "b", "a").p
+    assert found.p > 0.5 > float(difference_test(b - a, bounds=(-9, 9)))
     assert "20 trials and 20, not paired: their seeds differ; all 400 pairs" in str(
         found
     )
@@ -218,13 +262,24 @@ def test_times_of_other_seeds_are_not_pairs():
 
 
 def test_it_reads_as_a_sentence():
-    found = compare(study(), "a", "b", {"uplink_bytes": 1e6})
-    assert str(found) == (
+    found = compare(study(), "a", "b", {"uplink_bytes": 1e6}, ranges=RANGES)
+    start = (
         "evaluation at uplink_bytes 1e+06 (held from 40, where the trials end) of a is "
         f"{-found.estimate:.4g} lower than of b (difference {found.estimate:.4g}, "
-        f"95 % interval {found.low:.4g} to {found.high:.4g}, p = {found.p:.2g} by sign "
-        "flips and bootstrap, 20 paired trials); a is above b in "
+    )
+    end = (
+        ", 20 paired trials); a is above b in "
         f"{found.improvement:.0%} of them, ties counting half"
+    )
+    assert str(found) == (
+        f"{start}95 % interval {found.low:.4g} to {found.high:.4g}, "
+        f"p = {found.p:.2g} by the known range -60 to 60{end}"
+    )
+    unknown = compare(study(), "a", "b", {"uplink_bytes": 1e6})
+    least, most = unknown.spread
+    assert str(unknown) == (
+        f"{start}10th to 90th percentile {least:.4g} to {most:.4g}, no interval: as "
+        f"the range is not known, it takes 300 trials{end}"
     )
     assert "held" not in str(compare(study(), "a", "b", {"uplink_bytes": 40}))
 

@@ -64,6 +64,17 @@ def test_no_folder_and_one_bad_folder_are_refused(folders, tmp_path):
         commenv.load(folders / "a", tmp_path)
 
 
+def test_ranges_are_kept_and_go_by_the_labels(folders):
+    ran = small(None)
+    assert ran.ranges.keys() == {"dql"}
+    assert commenv.load(folders / "a").ranges == ran.ranges
+    both = commenv.load(folders / "a", folders / "b")
+    assert both.ranges.keys() == both.optimum.keys()
+    halved = ran.ranges["dql"] | small(None, gamma=0.5).ranges["dql"]
+    assert [*both.ranges.values()] == [ran.ranges["dql"], halved]
+    assert halved["reward"][0] == pytest.approx(-2)
+
+
 def test_a_table_says_what_was_measured(folders):
     results = commenv.load(folders / "a", folders / "b")
     text = results.table()
@@ -112,6 +123,13 @@ def test_two_labels_are_compared_trial_by_trial():
     expected = (first["dql"] - first["ebcdql"]).mean()
     assert compared.estimate == pytest.approx(expected)
     assert "4 paired trials" in str(compared)
+    assert compared.low < compared.estimate < compared.high
+    low, high = results.ranges["dql"]["reward"]
+    assert compared.bounds == (low - high, high - low)
+    unknown = results.compare("dql", "ebcdql", y="messages")
+    assert np.isnan(unknown.low)
+    assert "it takes 300 trials" in str(unknown)
+    assert results.compare("dql", "ebcdql", y="messages", bounds=(0, 1)).low > -1
     team = results.compare("dql", "ebcdql", at={"team_steps": 5_000}, y="reward")
     alone = results.compare("dql", "ebcdql", at={"env_steps": 1_000}, y="reward")
     assert team.estimate == alone.estimate

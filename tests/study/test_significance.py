@@ -7,19 +7,23 @@ from hypothesis import strategies as st
 
 from commenv.study.significance import (
     bootstrap_t,
+    bounded_test,
     difference_test,
     equivalence,
     holm,
     mean_test,
     share_test,
-    sign_flip,
+    student,
 )
-from commenv.study.statistics import bootstrap_t_interval
+from commenv.study.statistics import (
+    LEAST_UNBOUNDED,
+    bootstrap_t_interval,
+    mean_interval,
+)
 
 stats = pytest.importorskip("scipy.stats")
 
-SAMPLES = 2_000
-TRIALS = (10, 20, 100)
+SAMPLES = 700
 # Mean 0. Paired trials differ by the difference of two such draws.
 POPULATIONS = {
     "normal": lambda rng, shape: rng.normal(size=shape),
@@ -39,44 +43,62 @@ def most(rate, count=SAMPLES):
     return rate + 3 * np.sqrt(rate * (1 - rate) / count)
 
 
-def test_the_sign_flip_test_by_hand():
-    # Of the 8 patterns of (1, 2, 4), only +++ sums to 7 or more; two to 5 or more.
-    assert sign_flip([1.0, 2.0, 4.0]) == 1 / 8
-    assert sign_flip([-1.0, 2.0, 4.0]) == 2 / 8
-    assert sign_flip([1.0, 2.0, 4.0], side="less") == 1.0
-    # Away from 1 they are (0, 1, 3): the sign of the 0 changes nothing.
-    assert sign_flip([1.0, 2.0, 4.0], 1.0) == 2 / 8
-    assert sign_flip([-1.0, -2.0, -4.0], -1.0, "less") == 2 / 8
-
-
 @pytest.mark.parametrize("side", ["greater", "less"])
-def test_the_exact_sign_flip_test_is_scipys_permutation_test(side):
-    values = samples("exponential", 9, 1)[:, 0] + 0.3
-    expected = stats.permutation_test(
-        (values,),
-        np.mean,
-        permutation_type="samples",
-        n_resamples=np.inf,
-        alternative=side,
-    ).pvalue
-    assert sign_flip(values, side=side) == pytest.approx(expected)
+def test_students_test_is_scipys(side):
+    values = samples("exponential", 12, 3)
+    expected = stats.ttest_1samp(values, 0.2, alternative=side).pvalue
+    np.testing.assert_allclose(student(values, 0.2, side), expected)
+    assert student(np.ones(5), 0.0, side) == 1.0
 
 
-def test_many_trials_are_flipped_at_random_and_p_counts_the_trials_themselves():
-    values = samples("normal", 17, 1)[:, 0] + 0.4
-    bits = (np.arange(2**17)[:, None] >> np.arange(17)) & 1
-    exact = ((2.0 * bits - 1) @ values >= values.sum() - 1e-9).mean()
-    drawn = float(sign_flip(values, resamples=20_000))
-    assert drawn == pytest.approx(exact, abs=4 * np.sqrt(exact / 20_000))
-    assert sign_flip(np.full(17, 3.0), resamples=99) == 1 / 100
-
-
-def test_the_tests_come_near_students_for_many_normal_trials():
+def test_the_bootstrap_comes_near_students_test_for_many_normal_trials():
     values = samples("normal", 100, 1)[:, 0] + 0.15
     expected = stats.ttest_1samp(values, 0, alternative="greater").pvalue
     assert 0.001 < expected < 0.2
-    assert sign_flip(values) == pytest.approx(expected, rel=0.25)
     assert bootstrap_t(values) == pytest.approx(expected, rel=0.25)
+
+
+@pytest.mark.parametrize("bounds", [None, (-1.0, 8.0)])
+@pytest.mark.parametrize("side", ["greater", "less"])
+def test_p_is_at_most_a_fortieth_where_the_interval_leaves_out_the_margin(side, bounds):
+    values = samples("exponential", LEAST_UNBOUNDED, 200)
+    if bounds:
+        values = np.clip(values, -1, 8)
+    how = {"bounds": bounds, "seed": 3, "resamples": 999}
+    low, high = mean_interval(values, **how)
+    margin = 0.15 if bounds else 0.12
+    margin *= -1 if side == "greater" else 1
+    p = mean_test(values, margin, side, **how)
+    left_out = margin < low if side == "greater" else high < margin
+    assert 0.1 < left_out.mean() < 0.9
+    clear = np.abs(p - 0.025) > 0.002
+    assert ((p <= 0.025) == left_out)[clear].all()
+
+
+@pytest.mark.parametrize("trials", [1, 2, 20, LEAST_UNBOUNDED - 1])
+def test_too_few_trials_of_unknown_range_decide_nothing(trials):
+    values = 100.0 + samples("normal", trials, 2)
+    assert (mean_test(values) == 1).all()
+    assert (difference_test(values) == 1).all()
+    assert (equivalence(values - 100, 50.0) == 1).all()
+
+
+def test_the_bounded_test_by_hand():
+    # 10 of 10 trials at 1, against a mean of 3/4: 3/4 / (3/4) is the most that may be
+    # staked, and each trial wins a quarter of it.
+    assert bounded_test(np.ones(10), (0, 1), 0.75) == pytest.approx(1.25**-10)
+    assert bounded_test(np.zeros(10), (0, 1), 0.25, "less") == pytest.approx(1.25**-10)
+    assert bounded_test(np.ones(10), (0, 1), 0.75, "less") == 1.0
+    assert bounded_test(np.full(10, -6.0), (-10, -6), -7) == pytest.approx(1.25**-10)
+
+
+def test_what_lies_beyond_the_range_needs_no_trial():
+    values = np.full(5, 0.5)
+    assert bounded_test(values, (0, 1), -0.1) == 0
+    assert bounded_test(values, (0, 1), 1.1, "less") == 0
+    assert bounded_test(values, (0, 1), 1.1) == 1
+    assert bounded_test(values, (0.5, 0.5), 0.4) == 0
+    assert bounded_test(values, (0.5, 0.5), 0.5) == 1
 
 
 def test_the_bootstrap_test_rejects_where_its_interval_leaves_out_the_margin():
@@ -87,43 +109,16 @@ def test_the_bootstrap_test_rejects_where_its_interval_leaves_out_the_margin():
     assert agree[np.abs(p - 0.025) > 0.002].all()
 
 
-@pytest.mark.parametrize("trials", TRIALS)
 @pytest.mark.parametrize("population", POPULATIONS)
-@pytest.mark.parametrize("side", ["greater", "less"])
-def test_paired_labels_that_do_not_differ_are_told_apart_no_more_often_than_said(
-    population, trials, side
-):
-    both = samples(population, trials, 2 * SAMPLES)
-    p = mean_test(both[:, ::2] - both[:, 1::2], 0.0, side, resamples=999)
-    for level in (0.05, 0.025):
-        assert (p <= level).mean() <= most(level)
-    assert (p <= 0.05).mean() >= 0.02  # nor is it blind
-
-
-@pytest.mark.parametrize("trials", TRIALS)
-def test_a_single_skewed_label_is_judged_falsely_no_more_often_than_said(trials):
-    values = samples("exponential", trials)
-    wrong = mean_test(values, 0.0, "less", resamples=999)
-    assert (wrong <= 0.05).mean() <= most(0.05)
-    # What the correction is for: Student's test is wrong more often.
-    student = stats.ttest_1samp(values, 0, alternative="less").pvalue
-    assert (wrong <= 0.05).mean() < (student <= 0.05).mean() - 0.01
-
-
-@pytest.mark.parametrize("trials", TRIALS)
-@pytest.mark.parametrize("population", POPULATIONS)
-def test_a_mean_at_the_margin_is_called_equal_no_more_often_than_said(
-    population, trials
-):
+def test_a_mean_at_the_margin_is_called_equal_no_more_often_than_said(population):
     # Narrow enough, beside the spread, that many trials could call it equal.
-    values = 0.2 * samples(population, trials) + 0.5
+    values = 0.2 * samples(population, LEAST_UNBOUNDED) + 0.5
     assert (equivalence(values, 0.5, resamples=999) <= 0.05).mean() <= most(0.05)
     assert (equivalence(values, 1.0, resamples=999) <= 0.05).mean() > 0.8
 
 
-@pytest.mark.parametrize("trials", TRIALS)
-def test_a_mean_within_the_margin_is_called_different_no_more_often_than_said(trials):
-    values = samples("normal", trials)
+def test_a_mean_within_the_margin_is_called_different_no_more_often_than_said():
+    values = samples("normal", LEAST_UNBOUNDED)
     assert (difference_test(values, 0.0, resamples=999) <= 0.05).mean() <= most(0.05)
     assert (difference_test(values, 0.5, resamples=999) <= 0.05).mean() <= 0.02
     shifted = values + 2.0
@@ -131,26 +126,30 @@ def test_a_mean_within_the_margin_is_called_different_no_more_often_than_said(tr
 
 
 def test_large_effects_are_found_with_ten_trials():
-    p = mean_test(samples("normal", 10) + 2.0, resamples=999)
+    rng = np.random.default_rng(0)
+    values = rng.uniform(0.5, 0.9, (10, 500))
+    p = mean_test(values, 0.3, bounds=(0, 1))
     assert (p <= 0.025).mean() > 0.95
+    assert (difference_test(values - 0.3, bounds=(-0.3, 0.7)) <= 0.05).mean() > 0.95
+    assert (equivalence(values - 0.7, 0.5, bounds=(-0.7, 0.3)) <= 0.05).mean() > 0.95
 
 
-def test_equal_trials_are_judged_by_their_number_and_side():
-    values = np.full(10, -5.217)
-    assert mean_test(values, -6.0) == 2**-10
-    assert mean_test(values, -6.0, "less") == 1.0
-    assert mean_test(values, -5.217) == 1.0
-    assert mean_test(values, -5.217, "less") == 1.0
-    assert equivalence(values + 5.217, 1e-6) == 2**-10
-    assert bootstrap_t(values) == 1.0
+def test_equal_trials_are_judged_by_their_number_side_and_range():
+    values, bounds = np.full(10, -5.217), (-10.0, -5.0)
+    assert mean_test(values, -8.0, bounds=bounds) < 0.025
+    assert mean_test(values, -6.0, bounds=bounds) > 0.025  # unseen ones may fail
+    assert mean_test(values, -6.0, "less", bounds=bounds) == 1.0
+    assert mean_test(values, -5.217, bounds=bounds) == 1.0
+    assert mean_test(values, -5.217, "less", bounds=bounds) == 1.0
+    many = np.full(LEAST_UNBOUNDED, -5.217)
+    assert mean_test(many, -100.0) == bootstrap_t(many) == 1.0
 
 
 def test_a_rounding_error_is_not_an_effect():
-    assert mean_test(np.full(12, 0.1 + 0.2), 0.3) == 1.0
-    assert mean_test(np.tile([0.3, 0.1 + 0.2], 6), 0.3) == 1.0
-    assert mean_test(np.full(12, 3e-11 + 1e-27), 3e-11) == 1.0
-    # Small numbers are not rounding errors: the unit may be large.
-    assert mean_test(np.full(12, 1e-16)) == 2**-12
+    bounds = (-1.0, 1.0)
+    assert mean_test(np.full(12, 1e-16), bounds=bounds) == pytest.approx(1.0)
+    assert mean_test(np.full(12, 0.1 + 0.2), 0.3, bounds=bounds) == pytest.approx(1.0)
+    assert mean_test(np.full(12, 1 + 1e-15), 1.0, bounds=bounds) == 1.0
 
 
 @given(
@@ -163,13 +162,14 @@ def test_a_rounding_error_is_not_an_effect():
 def test_p_does_not_depend_on_the_unit_nor_on_where_0_is(values, margin, scale, shift):
     how = {"resamples": 199}
     for side in ("greater", "less"):
-        for test in (sign_flip, bootstrap_t, mean_test):
-            expected = test(values, margin, side, **how)
-            moved = scale * (values + shift), scale * (margin + shift), side
-            assert test(*moved, **how) == expected
-    for test in (difference_test, equivalence):
-        expected = test(values, margin, **how)
-        assert test(scale * values, scale * margin, **how) == expected
+        moved = scale * (values + shift), scale * (margin + shift), side
+        expected = bootstrap_t(values, margin, side, **how)
+        assert bootstrap_t(*moved, **how) == expected
+        expected = student(values, margin, side)
+        assert student(*moved) == pytest.approx(expected, abs=1e-9)
+        bounds = scale * (shift - 60), scale * (shift + 60)
+        expected = mean_test(values, margin, side, bounds=(-60, 60))
+        assert mean_test(*moved, bounds=bounds) == pytest.approx(expected, rel=1e-6)
 
 
 def test_the_share_test_is_the_binomial_tail():
@@ -191,12 +191,14 @@ def test_holms_correction_by_hand():
 
 
 def test_a_seed_fixes_p():
-    values = samples("normal", 20, 1)[:, 0] + 0.3
+    values = samples("normal", LEAST_UNBOUNDED, 1)[:, 0] + 0.1
+    p = [float(bootstrap_t(values, seed=seed)) for seed in (4, 4, *range(5))]
+    assert p[0] == p[1]
+    assert len(set(p)) > 1
     assert mean_test(values, seed=4) == mean_test(values, seed=4)
-    assert len({float(mean_test(values, seed=seed)) for seed in range(5)}) > 1
 
 
-@pytest.mark.parametrize("test", [sign_flip, bootstrap_t, mean_test, difference_test])
+@pytest.mark.parametrize("test", [student, bootstrap_t, mean_test, difference_test])
 def test_values_that_are_not_numbers_are_refused(test):
     with pytest.raises(ValueError, match="NaN or infinite"):
         test([1.0, np.nan, 2.0])
@@ -204,7 +206,9 @@ def test_values_that_are_not_numbers_are_refused(test):
 
 def test_wrong_arguments_are_refused():
     with pytest.raises(ValueError, match="side is 'two'"):
-        sign_flip([1.0, 2.0], side="two")
+        student([1.0, 2.0], side="two")
+    with pytest.raises(ValueError, match="side is 'two'"):
+        bounded_test([1.0, 2.0], (0, 2), side="two")
     with pytest.raises(ValueError, match="margin is -1"):
         equivalence([1.0, 2.0], -1)
     with pytest.raises(ValueError, match="0 to 1"):

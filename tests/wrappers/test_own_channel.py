@@ -388,7 +388,11 @@ def test_seeds_decide_what_is_lost_and_agents_lose_apart():
     ("parts", "error", "words"),
     [
         ({"uplink": "x"}, TypeError, "uplink: 'x' is not a Channel; give"),
-        ({"downlink": Budget(messages=1)}, TypeError, "downlink: Budget.*give an instance, Channel"),
+        (
+            {"downlink": Budget(messages=1)},
+            TypeError,
+            "downlink: Budget.*give an instance, Channel",
+        ),
         ({"uplink": {"budget": 1}}, TypeError, "is not a Channel; give an instance"),
         ({"gamma": 2}, ValueError, "gamma 2 is outside"),
     ],

@@ -9,7 +9,7 @@ import numpy as np
 
 from commenv.study.cost.profile import LinkProfile
 from commenv.study.sizes import DIRECTIONS
-from commenv.study.statistics import mean_interval
+from commenv.study.statistics import LEAST_UNBOUNDED, mean_interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,7 +84,9 @@ def summary(costs: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         A row for each label and direction: ``label``, ``direction``, ``trials``, and
-        for each quantity its mean, ``..._low`` and ``..._high``; NaN for one trial.
+        for each quantity its mean, ``..._low`` and ``..._high``: NaN below
+        :data:`~commenv.study.statistics.LEAST_UNBOUNDED` trials, since nothing bounds
+        what a trial may send, and where all trials are equal.
     """
     import pandas as pd
 
@@ -114,11 +116,11 @@ def render(rows: pd.DataFrame, profile: LinkProfile) -> str:
     widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
     rule = tuple("-" * width for width in widths)
     lines = [_line(line, widths) for line in (header, rule, *cells)]
-    several = bool((rows["trials"] > 1).any())
     notes = (f"link {profile.described}.", f"not included: {profile.leaves_out}.")
-    footnote = _FOOTNOTE.format(
-        interval=", in brackets their 95 % interval" if several else ""
-    )
+    brackets = f" (no interval: it takes {LEAST_UNBOUNDED} trials)"
+    if bool((rows["trials"] >= LEAST_UNBOUNDED).all()):
+        brackets = ", in brackets their 95 % interval where trials differ"
+    footnote = _FOOTNOTE.format(interval=brackets)
     wrapped = [textwrap.fill(note, _WIDTH) for note in notes]
     return "\n".join([*lines, "", *wrapped, footnote])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import os
 import struct
 from pathlib import Path
@@ -12,7 +13,6 @@ from typing import Annotated, Any
 import msgspec
 
 from commenv.errors import ResultsError, shown
-from commenv.study.claims import LEAST_TRIALS
 from commenv.study.files import write_atomically
 from commenv.study.progress import duration
 from commenv.study.safe_files import read_file
@@ -26,8 +26,8 @@ _HEAD = """# Reproduction of the thesis' figures
 E. Gunn, *Communication Efficient Distributed Reinforcement Learning* (2023), figure by
 figure: what the thesis says, and what these experiments say about it. Every claim is an
 inequality; a verdict is *supported* or *contradicted* where a corrected test (Holm's,
-within a figure, at 5 %) says so, and *undecided* otherwise, always so below 10 trials.
-How is documented in `commenv.study.claims`.
+within a figure, at 5 %) says so, and *undecided* otherwise, always so with too few
+trials. How, and how many trials it takes, is documented in `commenv.study.claims`.
 
 Settings, margins and claims were chosen on seeds 0 to 3; each figure's settings name
 its own seed.{trials}
@@ -94,6 +94,8 @@ class _Claim(msgspec.Struct):
     low: float
     high: float
     p: float
+    trials: int
+    needed: int
     verdict: str
 
 
@@ -151,19 +153,19 @@ def _section(folder: Path, number: str, page: Path, pictures: Path) -> str:
     verdicts = _claims(folder)
     if verdicts:
         lines += [*_claim_lines(verdicts), ""]
-        lines += _notes(number, run)
+        lines += _notes(number, verdicts)
         lines += _setting_lines(folder)
     lines += [f"Run time: {duration(run.seconds)} of wall clock.", ""]
     return "\n".join(lines)
 
 
-def _notes(number: str, run: _Run) -> list[str]:
+def _notes(number: str, verdicts: list[_Claim]) -> list[str]:
     """What has to be known to read the verdicts, and what none is about."""
     figure, lines = FIGURES[number], []
     if figure.not_tested:
         lines += [f"**Not tested:** {figure.not_tested}", ""]
-    if run.scale.trials < LEAST_TRIALS:
-        lines += [f"Below {LEAST_TRIALS} trials every verdict is undecided.", ""]
+    if all(row.trials < row.needed for row in verdicts):
+        lines += ["These are too few trials for any verdict.", ""]
     if figure.note:
         lines += [f"**Note:** {figure.note}", ""]
     return lines
@@ -209,10 +211,13 @@ def _claim_lines(verdicts: list[_Claim]) -> list[str]:
             name: f"{getattr(row, name):.4g}"
             for name in ("margin", "estimate", "low", "high", "p")
         }
+        interval, p = f"{numbers['low']} to {numbers['high']}", numbers["p"]
+        if math.isnan(row.low):
+            few = row.trials < row.needed
+            interval, p = f"from {row.needed} trials" if few else "none", "-"
         lines.append(
             f"| {row.claim} | {row.estimand} | {numbers['margin']} "
-            f"| {numbers['estimate']} | {numbers['low']} to {numbers['high']} "
-            f"| {numbers['p']} | **{row.verdict}** |"
+            f"| {numbers['estimate']} | {interval} | {p} | **{row.verdict}** |"
         )
     return lines
 

@@ -72,7 +72,8 @@ def reproduce(
         out: The folder that holds a folder for each figure.
         scale: ``"quick"``, to see it work; ``"paper"``, the thesis' own; or
             ``"report"``, that of REPRODUCTION.md, with more trials.
-        trials: Another number of trials; claims are judged from 10 on.
+        trials: Another number of trials; claims are judged from 10 on, or from as many
+            as :mod:`commenv.study.claims` says.
         episodes: Another number of rounds.
         agents: Another share of the thesis' agents, in (0, 1].
         seed: Of all draws. Settings, margins and claims were chosen on seeds 0 to 3.
@@ -140,10 +141,12 @@ def _run(
         for agents, curves in groups.items()
     ]
     optimum = {label: best for part in parts for label, best in part.optimum.items()}
+    ranges = {label: known for part in parts for label, known in part.ranges.items()}
     frame = pd.concat([part.frame for part in parts], ignore_index=True)
     place = {curve.label: place for place, curve in enumerate(figure.curves)}
     order = np.argsort(frame["label"].map(place).to_numpy(np.int64), kind="stable")
-    return Results(frame.iloc[order].reset_index(drop=True), optimum)
+    frame = frame.iloc[order].reset_index(drop=True)
+    return Results(frame, optimum, ranges=ranges)
 
 
 def _study(
@@ -185,7 +188,7 @@ def _agents(figure: Figure, curve: Curve, size: Scale) -> int:
 def _judge(figure: Figure, size: Scale, results: Results) -> list[Verdict]:
     optimum = next(iter(results.optimum.values()))
     context = Context(figure.number, size, optimum)
-    return judge(figure.claims(context), results.frame)
+    return judge(figure.claims(context), results.frame, ranges=results.ranges)
 
 
 def _draw(figure: Figure, results: Results, folder: Path) -> None:

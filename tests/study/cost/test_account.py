@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from commenv.study.cost import Cost, LinkProfile, account, render, summary
-from commenv.study.statistics import mean_interval
+from commenv.study.statistics import LEAST_UNBOUNDED, mean_interval
 
 pd = pytest.importorskip("pandas")
 
@@ -86,18 +86,46 @@ def test_trials_that_sent_nothing_count_and_keep_their_place():
     assert not nothing[QUANTITIES].to_numpy().any()
 
 
-def test_a_summary_has_means_and_the_intervals_of_means():
+def test_a_summary_of_few_trials_has_means_and_no_intervals():
     rows = summary(account(SIZES, TRIALS, Plain()))
     assert rows["label"].tolist() == ["b"] * 4 + ["a"] * 4
     up = rows.iloc[0]
     assert (up["trials"], up["messages"], up["bytes"]) == (2, 8, 200)
-    interval = mean_interval(np.array([300.0, 100.0]))
     assert up["seconds"] == 200
-    assert up["seconds_low"] == pytest.approx(float(interval.low))
-    assert up["seconds_high"] == pytest.approx(float(interval.high))
+    assert np.isnan([up["seconds_low"], up["joules_high"]]).all()
     alone = rows.iloc[5]
     assert (alone["trials"], alone["seconds"]) == (1, 40)
     assert np.isnan([alone["seconds_low"], alone["joules_high"]]).all()
+
+
+def many():
+    """So many trials that their means have intervals; all send one message down."""
+    trials = np.arange(LEAST_UNBOUNDED)
+    sent = np.random.default_rng(0).integers(1, 9, LEAST_UNBOUNDED)
+    up = {"payload": 4, "header": 16, "receivers": 1, "messages": sent}
+    down = up | {"messages": 1}
+    key = {"label": "a", "trial": trials}
+    sizes = pd.concat(
+        [
+            pd.DataFrame(key | {"direction": "uplink"} | up),
+            pd.DataFrame(key | {"direction": "downlink"} | down),
+        ],
+        ignore_index=True,
+    )
+    return sent, account(sizes, pd.DataFrame(key), Plain())
+
+
+def test_many_trials_have_the_intervals_of_means_where_they_differ():
+    sent, costs = many()
+    rows = summary(costs)
+    interval = mean_interval(20.0 * sent)
+    assert rows.iloc[0]["seconds_low"] == pytest.approx(float(interval.low))
+    assert rows.iloc[0]["seconds_high"] == pytest.approx(float(interval.high))
+    assert rows.iloc[1]["seconds"] == 40
+    assert np.isnan(rows.iloc[1]["seconds_low"])
+    text = render(rows, Plain())
+    assert "in brackets their 95 % interval where trials differ" in text
+    assert text.count("[") == 4  # seconds and joules of the uplink and of all
 
 
 def test_a_table_shows_each_label_once_and_what_it_rests_on():
@@ -110,10 +138,10 @@ def test_a_table_shows_each_label_once_and_what_it_rests_on():
     assert lines[7].split() == ["downlink", "1", "20", "40", "160"]
     assert "link plain: made up." in lines
     assert "not included: everything else." in lines
-    assert "95 % interval" in text
+    assert "Means over trials (no interval: it takes 300 trials)." in text
 
 
 def test_a_single_trial_has_no_interval():
     text = render(summary(account(SIZES, TRIALS[2:], Plain())), Plain())
     assert "[" not in text
-    assert "interval" not in text
+    assert "no interval: it takes 300 trials" in text

@@ -132,7 +132,7 @@ def test_a_figure_is_run_drawn_judged_and_reported(tmp_path):
     rows = list(csv.DictReader(table.splitlines()))
     assert list(rows[0]) == [
         *("figure", "claim", "estimand", "margin", "estimate"),
-        *("low", "high", "p", "trials", "verdict"),
+        *("low", "high", "p", "trials", "needed", "verdict"),
     ]
     for name in ("figure.png", "evaluation.png", "bytes.png"):
         assert (out / "3.4" / name).read_bytes().startswith(b"\x89PNG")
@@ -150,6 +150,16 @@ def test_a_figure_is_run_drawn_judged_and_reported(tmp_path):
     assert "The thesis says" in text
     assert "**Note:** EBCDQL explores at 0.1" in text
     assert "Likely reason" not in text
+    assert "These are too few trials for any verdict." in text
+    # A mean whose range is not known.
+    silent = next(row for row in rows if row["claim"] == "DAVIA falls silent")
+    silent |= {"low": "nan", "high": "nan", "p": "1", "needed": "300"}
+    with (out / "3.4" / "claims.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(silent))
+        writer.writeheader()
+        writer.writerows(rows)
+    text = report(out, tmp_path / "REPRODUCTION.md", tmp_path / "images").read_text()
+    assert "| from 300 trials | - | **undecided** |" in text
 
 
 def test_another_scale_into_the_same_folder_is_refused(tmp_path):
