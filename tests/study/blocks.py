@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from commenv.channel import Budget, Chain, Channel
 from commenv.channel.codecs import QSGD, Delta, ErrorFeedback, TopK
 from commenv.channel.links import (
@@ -79,13 +81,16 @@ def study(name, channels=None, **settings):
 
 
 def measured(study, trials=(0, 1), **how):
-    """All that is stored of a block, to the bit; as text, so that NaN equals NaN."""
+    """All that is stored of a block; its NaN are one object, which equals itself."""
     learned, sizes = {}, []
     table = run_block(
         study, study.cells[0], trials, keep=learned.update, count=sizes.append, **how
     )
     arrays = {name: (one.dtype, one.tolist()) for name, one in learned.items()}
-    columns = {name: list(map(repr, one)) for name, one in table.to_pydict().items()}
+    columns = {
+        name: [math.nan if value != value else value for value in values]
+        for name, values in table.to_pydict().items()
+    }
     return columns, sizes[0].to_pydict(), arrays
 
 
