@@ -137,9 +137,10 @@ class NativeVectorEnv(VectorEnv[NDArray[Any], ArrayLike, NDArray[Any]]):
             (observations, {}): shape (num_envs, ...).
 
         Raises:
-            ValueError: Not one seed per sub-environment, a negative one, a mask of a wrong
-                shape or without a True, or an option that would have no effect.
-            TypeError: A mask that is not a bool array, or a seed that is not an integer.
+            ValueError: Not one seed per sub-environment, a negative one, a mask of a
+                wrong shape or without a True, or an option that would have no effect.
+            TypeError: A mask that is not a bool array, or a seed that is not an
+                integer.
             NotResetError: A mask before the first full reset.
         """
         seeds = seed_each(seed, self.num_envs)
