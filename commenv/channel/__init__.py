@@ -1,6 +1,6 @@
 """The metered message channel: what travels, what it costs, what becomes of it.
 
-The package can also be called: ``commenv.channel(env)`` is
+The package can also be called: ``commenv.find_channel(env)`` is
 :func:`commenv.find_channel`.
 """
 
@@ -107,14 +107,3 @@ __all__ = [
     "pack",
     "unpack",
 ]
-
-
-class _Room(ModuleType):
-    def __call__(self, env: Any) -> Any:
-        """See :func:`commenv.find_channel`."""
-        from commenv import find_channel
-
-        return find_channel(env)
-
-
-sys.modules[__name__].__class__ = _Room

@@ -15,7 +15,7 @@ def find_channel(env: Any) -> Any:
     """The environment with a channel inside other people's wrappers.
 
     Gymnasium's wrappers and PettingZoo's conversions hide the methods of what they
-    hold; this finds them again: ``commenv.channel(env).send(...)`` is the same.
+    hold; this finds them again: ``commenv.find_channel(env).send(...)`` is the same.
 
     Args:
         env: An environment, possibly wrapped or converted.

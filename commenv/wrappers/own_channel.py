@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from gymnasium.envs.registration import EnvSpec
 from numpy.typing import NDArray
 
 from commenv.channel import Channel, Received
+from commenv.channel.plain import plain_channel
 from commenv.errors import NotResetError
+from commenv.seeds import integer_seed
 from commenv.wrappers.message_channel import SingleChannel
 from commenv.wrappers.metrics import Metrics
 from commenv.wrappers.star import Star, seed_of_star
@@ -19,7 +23,32 @@ from commenv.wrappers.vector_channel import VectorChannel, reset_mask
 __all__ = ["OwnChannel", "OwnVectorChannel", "with_channel"]
 
 
-class OwnChannel(SingleChannel):
+class _PlainSpec:
+    """A mixin for environments whose spec holds channels as plain data.
+
+    ``gym.make`` keeps the arguments in the spec, and the spec can be written as JSON
+    only if they are plain.
+    """
+
+    _spec: EnvSpec | None = None
+
+    @property
+    def spec(self) -> EnvSpec | None:
+        """What ``gym.make`` makes the environment by."""
+        return self._spec
+
+    @spec.setter
+    def spec(self, spec: EnvSpec | None) -> None:
+        if spec is not None:
+            spec = copy.copy(spec)
+            spec.kwargs = {
+                name: plain_channel(value) if isinstance(value, Channel) else value
+                for name, value in spec.kwargs.items()
+            }
+        self._spec = spec
+
+
+class OwnChannel(_PlainSpec, SingleChannel):
     """A mixin for environments: a channel to a learner as a part of their API.
 
     It does what :class:`MessageChannel` does around an environment. Without an uplink
@@ -83,6 +112,7 @@ class OwnChannel(SingleChannel):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
         """Begins an episode; see :meth:`MessageChannel.reset`."""
+        seed = None if seed is None else integer_seed(seed)
         observation, info = super().reset(seed=seed, options=options)  # type: ignore[misc]
         self._begun = True
         if seed is not None:
@@ -128,7 +158,7 @@ class OwnChannel(SingleChannel):
             raise NotResetError("the environment was not reset; call reset() first")
 
 
-class OwnVectorChannel(VectorChannel):
+class OwnVectorChannel(_PlainSpec, VectorChannel):
     """The same as :class:`OwnChannel` for native vectors; sub-environments are agents.
 
     It does what :class:`VectorMessageChannel` does around a vector. A budget with

@@ -169,7 +169,7 @@ def test_agents_that_finish_early_are_masked_until_all_have():
     assert alive[-1] < 3
     assert (alive.diff() <= 0).all()
     lengths = rollout["agent", "mask"].sum(0)
-    assert commenv.channel(talking).metrics.episode_length[0].tolist() == (
+    assert commenv.find_channel(talking).metrics.episode_length[0].tolist() == (
         lengths.tolist()
     )
 

@@ -521,7 +521,7 @@ def test_it_converts_to_an_aec_environment_and_back():
     env = make()
     aec = parallel_to_aec(env)
     assert aec_to_parallel(aec) is env
-    assert commenv.channel(aec) is env
+    assert commenv.find_channel(aec) is env
     aec.reset(seed=0)
     for agent in aec.agent_iter(3):
         aec.step(does(1, 5, 1) if agent == "agent_0" else does(1))

@@ -389,11 +389,11 @@ def test_it_is_found_through_pettingzoos_wrappers_and_conversions():
     from pettingzoo.utils import conversions
 
     env = make()
-    assert commenv.channel(env) is env
-    assert commenv.channel(BaseParallelWrapper(env)) is env
+    assert commenv.find_channel(env) is env
+    assert commenv.find_channel(BaseParallelWrapper(env)) is env
     turns = conversions.parallel_to_aec(BaseParallelWrapper(env))
-    assert commenv.channel(turns) is env
-    assert commenv.channel(conversions.aec_to_parallel_wrapper(turns)) is env
+    assert commenv.find_channel(turns) is env
+    assert commenv.find_channel(conversions.aec_to_parallel_wrapper(turns)) is env
 
 
 def test_acting_in_turns_agents_send_through_the_channel():
@@ -404,10 +404,10 @@ def test_acting_in_turns_agents_send_through_the_channel():
     for agent in env.agent_iter():
         _, _, terminated, truncated, info = env.last()
         ended = terminated or truncated
-        commenv.channel(env).send(agent, {"at": len(env.agents)})
+        commenv.find_channel(env).send(agent, {"at": len(env.agents)})
         env.step(None if ended else STAY)
     assert info["comm"]["sent"] == 3
-    assert commenv.channel(env).metrics.messages.tolist() == [[4, 4]]
+    assert commenv.find_channel(env).metrics.messages.tolist() == [[4, 4]]
 
 
 @pytest.mark.parametrize(

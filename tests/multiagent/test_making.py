@@ -259,7 +259,7 @@ def test_pettingzoo_makes_every_id_in_both_forms(env_id):
     assert env_id == f"commenv/{str(in_turn).replace('_v', '-v')}"
     together.reset(seed=0)
     in_turn.reset(seed=0)
-    assert commenv.channel(in_turn).possible_agents == together.possible_agents
+    assert commenv.find_channel(in_turn).possible_agents == together.possible_agents
 
 
 def test_pettingzoos_ids_are_ours_in_its_own_spelling():

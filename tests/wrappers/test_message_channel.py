@@ -150,12 +150,12 @@ def test_it_is_found_through_other_wrappers():
     inner = make()
     env = TransformReward(TimeLimit(inner, 50), lambda reward: 2 * reward)
     assert find_channel(env) is inner
-    assert commenv.channel(env) is inner
+    assert commenv.find_channel(env) is inner
     assert commenv.channel.Channel is Channel  # still a package
     batch = commenv.batched_env("commenv/SimpleGrid-v0", 1, 1)
-    assert commenv.channel(batch) is batch
+    assert commenv.find_channel(batch) is batch
     with pytest.raises(ValueError, match="has no message channel; put"):
-        commenv.channel(gym.make("CartPole-v1"))
+        commenv.find_channel(gym.make("CartPole-v1"))
 
 
 @pytest.mark.parametrize(

@@ -333,7 +333,19 @@ def test_it_is_made_again_from_its_spec_and_from_a_pickle(env_id):
 
 
 @pytest.mark.parametrize("env_id", QUICK)
-def test_without_channels_the_spec_passes_through_json(env_id):
+@pytest.mark.parametrize("parts", [{}, {"uplink": ROUGH}])
+@pytest.mark.parametrize("form", [gym.make, gym.make_vec])
+def test_the_spec_passes_through_json(env_id, parts, form):
+    env = form(env_id, gamma=0.5, max_episode_steps=4, **parts)
+    again = form(EnvSpec.from_json(env.spec.to_json()))
+    again.reset(seed=np.int64(0))
+    channel = again.unwrapped.star.uplink.channel
+    assert channel == parts.get("uplink", Channel())
+    assert again.spec.max_episode_steps == env.spec.max_episode_steps
+
+
+@pytest.mark.parametrize("env_id", QUICK)
+def test_metrics_are_told_by_an_environment_made_from_json(env_id):
     env = make(env_id, gamma=0.5, max_episode_steps=4)
     again = gym.make(EnvSpec.from_json(env.spec.to_json()))
     again.reset(seed=0)

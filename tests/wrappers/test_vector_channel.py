@@ -202,7 +202,7 @@ def test_nothing_can_be_asked_before_the_first_reset():
 def test_it_is_found_through_other_wrappers():
     vector = make()
     outer = gym.wrappers.vector.RecordEpisodeStatistics(vector)
-    assert commenv.channel(outer) is vector
+    assert commenv.find_channel(outer) is vector
 
 
 def test_payloads_may_be_given_by_the_agents_numbers():
