@@ -1,12 +1,4 @@
-"""The metered message channel: what travels, what it costs, what becomes of it.
-
-The package can also be called: ``commenv.find_channel(env)`` is
-:func:`commenv.find_channel`.
-"""
-
-import sys
-from types import ModuleType
-from typing import Any
+"""The metered message channel: what travels, what it costs, what becomes of it."""
 
 from commenv.channel.budget import Budget, Left
 from commenv.channel.channel import Channel
