@@ -17,7 +17,7 @@ from commenv.study.figures import plot, save
 def main(folder: Path, num_trials: int = 20, num_episodes: int = 300) -> Path:
     frames, optimum = [], {}
     for limit in (None, 200, 60):
-        budget = Budget(bytes=limit, per="episode", exceed="truncate")
+        budget = Budget(bytes=limit, exceed="truncate") if limit else Budget()
         results = commenv.run(
             "SimpleGrid-v0",
             "dql",

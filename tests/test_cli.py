@@ -18,6 +18,7 @@ import commenv
 from commenv.cli import main
 from commenv.study.cost import PROFILES, LoRa
 from commenv.study.store import Store
+from tests.study.seals import reseal
 
 pytest.importorskip("pandas")
 pytest.importorskip("pyarrow")
@@ -189,6 +190,7 @@ def test_a_link_that_cannot_be_is_refused(capsys, study, link, words):
 
 def test_a_study_of_before_has_no_costs_and_says_how_to_get_them(capsys, study):
     shutil.rmtree(study / "sizes")
+    reseal(study)
     assert call(capsys, "show", study)[0] == 0
     outcome = call(capsys, "show", study, "--link", "lora")
     refused(outcome, 1, "without the sizes of its messages", "run the study again")
@@ -512,7 +514,7 @@ def test_a_missing_extra_is_a_failure_that_names_it(
     capsys, study, tmp_path, monkeypatch, module
 ):
     monkeypatch.setitem(sys.modules, module, None)
-    extra = r"commenv\[study\]"
+    extra = r"\[study\]"
     refused(run(capsys, *GRID, "--out", tmp_path / "new"), 1, extra)
     assert not (tmp_path / "new").exists()
     refused(call(capsys, "show", study), 1, extra)

@@ -246,7 +246,7 @@ def test_a_folder_moved_away_during_a_run_can_be_put_back(folder, undisturbed, w
     process = folder.midway(workers)
     away = folder.out.rename(folder.path / "away")
     folder.go()
-    assert failed(end(process), f"cannot use {folder.out} (", "removed or moved")
+    assert failed(end(process), f"{folder.out} was removed, moved or replaced")
     assert not folder.out.exists()
     away.rename(folder.out)
     assert folder.ends_like(undisturbed)
@@ -263,7 +263,9 @@ def test_a_folder_deleted_during_a_run_does_not_come_back_in_part(
     folder.go()
     code, _, stderr = end(process)
     assert code == 1
-    assert failed((code, "", stderr.splitlines()[-1] + "\n"), "removed or moved")
+    assert failed(
+        (code, "", stderr.splitlines()[-1] + "\n"), "removed, moved or replaced"
+    )
     assert not folder.out.exists()
     assert folder.ends_like(undisturbed)
 

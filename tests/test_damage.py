@@ -35,6 +35,7 @@ def test_no_number_is_read_from_a_damaged_file(studies, kind, change):
     assert found.refused == 6 * read
 
 
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
 def test_other_numbers_would_be_found(studies, monkeypatch):
     """Without checksums, this very test reads damaged policies without a word."""
     monkeypatch.setattr(

@@ -50,7 +50,7 @@ ONLY_WITH = {
     "numpy.load": ("allow_pickle", False),
     "torch.load": ("weights_only", True),
 }
-COPIES = {"codec.py", "link.py", "scheme.py"}
+COPIES = {"algorithm.py", "codec.py", "link.py", "scheme.py"}
 """Of commenv.testing: they copy the objects of their caller, and read no file."""
 
 

@@ -87,7 +87,7 @@ def test_seeds_may_be_large(make, seed):
 
 @pytest.mark.parametrize("seed", [1.5, 1.0, "1", b"1", np.float64(2), {1}, object])
 def test_what_is_not_an_integer_is_named(make, seed):
-    with pytest.raises(TypeError, match=r"^seed .* give an integer of 0 or more"):
+    with pytest.raises(TypeError, match=r"^seed must be an integer, got "):
         make().reset(seed=seed)
 
 
@@ -118,7 +118,7 @@ def test_sub_environments_may_have_seeds_of_their_own(name, seeds):
     assert same(env.reset(seed=seeds), FACES[name]().reset(seed=[4, 9]))
     with pytest.raises(ValueError, match="1 seeds for 2 sub-environments"):
         env.reset(seed=[4])
-    with pytest.raises(TypeError, match=r"seed 1\.5"):
+    with pytest.raises(TypeError, match=r"seed must be an integer, got 1\.5"):
         env.reset(seed=[4, 1.5])
     with pytest.raises(ValueError, match="seed -4 is negative"):
         env.reset(seed=[-4, 1])

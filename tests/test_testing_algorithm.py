@@ -198,8 +198,8 @@ class OneSignalForAll(QAgents):
         (broken(agents=Infinite), r"candidates\(\) holds numbers in 'reward'"),
         (broken(agents=Undeclared), r"signals \['td_error'\], and does not offer"),
         (broken(agents=OneSignalForAll), r"has shape \(1,\); it must be"),
-        (DQL, r"DQL is a class; give DQL"),
-        (object(), "is no algorithm"),
+        (DQL, r"DQL is a class; pass an instance"),
+        (object(), "is not an algorithm; pass a name"),
     ],
     ids=lambda value: (
         getattr(value, "own_agents", type(value)).__name__

@@ -314,5 +314,5 @@ class Counting(Identity):
 
 @pytest.mark.parametrize("make", [ErrorFeedback, lambda inner: Delta(inner, 2)])
 def test_anothers_codec_with_a_memory_is_refused_at_the_start(make):
-    with pytest.raises(TypeError, match="is no codec without a memory"):
+    with pytest.raises(TypeError, match="not a codec without a memory"):
         make(Counting()).start((1, 1), GRADIENT)

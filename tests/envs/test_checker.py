@@ -216,7 +216,7 @@ def test_a_batch_knows_the_trial_and_the_agent(fault):
     )
     alone = Unlucky(0.02)
     expected = None
-    seeds = Draws(5, range(3), 4)
+    seeds = Draws(5, range(3), 4, owner="environment")
     env.reset(seed=5)
     with pytest.raises(EnvironmentFaultError) as caught:
         play(env)

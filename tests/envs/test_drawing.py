@@ -109,7 +109,7 @@ def test_human_rendering_without_pygame_names_the_extra(monkeypatch):
         return real_import(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", without_pygame)
-    with pytest.raises(MissingExtraError, match=r"commenv\[render\]"):
+    with pytest.raises(MissingExtraError, match=r"\[render\]"):
         Window().show(draw_pixels(SCENE, 0), 4)
 
 

@@ -241,7 +241,7 @@ def read_policies(data: bytes) -> None:
     like = _likes()[label]
     block = Store(_study()).block(_first("blocks", label))
     read_memory(block, like)
-    list(_policies(path, data[1:], like))
+    _policies(path, data[1:])
 
 
 def read_folder(data: bytes) -> None:

@@ -37,7 +37,7 @@ def run(out=None, block=2, **how):
 
 def first_faults(block):
     """Of each block the first fault: (episode, step, trial, agent), from the seeds."""
-    draws, world = Draws(0, range(TRIALS), AGENTS), Unlucky()
+    draws, world = Draws(0, range(TRIALS), AGENTS, owner="environment"), Unlucky()
     found = {}
     for episode in reversed(range(EPISODES)):
         seeds = draws.seeds("environment", episode)
@@ -100,7 +100,8 @@ def test_another_run_plays_the_missing_blocks_alone(tmp_path, monkeypatch):
     mended = run(tmp_path).frame
     assert sorted(set(mended["trial"])) == list(range(TRIALS))
     assert {path: path.stat().st_mtime_ns for path in before} == before
-    again = Draws(0, range(TRIALS), AGENTS).seeds("environment", 3)
+    draws = Draws(0, range(TRIALS), AGENTS, owner="environment")
+    again = draws.seeds("environment", 3)
     for trial in range(TRIALS):
         assert (int(again[trial, 0]) in seeds) == (trial // 2 in failed)
     assert mended.equals(run(chance=0.0).frame)

@@ -314,5 +314,5 @@ def test_without_matplotlib_the_extra_is_named(study, monkeypatch):
     for name in [one for one in sys.modules if one.startswith("matplotlib")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(MissingExtraError, match=r"commenv\[study\]"):
+    with pytest.raises(MissingExtraError, match=r"\[study\]"):
         plot(study)

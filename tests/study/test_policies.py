@@ -395,7 +395,8 @@ def test_numbers_of_every_kind_come_back(tmp_path):
 def test_a_learner_that_does_not_say_its_policy_cannot_act_again(copy, monkeypatch):
     from commenv_baselines.dql import QLearner
 
-    monkeypatch.setattr(QLearner, "policy", Learner.policy)
+    for name in ("policy", "policy_of"):
+        monkeypatch.setattr(QLearner, name, getattr(Learner, name))
     with pytest.raises(ResultsError, match=r"'dql' cannot act again: QLearner has no"):
         commenv.load_policy(copy)
 

@@ -9,6 +9,7 @@ import commenv
 from commenv.errors import ResultsError, UnknownNameError
 from commenv.study import Results
 from commenv.study.cost import LoRa
+from tests.study.seals import reseal
 
 pd = pytest.importorskip("pandas")
 pytest.importorskip("pyarrow")
@@ -222,6 +223,7 @@ def test_costs_of_several_studies_keep_them_apart(folders):
 def test_results_of_before_load_but_have_no_costs(folders, tmp_path):
     old = shutil.copytree(folders / "a", tmp_path / "old")
     shutil.rmtree(old / "sizes")
+    reseal(old)
     loaded = commenv.load(old)
     assert loaded.table() == commenv.load(folders / "a").table()
     with pytest.raises(ResultsError, match="was stored without the sizes"):

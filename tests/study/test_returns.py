@@ -54,7 +54,7 @@ def test_messages_that_a_link_spoils_are_counted_and_are_not_the_environments_fa
 
 def unlucky_agents(seed, trials, agents, episodes):
     """How many agents of each trial met bad luck in each round."""
-    draws = Draws(seed, trials, agents)
+    draws = Draws(seed, trials, agents, owner="environment")
     world = Unlucky()
     broken = np.zeros((len(trials), episodes), int)
     for episode in range(episodes):

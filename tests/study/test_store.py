@@ -119,7 +119,7 @@ def test_blocks_that_overlap_count_once(tmp_path):
 def test_a_block_without_its_sizes_is_named_with_the_cure(copy):
     (copy.directory / "sizes/00-dql/trials-00003-00003.parquet").unlink()
     assert len(copy.frame()) == 12
-    with pytest.raises(ResultsError, match=r"sizes.00-dql.*00003.parquet is damaged"):
+    with pytest.raises(ResultsError, match=r"sizes.00-dql.*00003.parquet is missing"):
         copy.sizes()
     reseal(copy.directory)
     words = (

@@ -35,7 +35,7 @@ def test_a_misspelt_name_is_told_the_nearest(name, near):
 def test_another_name_is_told_them_all():
     with pytest.raises(UnknownNameError, match=r"lora, lte, wifi; or name a .csv file"):
         link_profile("5000")
-    with pytest.raises(TypeError, match="link is 3; give a name"):
+    with pytest.raises(TypeError, match=r"a link is a name, the path of .* got 3"):
         link_profile(3)
 
 
