@@ -27,13 +27,13 @@ class _Entry(NamedTuple):
 
     Attributes:
         doc: Its docstring.
-        settings: Its settings and their defaults; ``inspect.Parameter.empty`` where one
-            must be given.
+        settings: Asked for its settings and their defaults, which may import much;
+            ``inspect.Parameter.empty`` where one must be given.
         notes: Lines below them.
     """
 
     doc: str
-    settings: Mapping[str, Any]
+    settings: Callable[[], Mapping[str, Any]]
     notes: tuple[str, ...] = ()
 
 
@@ -110,13 +110,14 @@ def _meant(name: str) -> list[tuple[_Kind, str]]:
 
 def _page(name: str, kind: _Kind, entry: _Entry) -> str:
     lines = [f"{name} ({kind.noun}): {entry.doc}", ""]
-    if entry.settings:
-        first, default = next(iter(entry.settings.items()))
+    settings = entry.settings()
+    if settings:
+        first, default = next(iter(settings.items()))
         value = "..." if default in (None, inspect.Parameter.empty) else _shown(default)
         lines.append(kind.usage.format(name=name, setting=f"{first}={value}"))
     else:
         lines.append("no settings")
-    lines += [f"  {one} = {_shown(value)}" for one, value in entry.settings.items()]
+    lines += [f"  {one} = {_shown(value)}" for one, value in settings.items()]
     return "\n".join([*lines, *entry.notes, ""])
 
 
@@ -135,7 +136,7 @@ def _class(cls: type[Any]) -> _Entry:
             notes.append(f"{verb} the signals {', '.join(names)}")
     if isinstance(scheme := getattr(cls, "scheme", None), str):
         notes.append(f"its scheme is {scheme}")
-    return _Entry(_doc(cls), _settings(cls), tuple(notes))
+    return _Entry(_doc(cls), partial(_settings, cls), tuple(notes))
 
 
 def _settings(cls: type[Any]) -> dict[str, Any]:
@@ -156,7 +157,7 @@ def _doc(thing: Any) -> str:
 
 
 def _environment(env_id: str) -> _Entry:
-    return _Entry(_doc(class_of(env_id)), arguments_of(env_id))
+    return _Entry(_doc(class_of(env_id)), partial(arguments_of, env_id))
 
 
 def _parallel_environment(env_id: str) -> _Entry:
@@ -165,12 +166,15 @@ def _parallel_environment(env_id: str) -> _Entry:
     if env_id in shared_ids():
         public = [getattr(module, name) for name in module.__all__]
         return _class(next(one for one in public if isinstance(one, type)))
-    own = dict(zip(parallel_ids(), env_ids(), strict=True))[env_id]
+    return _Entry(_doc(module), partial(_parallel_settings, env_id))
+
+
+def _parallel_settings(env_id: str) -> dict[str, Any]:
     from commenv.multiagent import parallel_env
 
-    ours = parameters(parallel_env)
-    settings = {**ours, "num_agents": 5, **arguments_of(own)}
-    return _Entry(_doc(module), {k: v for k, v in settings.items() if k != "env_id"})
+    own = dict(zip(parallel_ids(), env_ids(), strict=True))[env_id]
+    settings = {**parameters(parallel_env), "num_agents": 5, **arguments_of(own)}
+    return {name: value for name, value in settings.items() if name != "env_id"}
 
 
 def _plugins(noun: str, group: str, option: str) -> _Kind:
