@@ -149,7 +149,7 @@ class Chain(Link):
         links: At least one.
 
     Raises:
-        TypeError: Something that is no link.
+        TypeError: Something that is not a link.
         ValueError: No link at all.
     """
 

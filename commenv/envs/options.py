@@ -22,7 +22,7 @@ def check_options(
     Args:
         options: What ``reset`` was given.
         known: The options that there are.
-        env: The environment; the arguments of its class are no options.
+        env: The environment; the arguments of its class are not options.
 
     Raises:
         TypeError: They are not a dictionary.

@@ -286,7 +286,7 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
             NotResetError: Before the first reset, or actions when every agent has
                 finished.
             UnknownNameError: An unknown agent or recipient.
-            ValueError: An action that is no dictionary of the three parts, a message
+            ValueError: An action that is not a dictionary of the three parts, a message
                 outside its space, or one from an agent that has finished.
             BudgetExceededError: Under ``exceed="raise"``.
             ContractError: The environment breaks PettingZoo's contract.

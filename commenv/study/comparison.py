@@ -190,8 +190,8 @@ def compare(
         ResultsError: The labels have different trials although they are of one seed and
             environment, fewer than 2 of them, no value at that place, or different
             discounts where discounted returns are compared.
-        ValueError: A place that is no number of 0 or more, one label twice, or values
-            outside ``bounds``.
+        ValueError: A place that is not a number of 0 or more, a label compared with
+            itself, or values outside ``bounds``.
     """
     if a == b:
         raise ValueError(f"{a!r} is compared with itself; give two labels")

@@ -189,13 +189,13 @@ class Study:
 
 
 def check_whole(name: str, value: Any) -> None:
-    """Raises ValueError for a setting that is no whole number."""
+    """Raises ValueError for a setting that is not an integer."""
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise ValueError(f"{name} must be an integer, got {value!r}")
 
 
 def check_count(name: str, value: Any) -> None:
-    """Raises ValueError for a setting that is no whole number from 1 on."""
+    """Raises ValueError for a setting that is not an integer of 1 or more."""
     check_whole(name, value)
     if value < 1:
         raise ValueError(f"{name} is {value}; at least 1 is needed")

@@ -312,7 +312,7 @@ def scaled(values: ArrayLike, bounds: Bounds) -> Array:
     """The values from 0 to 1, the ends of their range; all 0 if that is one value.
 
     Raises:
-        ValueError: Bounds that are no range, or a value outside them by more than
+        ValueError: Bounds that are not a range, or a value outside them by more than
             rounding.
     """
     low, high = bounds

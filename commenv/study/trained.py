@@ -113,7 +113,7 @@ class TrainedPolicy:
         """The policy as a torch module, from flat observations to the last layer.
 
         Raises:
-            ValueError: It is a table, or a function that is no network.
+            ValueError: It is a table, or a function that is not a network.
             MissingExtraError: The extra ``torch`` is not installed.
         """
         export: Any = getattr(self.policy, "to_torch", None)

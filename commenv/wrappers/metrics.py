@@ -17,7 +17,7 @@ __all__ = ["Metrics", "Traffic", "check_gamma"]
 
 
 def check_gamma(gamma: float) -> None:
-    """Raises TypeError or ValueError for a discount that is no number in [0, 1]."""
+    """Raises TypeError or ValueError for a discount outside [0, 1]."""
     check_number("gamma", gamma, most=1)
 
 

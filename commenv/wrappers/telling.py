@@ -129,7 +129,7 @@ def messages_of(payloads: Sequence[Any]) -> Messages | FreeForm:
 
     Raises:
         TypeError: Records and free-form payloads, or records of two dtypes; a dtype
-            that is no wire format, or a masked array, say.
+            that is not a wire format, or a masked array, say.
         ValueError: Records that are not one-dimensional, or hold NaN.
     """
     forms = {_form(payload) for payload in payloads if payload is not None}

@@ -11,14 +11,14 @@ __all__ = ["check_positive", "check_probabilities", "check_whole"]
 
 
 def check_probabilities(link: Link, *names: str) -> None:
-    """Raises TypeError or ValueError for a setting that is no number in [0, 1]."""
+    """Raises TypeError or ValueError for a setting outside [0, 1]."""
     for name in names:
         value = getattr(link, name)
         check_number(name, value, most=1, of=f" of {type(link).__name__}")
 
 
 def check_whole(link: Link, *names: str) -> None:
-    """Raises ValueError for a setting that is no whole number of 0 or more."""
+    """Raises ValueError for a setting that is not an integer of 0 or more."""
     for name in names:
         value = getattr(link, name)
         if value is None and name in ("expiry", "max_wait"):

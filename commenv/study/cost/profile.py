@@ -74,7 +74,7 @@ def check_numbers(
         ranges: For each field the least and the most it may be, and its unit.
 
     Raises:
-        ValueError: A value that is no number, or outside its range.
+        ValueError: A value that is not a number, or outside its range.
     """
     whole = {field.name for field in fields(profile) if field.type == "int"}
     for name, (least, most, *unit) in ranges.items():
