@@ -35,7 +35,8 @@ class Channel:
             hear, or none, entered on the trial's first link.
 
     Raises:
-        TypeError: A codec, budget or link of another kind, or a switch that is not a bool.
+        TypeError: A codec, budget or link of another kind, or a switch that is not a
+            bool.
         ValueError: An unknown medium, or a codec that needs acknowledgements without.
     """
 
