@@ -266,11 +266,11 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
         told = self._reckoning.told(left)
         infos = {
             agent: beside(
-                self._masked(agent, info, observations.get(agent)),
+                info,
                 episode_comm=closing[self._place[agent]],
                 comm=told[self._place[agent]],
             )
-            for agent, info in infos.items()
+            for agent, info in self._masked(infos, observations).items()
         }
         return self._seen(observations, left), infos
 
@@ -329,11 +329,8 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
         self._inbox.take(self._mesh.receive())
         told = self._reckoning.told(receipt.left)
         infos = {
-            agent: beside(
-                self._masked(agent, info, observations.get(agent)),
-                comm=told[self._place[agent]],
-            )
-            for agent, info in infos.items()
+            agent: beside(info, comm=told[self._place[agent]])
+            for agent, info in self._masked(infos, observations).items()
         }
         seen = self._seen(observations, receipt.left)
         self._close_episodes(infos, terminations, truncations)
@@ -440,12 +437,18 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
         return seen
 
     def _masked(
-        self, agent: str, info: Mapping[str, Any], observation: Any
+        self, infos: Mapping[str, Any], observations: Mapping[str, Any]
     ) -> Mapping[str, Any]:
-        """An info whose action mask, if it has one, is that of the flat actions."""
-        if self._flat is None or (mask := mask_of(info, observation)) is None:
-            return info
-        return {**info, "action_mask": self._flat[agent][0].mask(mask)}
+        """Infos whose action masks, where there are any, are of the flat actions."""
+        if self._flat is None:
+            return infos
+        masked = dict(infos)
+        for agent, info in infos.items():
+            mask = mask_of(info, observations.get(agent))
+            if mask is not None:
+                own = self._flat[agent][0].mask(mask)
+                masked[agent] = {**info, "action_mask": own}
+        return masked
 
     def _shares(self, left: Left) -> NDArray[np.float32]:
         """What is left of messages and bytes, as shares: shape (agents, 2)."""
@@ -458,9 +461,11 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
                 shares[:, column] = now[0] / limit if limit else 0
         return shares
 
-    def _known(self, by_agent: Mapping[str, Any]) -> dict[str, Any]:
+    def _known(self, by_agent: Mapping[str, Any]) -> Mapping[str, Any]:
         """The entries that belong to agents."""
         place = self._place
+        if by_agent.keys() <= place.keys():
+            return by_agent
         return {agent: part for agent, part in by_agent.items() if agent in place}
 
     def _check_agent(self, agent: str) -> None:

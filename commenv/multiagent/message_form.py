@@ -70,8 +70,9 @@ class MessageForm:
             TypeError: A message with a meaning beyond its numbers, such as a mask.
             ValueError: A message that the space does not contain, and whose it is.
         """
-        for message, name in zip(messages, names, strict=True):
-            if isinstance(message, np.ndarray):
+        kinds = set(map(type, messages)) - {np.ndarray}
+        if any(issubclass(kind, np.ndarray) for kind in kinds):
+            for message, name in zip(messages, names, strict=True):
                 refuse_subclass(message, f"the message of agent {name!r}")
         values = self._elements(messages)
         if values is None:

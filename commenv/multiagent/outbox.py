@@ -194,6 +194,8 @@ def _choices(own: slice, by_name: Mapping[Any, int]) -> list[int | None]:
 
 def _as_choice(to: Any) -> Any:
     """An integer where a recipient is one, or an array of one; else as it is."""
+    if type(to) is int:  # as it nearly always is, and there may be many agents
+        return to
     if isinstance(to, np.ndarray) and to.size == 1:
         to = to.item()
     if isinstance(to, str) or not hasattr(to, "__index__"):

@@ -79,6 +79,8 @@ def beside(info: Mapping[str, Any], **told: Any) -> dict[str, Any]:
         **told: What to add. ``_comm`` is the mask of ``comm``, as in the infos of
             vector environments.
     """
+    if told.keys().isdisjoint(info):
+        return {**info, **told}
     joined = dict(info)
     for key, value in told.items():
         if key in joined:
