@@ -112,7 +112,7 @@ def y_axes(frame: pd.DataFrame) -> list[str]:
 
 
 def check_x(x: str) -> None:
-    """Raises UnknownNameError where there is no such x axis."""
+    """Raises UnknownNameError for an unknown x axis."""
     if x not in X_AXES:
         raise UnknownNameError("x axis", x, X_AXES)
 
