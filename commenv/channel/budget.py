@@ -208,6 +208,7 @@ class Accounts(Resumable):
         team = budget.scope == "team"
         self._used = np.zeros((2, shape[0] if team else shape[0] * shape[1]))
         self._waiting = np.zeros(self._used.shape[1], dtype=np.int64)
+        self._endless = np.full((2, *shape), np.inf)
 
     def renew(self, which: NDArray[np.bool_] | None = None) -> None:
         """Opens a new window.
@@ -220,7 +221,7 @@ class Accounts(Resumable):
     def left(self) -> Left:
         """What is left in the current window."""
         if self.budget.unlimited:
-            return Left(*np.full((2, *self.shape), np.inf))
+            return Left(*self._endless.copy())
         left = np.maximum(self._limits[:, None] - self._used, 0)
         if self.budget.scope == "team":
             left = np.repeat(left, self.shape[1], axis=1)

@@ -59,6 +59,10 @@ class Ledger(Resumable):
         shape: (trials, agents).
         journal: Keep every single message's entry too, in ``journal``; it is no part
             of snapshots.
+
+    Attributes:
+        revision: Another number after every entry, so that readers need not look again
+            where nothing has been entered.
     """
 
     _remembered: ClassVar[tuple[str, ...]] = (
@@ -72,6 +76,7 @@ class Ledger(Resumable):
 
     def __init__(self, shape: tuple[int, int], *, journal: bool = False) -> None:
         self.shape = shape
+        self.revision = 0
         links = shape[0] * shape[1]
         # Messages and their payload; every message has one header.
         self._attempted = np.zeros((2, links), dtype=np.int64)
@@ -89,6 +94,7 @@ class Ledger(Resumable):
             ResultsError: The counts do not add up.
         """
         super().restore(snapshot)
+        self.revision += 1
         sizes, found = self.sizes, np.zeros((2, self.shape[0]), dtype=np.int64)
         np.add.at(found[Unit.MESSAGES], sizes.trials, sizes.messages)
         np.add.at(found[Unit.PAYLOAD], sizes.trials, sizes.messages * sizes.payload)
@@ -98,10 +104,12 @@ class Ledger(Resumable):
 
     def attempt(self, links: NDArray[np.intp], payload: NDArray[np.int64]) -> None:
         """Enters messages that are about to be sent, at most one for each link."""
+        self.revision += 1
         _add(self._attempted, links, 1, payload)
 
     def send(self, links: NDArray[np.intp], payload: NDArray[np.int64]) -> None:
         """Enters messages that leave their senders, at most one for each link."""
+        self.revision += 1
         _add(self._sent, links, 1, payload)
         self._sizes.add(links, payload)
 
@@ -115,12 +123,14 @@ class Ledger(Resumable):
         """Enters the fate of messages, at most one for each link."""
         if not len(links):
             return
+        self.revision += 1
         _add(self._fates[fate], links, 1, payload)
         if self.journal is not None:
             self.journal.append(Entry(links, headers, fate, payload))
 
     def cut(self, links: NDArray[np.intp], payload: NDArray[np.int64]) -> None:
         """Enters the bytes that a budget cut from messages that went on."""
+        self.revision += 1
         self._fates[Fate.REFUSED, Unit.PAYLOAD, links] += payload
 
     def land(self, links: NDArray[np.intp], payload: NDArray[np.int64]) -> None:
@@ -128,14 +138,17 @@ class Ledger(Resumable):
 
         At most one for each link.
         """
+        self.revision += 1
         _add(self._fates[Fate.IN_FLIGHT], links, -1, -payload)
 
     def charge(self, links: NDArray[np.intp], penalty: NDArray[np.float64]) -> None:
         """Enters the price of messages beyond a budget, at most one for each link."""
+        self.revision += 1
         self._penalty[links] += penalty
 
     def acknowledge(self, links: NDArray[np.intp]) -> None:
         """Enters confirmations by the receiver, at most one for each link."""
+        self.revision += 1
         self._acknowledged[links] += 1
 
     def attempted(self, unit: Unit = Unit.MESSAGES) -> NDArray[np.int64]:

@@ -72,6 +72,13 @@ class Messages:
         refuse_nan(records)
 
     @classmethod
+    def checked(cls, records: NDArray[np.void], counts: NDArray[np.int64]) -> Messages:
+        """The same of what is known to be right, without looking at it again."""
+        messages = cls.__new__(cls)
+        messages.records, messages.counts = records, counts
+        return messages
+
+    @classmethod
     def silent(cls, dtype: np.dtype[np.void], shape: tuple[int, int]) -> Messages:
         """Nothing from anybody."""
         return cls(np.empty(0, dtype), np.zeros(shape, dtype=np.int64))
@@ -109,7 +116,7 @@ class Messages:
         if keep.all():
             return self
         counts = np.bincount(self.senders[keep], minlength=self.counts.size)
-        return Messages(self.records[keep], counts.reshape(self.counts.shape))
+        return Messages.checked(self.records[keep], counts.reshape(self.counts.shape))
 
 
 def check_mask(mask: NDArray[np.bool_], counts: NDArray[np.int64]) -> None:

@@ -73,9 +73,6 @@ class ParallelChecker:
         Raises:
             EnvironmentFaultError: One cannot.
         """
-        agents = list(agents)
-        if self._is_usual(agents, result):
-            return tuple(result)
         seen, rewards, terminations, truncations, infos = result
         rewards, terminations, truncations = map(
             dict, (rewards, terminations, truncations)
@@ -87,20 +84,30 @@ class ParallelChecker:
             ].step((seen[agent], *parts, infos[agent]))
         return seen, rewards, terminations, truncations, infos
 
-    def _is_usual(self, agents: list[Any], result: Any) -> bool:
-        """Whether all is in its usual form, found out for all agents together.
+    def is_usual(self, agents: list[Any], result: Any) -> bool:
+        """Whether a step returned five dictionaries of what can be used as it is.
 
-        Hundreds of agents would notice what it costs to look at one after the other.
+        It is found out for all agents together: hundreds would notice what it costs to
+        look at one after the other. Where it is False, nothing need be wrong.
+
+        Args:
+            agents: Who was there before the step. The dictionaries are to have an entry
+                for each of them, and no other.
+            result: What it returned.
         """
-        if self._shared is None or not agents:
+        if self._shared is None or type(result) is not tuple or len(result) != 5:
             return False
-        parts = [
-            list(part.values() if len(part) == len(agents) else map(part.get, agents))
-            for part in result
-        ]
-        for part, usual in zip(parts, _USUAL, strict=True):
-            if not usual.issuperset(map(type, part)):
+        parts = []
+        for part, usual in zip(result, _USUAL, strict=True):
+            if type(part) is not dict or len(part) != len(agents):
                 return False
+            try:
+                values = list(map(part.__getitem__, agents))
+            except KeyError:
+                return False
+            if not usual.issuperset(map(type, values)):
+                return False
+            parts.append(values)
         seen, rewards, *_ = parts
         total = sum(rewards)
         if total != total:  # a NaN, or infinite rewards of both signs

@@ -27,7 +27,12 @@ from commenv.channel.ledger import Ledger
 from commenv.errors import NotResetError, UnknownNameError
 from commenv.multiagent.bill import Bill
 from commenv.multiagent.checker import ParallelChecker
-from commenv.multiagent.contract import as_parallel, check_reset, check_step
+from commenv.multiagent.contract import (
+    as_parallel,
+    check_agents,
+    check_reset,
+    check_step,
+)
 from commenv.multiagent.flat import FlatActions, FlatObservations
 from commenv.multiagent.inbox import Inbox
 from commenv.multiagent.masks import mask_of
@@ -308,9 +313,9 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
         # The world goes first: its step cannot be undone, and what can fail about the
         # messages has been tried.
         result = self.env.step({agent: part["action"] for agent, part in parts.items()})
-        check_step(self.env, live, result, self._place)
-        result = self._checker.step(live, tuple(map(self._known, result)))
-        observations, rewards, terminations, truncations, infos = result
+        observations, rewards, terminations, truncations, infos = self._checked(
+            live, result
+        )
         if distances is not None:
             self._mesh.locate(distances)
         self._mesh.deafen(~open_links)
@@ -323,18 +328,28 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
                 agent: reward - due[self._place[agent]]
                 for agent, reward in rewards.items()
             }
-        self._over = bool(receipt.ended.any())
+        self._over = bool(np.count_nonzero(receipt.ended))
         if self._over:
             terminations = dict.fromkeys(terminations, True)
         self._inbox.take(self._mesh.receive())
         told = self._reckoning.told(receipt.left)
         infos = {
             agent: beside(info, comm=told[self._place[agent]])
+            if "comm" in info
+            else {**info, "comm": told[self._place[agent]]}
             for agent, info in self._masked(infos, observations).items()
         }
         seen = self._seen(observations, receipt.left)
         self._close_episodes(infos, terminations, truncations)
         return seen, rewards, terminations, truncations, infos
+
+    def _checked(self, live: list[Any], result: Any) -> tuple[Any, ...]:
+        """What the environment's step returned, if it can be used."""
+        if self._checker.is_usual(live, result):
+            check_agents(self.env, result[0], self._place)
+            return result
+        check_step(self.env, live, result, self._place)
+        return self._checker.step(live, tuple(map(self._known, result)))
 
     def _close_episodes(
         self,
@@ -343,15 +358,12 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
         truncations: Mapping[str, bool],
     ) -> None:
         """Adds metrics to the infos of agents whose episode the step has ended."""
-        over = [
-            agent
-            for agent in infos
-            if terminations.get(agent, False) or truncations.get(agent, False)
-        ]
-        if over:
-            totals = self._reckoning.totals
-            for agent in over:
-                infos[agent]["episode_comm"] = totals[self._place[agent]]
+        if not any(terminations.values()) and not any(truncations.values()):
+            return
+        totals = self._reckoning.totals
+        for agent, info in infos.items():
+            if terminations.get(agent, False) or truncations.get(agent, False):
+                info["episode_comm"] = totals[self._place[agent]]
 
     def _open(self, seed: int) -> Mesh:
         links = self._links

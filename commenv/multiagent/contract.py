@@ -7,7 +7,7 @@ from typing import Any
 
 from commenv.errors import ContractError
 
-__all__ = ["as_parallel", "check_reset", "check_step"]
+__all__ = ["as_parallel", "check_agents", "check_reset", "check_step"]
 
 _NEEDED = ("possible_agents", "observation_space", "action_space", "reset", "step")
 _RETURNED = ("observations", "rewards", "terminations", "truncations", "infos")
@@ -111,9 +111,25 @@ def check_step(
                     f"{_NEVER_NONE[name]}",
                 )
     _check_infos(env, "step", parts["infos"], live)
+    check_agents(env, parts["observations"], known)
+
+
+def check_agents(
+    env: Any, observations: Mapping[Any, Any], known: Container[Any]
+) -> None:
+    """Checks which agents a step has left.
+
+    Args:
+        env: The environment.
+        observations: What they saw.
+        known: The agents that it announced in ``possible_agents`` when it was wrapped.
+
+    Raises:
+        ContractError: One was never announced, or has no observation.
+    """
     _check_announced(env, "step", known)
     for agent in env.agents:
-        if agent not in parts["observations"]:
+        if agent not in observations:
             raise ContractError(
                 env,
                 f"has agent {agent!r} after step(), but left it out of the "

@@ -47,8 +47,10 @@ class Inbox:
 
     def __init__(self, links: Links, num_agents: int, form: MessageForm) -> None:
         self._form = form
-        self._by_receiver = np.lexsort((links.sources, links.targets))
-        ordered = links.targets[self._by_receiver]
+        by_receiver = np.lexsort((links.sources, links.targets))
+        self._row = np.empty_like(by_receiver)  # of each link, in what is heard
+        self._row[by_receiver] = np.arange(len(by_receiver))
+        ordered = links.targets[by_receiver]
         bounds = np.searchsorted(ordered, np.arange(num_agents + 1)).tolist()
         self.slices = [
             slice(bounds[place], bounds[place + 1]) for place in range(num_agents)
@@ -57,7 +59,7 @@ class Inbox:
 
     def clear(self) -> None:
         """Forgets everything."""
-        count = len(self._by_receiver)
+        count = len(self._row)
         self._messages = np.repeat(self._form.blank[None], count, axis=0)
         self._sent = np.full(count, -1, dtype=np.int64)
         self._spoke = np.zeros(count, dtype=np.int8)
@@ -66,23 +68,20 @@ class Inbox:
         """Takes what arrived in this step."""
         self._spoke[:] = 0
         for arrived in arrivals:
-            links, values = arrived.links, self._form.unpack(arrived.records)
-            self._spoke[links] = 1
-            newer = arrived.sent >= self._sent[links]
-            if np.count_nonzero(newer) == len(links):
-                sent = arrived.sent
-            else:
-                links, values, sent = links[newer], values[newer], arrived.sent[newer]
-            self._messages[links] = values
-            self._sent[links] = sent
+            rows, values = self._row[arrived.links], self._form.unpack(arrived.records)
+            self._spoke[rows] = 1
+            sent = arrived.sent
+            newer = sent >= self._sent[rows]
+            if np.count_nonzero(newer) < len(rows):
+                rows, values, sent = rows[newer], values[newer], sent[newer]
+            self._messages[rows] = values
+            self._sent[rows] = sent
 
     def heard(self, clock: int) -> Heard:
         """What has been heard, at a tick; the arrays are the caller's to keep."""
-        order = self._by_receiver
-        sent = self._sent[order]
-        age = np.where(sent < 0, -1, np.minimum(clock - sent, _LONG_AGO))
-        messages = self._messages.take(order, axis=0)
-        return Heard(messages, self._spoke[order], age.astype(np.int32))
+        age = np.minimum(clock - self._sent, _LONG_AGO).astype(np.int32)
+        age[self._sent < 0] = -1
+        return Heard(self._messages.copy(), self._spoke.copy(), age)
 
     def space(self, place: int) -> dict[str, spaces.Space]:
         """The spaces of what an agent sees; none where it has no senders."""

@@ -134,16 +134,16 @@ class MessageForm:
         except ValueError:  # they differ in shape
             return None
         dtype = self.space.dtype
-        kinds = "iuf" if dtype.kind == "f" else "iub"
+        real = dtype.kind == "f"
+        kinds = "iuf" if real else "iub"
         if given.dtype.kind not in kinds or given.shape[1:] != self._shape:
             return None
-        if dtype.kind == "f":
+        values = given  # a whole number beyond the dtype would come round in a cast
+        if real and given.dtype != dtype:
             with np.errstate(over="ignore"):
                 values = given.astype(dtype)
             if np.count_nonzero(np.isinf(values) & np.isfinite(given)):
                 return None
-        else:
-            values = given  # a number beyond the dtype would come round in a cast
         inside = (values >= self._low) & (values <= self._high)
         if np.count_nonzero(inside) < values.size:
             return None

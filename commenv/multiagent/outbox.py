@@ -59,8 +59,10 @@ class Outbox:
     def __init__(self, agents: Sequence[Any], links: Links, form: MessageForm) -> None:
         self._agents = list(agents)
         self._place = {agent: place for place, agent in enumerate(agents)}
+        self._sources = links.sources
         self._shared = links.shared
         self._form = form
+        self._silence = Messages.silent(form.dtype, (1, len(self._agents)))
         bounds = np.searchsorted(links.sources, np.arange(len(agents) + 1)).tolist()
         self._own = [slice(*pair) for pair in itertools.pairwise(bounds)]
         self._links = [
@@ -91,10 +93,13 @@ class Outbox:
             ValueError: A message outside its space, or from an agent that has finished.
         """
         spoken: list[tuple[int, Any]] = []
-        leaving = np.zeros(len(reachable), dtype=np.bool_)
+        to_all: list[int] = []
+        links: list[int] = []
         still_there = set(live)
         for agent, action in actions.items():
-            to = _as_choice(action["to"])
+            to = action["to"]
+            if type(to) is not int:
+                to = _as_choice(to)
             if isinstance(to, int) and to == SILENCE:
                 continue
             if agent not in still_there:
@@ -107,39 +112,33 @@ class Outbox:
                     f"agent {agent!r} sends without a message; give action['message']"
                 )
             place = self._place[agent]
-            self._address(place, to, reachable, leaving)
+            link = self._link(place, to)
+            if link is None:
+                to_all.append(place)
+            else:
+                links.append(link)
             spoken.append((place, action["message"]))
+        leaving = np.zeros(len(reachable), dtype=np.bool_)
         speaking = np.zeros(len(self._agents), dtype=np.bool_)
         if not spoken:
-            silent = Messages.silent(self._form.dtype, (1, len(self._agents)))
-            return Said(silent, leaving, speaking)
+            return Said(self._silence, leaving, speaking)
+        speaking[to_all] = True
+        np.logical_and(speaking[self._sources], reachable, out=leaving)
+        leaving[links] = True
         spoken.sort(key=itemgetter(0))
         places = [place for place, _ in spoken]
         speaking[places] = True
         names = [self._agents[place] for place in places]
         records = self._form.pack([message for _, message in spoken], names)
-        return Said(
-            Messages(records, speaking[None].astype(np.int64)), leaving, speaking
-        )
+        messages = Messages.checked(records, speaking[None].astype(np.int64))
+        return Said(messages, leaving, speaking)
 
-    def _address(
-        self,
-        place: int,
-        to: Any,
-        reachable: NDArray[np.bool_],
-        leaving: NDArray[np.bool_],
-    ) -> None:
-        """Marks the links on which an agent's message leaves."""
+    def _link(self, place: int, to: Any) -> int | None:
+        """The link on which an agent's message leaves; None for all of its links."""
         choices = self._choices[place]
         if isinstance(to, int) and 0 < to < len(choices):
-            link = choices[to]
-        else:
-            link = self._named(place, to)
-        own = self._own[place]
-        if link is None:
-            leaving[own] = reachable[own]
-        else:
-            leaving[link] = True
+            return choices[to]
+        return self._named(place, to)
 
     def _by_name(self, own: slice, links: Links) -> dict[Any, int]:
         """An agent's links by the names of their receivers, in order."""
@@ -194,8 +193,6 @@ def _choices(own: slice, by_name: Mapping[Any, int]) -> list[int | None]:
 
 def _as_choice(to: Any) -> Any:
     """An integer where a recipient is one, or an array of one; else as it is."""
-    if type(to) is int:  # as it nearly always is, and there may be many agents
-        return to
     if isinstance(to, np.ndarray) and to.size == 1:
         to = to.item()
     if isinstance(to, str) or not hasattr(to, "__index__"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -97,7 +96,8 @@ class Reckoning:
             **{name: values[0] for name, values in vars(self.metrics).items()},
             "charged_size": self.bill.charged,
         }
-        return _by_agent(columns)
+        rows = zip(*(column.tolist() for column in columns.values()), strict=True)
+        return [Numbers(zip(columns, row, strict=True)) for row in rows]
 
     def told(self, left: Left) -> list[Numbers]:
         """What each agent may know of its messages.
@@ -106,41 +106,37 @@ class Reckoning:
             left: What is left of the budget, of shape (1, agents).
         """
         mesh, before = self._mesh, self._before
-        columns = {
-            "sent": mesh.transmissions[Unit.MESSAGES] - before.messages[0],
-            "refused": mesh.refusals[Unit.MESSAGES] - before.refused[0],
-            "messages_left": left.messages[0],
-            "bytes_left": left.bytes[0],
-        }
+        columns = (
+            mesh.transmissions[Unit.MESSAGES] - before.messages[0],
+            mesh.refusals[Unit.MESSAGES] - before.refused[0],
+            left.messages[0],
+            left.bytes[0],
+        )
+        told = [
+            Numbers(sent=sent, refused=refused, messages_left=messages, bytes_left=size)
+            for sent, refused, messages, size in zip(
+                *(column.tolist() for column in columns), strict=True
+            )
+        ]
         if mesh.channel.acknowledgements:
-            columns["acknowledged"] = mesh.acknowledged - before.acknowledgements[0]
-        return _by_agent(columns)
+            confirmed = mesh.acknowledged - before.acknowledgements[0]
+            for numbers, count in zip(told, confirmed.tolist(), strict=True):
+                numbers["acknowledged"] = count
+        return told
 
     def _bill(self) -> Bill:
         return Bill.of(self._mesh, self._silent, self._steps, **self._charges)
 
 
-def _by_agent(columns: Mapping[str, NDArray[Any]]) -> list[Numbers]:
-    """Columns of shape (agents,) as numbers by name, for each agent."""
-    rows = zip(*(column.tolist() for column in columns.values()), strict=True)
-    return [Numbers(zip(columns, row)) for row in rows]  # noqa: B905 - of equal length
-
-
 def _read(mesh: Mesh) -> Traffic:
     """The totals of a mesh since it was opened, by sender: shape (1, agents)."""
-    messages, payload, header = mesh.transmissions.copy()
-    charged = payload + header if mesh.channel.headers else payload
-    refused, refused_bytes, _ = mesh.refusals.copy()
-    flat = Traffic(
-        messages=messages,
-        payload=payload,
-        size=charged,
-        header=header,
-        refused=refused,
-        refused_bytes=refused_bytes,
-        lost=mesh.by_sender(Fate.LOST),
-        expired=mesh.by_sender(Fate.EXPIRED),
-        penalty=mesh.penalty.copy(),
-        acknowledgements=mesh.acknowledged,
+    counts = (
+        *mesh.transmissions[: Unit.HEADER],
+        *mesh.refusals[: Unit.HEADER],
+        mesh.by_sender(Fate.LOST),
+        mesh.by_sender(Fate.EXPIRED),
+        mesh.acknowledged,
     )
-    return replace(flat, **{name: one[None] for name, one in vars(flat).items()})
+    return Traffic(
+        np.array(counts)[:, None], mesh.penalty[None].copy(), mesh.channel.headers
+    )

@@ -13,7 +13,7 @@ from commenv.channel.ledger import Fate, Unit
 from commenv.channel.live import LiveChannel
 from commenv.checks import check_number
 
-__all__ = ["Metrics", "Traffic", "check_gamma"]
+__all__ = ["Meter", "Metrics", "Traffic", "check_gamma"]
 
 
 def check_gamma(gamma: float) -> None:
@@ -91,7 +91,11 @@ class Metrics:
         up: Traffic,
         down: Traffic,
     ) -> Metrics:
-        """The metrics of what agents earned and of what passed in both directions."""
+        """The metrics of what agents earned and of what passed in both directions.
+
+        What passed is copied, so that the arrays are the caller's to change.
+        """
+        up, down = up.copy(), down.copy()
         return cls(
             reward=reward,
             episode_return=episode_return,
@@ -133,53 +137,74 @@ class Metrics:
         return np.count_nonzero(~valid, axis=1)
 
 
+def _count(row: int) -> Any:
+    return property(lambda traffic: traffic.counts[row])
+
+
 @dataclass(frozen=True)
 class Traffic:
     """What a ledger shows at one moment, so that two moments can be subtracted.
 
-    Attributes are arrays of shape (trials, agents); see :class:`Metrics`. ``size`` is
-    the payload, with the headers where the channel is told to count them.
+    Its numbers by name are arrays of shape (trials, agents); see :class:`Metrics`.
+
+    Args:
+        counts: int64, shape (7, trials, agents): ``messages``, ``payload``,
+            ``refused``, ``refused_bytes``, ``lost``, ``expired``, ``acknowledgements``.
+        penalty: float64, shape (trials, agents).
+        headers: Whether the channel is told to count headers, so that ``size`` is
+            ``payload`` and ``header`` and not ``payload`` alone.
     """
 
-    messages: NDArray[np.int64]
-    payload: NDArray[np.int64]
-    size: NDArray[np.int64]
-    header: NDArray[np.int64]
-    refused: NDArray[np.int64]
-    refused_bytes: NDArray[np.int64]
-    lost: NDArray[np.int64]
-    expired: NDArray[np.int64]
+    counts: NDArray[np.int64]
     penalty: NDArray[np.float64]
-    acknowledgements: NDArray[np.int64]
+    headers: bool = False
+
+    messages = _count(0)
+    payload = _count(1)
+    refused = _count(2)
+    refused_bytes = _count(3)
+    lost = _count(4)
+    expired = _count(5)
+    acknowledgements = _count(6)
+
+    @property
+    def header(self) -> NDArray[np.int64]:
+        """Bytes of headers."""
+        return HEADER_SIZE * self.counts[0]
+
+    @property
+    def size(self) -> NDArray[np.int64]:
+        """Bytes of payload, and of headers where they count."""
+        return self.payload + self.header if self.headers else self.payload
 
     @property
     def total(self) -> NDArray[np.int64]:
         """All bytes: payload, headers, and those of acknowledgements."""
         return self.payload + self.header + HEADER_SIZE * self.acknowledgements
 
+    def copy(self) -> Traffic:
+        """The same numbers in arrays of their own."""
+        return Traffic(self.counts.copy(), self.penalty.copy(), self.headers)
+
     @classmethod
     def nothing(cls, shape: tuple[int, int]) -> Traffic:
         """No message at all."""
-        nothing: dict[str, Any] = dict.fromkeys(_TRAFFIC, np.zeros(shape, np.int64))
-        return cls(**{**nothing, "penalty": np.zeros(shape)})
+        return cls(np.zeros((7, *shape), np.int64), np.zeros(shape))
 
     @classmethod
     def read(cls, channel: LiveChannel) -> Traffic:
         """The totals since a channel was opened."""
         ledger = channel.ledger
-        payload, header = ledger.sent(Unit.PAYLOAD), ledger.sent(Unit.HEADER)
-        return cls(
-            messages=ledger.sent(Unit.MESSAGES),
-            payload=payload,
-            size=payload + header if channel.channel.headers else payload,
-            header=header,
-            refused=ledger.count(Fate.REFUSED, Unit.MESSAGES),
-            refused_bytes=ledger.count(Fate.REFUSED, Unit.PAYLOAD),
-            lost=ledger.count(Fate.LOST, Unit.MESSAGES),
-            expired=ledger.count(Fate.EXPIRED, Unit.MESSAGES),
-            penalty=ledger.penalty,
-            acknowledgements=ledger.acknowledgements,
+        counts = (
+            ledger.sent(Unit.MESSAGES),
+            ledger.sent(Unit.PAYLOAD),
+            ledger.count(Fate.REFUSED, Unit.MESSAGES),
+            ledger.count(Fate.REFUSED, Unit.PAYLOAD),
+            ledger.count(Fate.LOST, Unit.MESSAGES),
+            ledger.count(Fate.EXPIRED, Unit.MESSAGES),
+            ledger.acknowledgements,
         )
+        return cls(np.array(counts), ledger.penalty, channel.channel.headers)
 
     def where(self, which: NDArray[np.bool_], other: Traffic) -> Traffic:
         """These numbers for some agents, and another's elsewhere.
@@ -189,18 +214,58 @@ class Traffic:
             other: Of the same shape.
         """
         return Traffic(
-            *(
-                np.where(which, getattr(self, name), getattr(other, name))
-                for name in _TRAFFIC
-            )
+            np.where(which, self.counts, other.counts),
+            np.where(which, self.penalty, other.penalty),
+            self.headers,
         )
 
     def since(self, earlier: Traffic) -> Traffic:
         """What came between an earlier moment and this one."""
         return Traffic(
-            *(getattr(self, name) - getattr(earlier, name) for name in _TRAFFIC)
+            self.counts - earlier.counts, self.penalty - earlier.penalty, self.headers
         )
 
 
-_TRAFFIC = tuple(field.name for field in fields(Traffic))
+class Meter:
+    """Reads off what has passed through a channel since episodes began.
+
+    The ledger is looked at again only after it has changed, so that silence costs
+    nothing.
+
+    Args:
+        channel: At work.
+    """
+
+    def __init__(self, channel: LiveChannel) -> None:
+        self._channel = channel
+        self._now, self._revision = Traffic.read(channel), channel.ledger.revision
+        self._before = self._now
+        self._since: Traffic | None = None
+
+    @property
+    def traffic(self) -> Traffic:
+        """What has passed in the episodes so far; shared, so not to be changed."""
+        now = self._total()
+        if self._since is None:
+            self._since = now.since(self._before)
+        return self._since
+
+    def begin(self, which: NDArray[np.bool_] | None = None) -> None:
+        """Begins episodes with what passes from now on.
+
+        Args:
+            which: bool, shape (trials, agents): whose; everybody's if left out.
+        """
+        now = self._total()
+        self._before = now if which is None else now.where(which, self._before)
+        self._since = None
+
+    def _total(self) -> Traffic:
+        revision = self._channel.ledger.revision
+        if revision != self._revision:
+            self._now, self._revision = Traffic.read(self._channel), revision
+            self._since = None
+        return self._now
+
+
 _METRICS = tuple(field.name for field in fields(Metrics))

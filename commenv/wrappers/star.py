@@ -25,7 +25,7 @@ from commenv.channel.plain import channel_from
 from commenv.draws import Draws
 from commenv.errors import ResultsError
 from commenv.snapshots import Resumable, Snapshot, array_of, check_within
-from commenv.wrappers.metrics import Traffic
+from commenv.wrappers.metrics import Meter, Traffic
 
 __all__ = ["Star", "seed_of_star"]
 
@@ -68,7 +68,7 @@ class Star(Resumable):
         "uplink",
         "downlink",
     )
-    _before: tuple[Traffic, ...]
+    _meters: tuple[Meter, Meter]
     draws: Draws
     uplink: LiveChannel
     downlink: LiveChannel
@@ -103,6 +103,7 @@ class Star(Resumable):
         up, down = self._channels
         self.uplink = LiveChannel(up, "uplink", self.draws, journal=self._journal)
         self.downlink = LiveChannel(down, "downlink", self.draws, journal=self._journal)
+        self._meters = Meter(self.uplink), Meter(self.downlink)
         self.episode = -1
         self._versions = None
 
@@ -116,13 +117,8 @@ class Star(Resumable):
         Raises:
             ValueError: An episode begins for some of those who share a budget for it.
         """
-        now = self._read()
-        if which is not None and self.episode >= 0:
-            now = tuple(
-                late.where(which, early)
-                for late, early in zip(now, self._before, strict=True)
-            )
-        self._before = now
+        for meter in self._meters:
+            meter.begin(None if self.episode < 0 else which)
         self.episode += 1
         for channel in (self.uplink, self.downlink):
             channel.tick(new_episode=True if which is None else which)
@@ -134,14 +130,14 @@ class Star(Resumable):
 
     @property
     def traffic(self) -> tuple[Traffic, Traffic]:
-        """What went up and what went down since the episode began."""
-        now = self._read()
-        return now[0].since(self._before[0]), now[1].since(self._before[1])
+        """What went up and down since the episode began; not to be changed."""
+        up, down = self._meters
+        return up.traffic, down.traffic
 
     @property
     def uplink_traffic(self) -> Traffic:
-        """What went up since the episode began."""
-        return Traffic.read(self.uplink).since(self._before[0])
+        """What went up since the episode began; not to be changed."""
+        return self._meters[0].traffic
 
     def send(self, messages: Messages | FreeForm) -> Receipt:
         """Sends from the agents to their learners; see :meth:`LiveChannel.send`."""
@@ -201,6 +197,3 @@ class Star(Resumable):
         array_of(held, "versions held", np.intp, *self.shape)
         check_within(held, "versions held", 0, len(records) - 1)
         return Versions(records, held)
-
-    def _read(self) -> tuple[Traffic, ...]:
-        return Traffic.read(self.uplink), Traffic.read(self.downlink)

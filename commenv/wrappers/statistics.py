@@ -111,11 +111,10 @@ class EpisodeStatistics:
             up: The uplink's traffic; None where nothing was ever sent.
             down: The downlink's.
         """
-        nothing = Traffic.nothing(shape)
         return Metrics.measured(
             np.array(self.reward, np.float64).reshape(shape),
             np.array(self.episode_return, np.float64).reshape(shape),
             np.array(self.length, np.int64).reshape(shape),
-            up or nothing,
-            down or nothing,
+            up or Traffic.nothing(shape),
+            down or Traffic.nothing(shape),
         )

@@ -219,7 +219,7 @@ class VectorChannel:
     ) -> NDArray[np.float64]:
         """Adds a step to the statistics; the prices that come off its rewards."""
         self._statistics.add(np.where(acts, rewards, 0.0), acts)
-        penalty = self._star.traffic[0].penalty[0]
+        penalty = self._star.uplink_traffic.penalty[0].copy()
         resets = ~acts & (self.autoreset_mode is AutoresetMode.NEXT_STEP)
         due = np.where(resets, 0.0, penalty - self._charged)
         self._charged = penalty
@@ -378,11 +378,12 @@ def _masked(
     key: str, values: Mapping[str, NDArray[Any]], which: NDArray[np.bool_]
 ) -> dict[str, Any]:
     """Numbers by name as Gymnasium batches them: 0 where they are missing."""
+    mask, everybody = which.copy(), which.all()
     parts: dict[str, Any] = {}
     for name, column in values.items():
-        parts[name] = np.where(which, column, np.zeros_like(column))
-        parts[f"_{name}"] = which.copy()
-    return {key: parts, f"_{key}": which.copy()}
+        parts[name] = column.copy() if everybody else np.where(which, column, 0)
+        parts[f"_{name}"] = mask
+    return {key: parts, f"_{key}": mask}
 
 
 def _each(payloads: Any, num_envs: int) -> list[Any]:
