@@ -29,9 +29,8 @@ class Ternary(RecordCodec):
         return 4 + count
 
     def compress(self, numbers, uniforms):
-        scale = np.abs(numbers).max(axis=1, keepdims=True).astype("<f4")
-        signs = np.rint(numbers / np.where(scale > 0, scale, 1)).clip(-1, 1)
-        return np.concatenate([scale.view("u1"), signs.astype("i1").view("u1")], axis=1)
+        top = np.abs(numbers).max(axis=1, keepdims=True, initial=1e-38).astype("<f4")
+        return np.c_[top.view("u1"), np.rint(numbers / top).astype("i1").view("u1")]
 
     def expand(self, data, count, uniforms):
         return data[:, 4:].view("i1") * data[:, :4].copy().view("<f4").astype(float)
