@@ -85,7 +85,7 @@ def _add_run_options(run: argparse.ArgumentParser) -> None:
             "--evaluation-episodes",
             int,
             10,
-            "episodes of an evaluation, where there are no tables to be exact",
+            "episodes of an evaluation that cannot be exact, for want of tables",
             "",
         ),
     )

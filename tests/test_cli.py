@@ -435,14 +435,14 @@ def damage_folder(study):
 @pytest.mark.parametrize(
     ("damage", "words", "run_words"),
     [
-        (damage_nothing, "is no results folder", None),
+        (damage_nothing, "is not a results folder", None),
         (
             damage_manifest,
             "manifest.json is damaged or not ours",
             "damaged or not ours",
         ),
         (damage_block, r"parquet is damaged .*delete ", "parquet is damaged"),
-        (damage_by_others, "is no results folder", "holds other files"),
+        (damage_by_others, "is not a results folder", "holds other files"),
         (damage_folder, "cannot use", r"cannot use .*choose a folder"),
     ],
 )

@@ -237,7 +237,7 @@ def test_a_picture_that_cannot_be_written_is_one_line(grid, capsys, tmp_path):
 
 
 def test_folders_that_are_not_ours_are_one_line(grid, capsys, tmp_path):
-    refused(call(capsys, tmp_path), 1, "is no results folder")
+    refused(call(capsys, tmp_path), 1, "is not a results folder")
     copy = Path(shutil.copytree(grid, tmp_path / "copy"))
     for path in copy.glob("policies/00-dql/*"):
         path.write_bytes(path.read_bytes()[:-8])

@@ -140,8 +140,8 @@ def progress_along(frame: pd.DataFrame, x: str) -> NDArray[np.float64]:
         One float64 for each row.
 
     Raises:
-        UnknownNameError: There is no such axis.
-        ResultsError: An amount is negative or missing, so that there is no way along.
+        UnknownNameError: An unknown axis.
+        ResultsError: An amount is negative or missing, so curves cannot follow it.
     """
     check_x(x)
     if x in _TEAM:
@@ -166,7 +166,7 @@ def values_of(frame: pd.DataFrame, y: str) -> NDArray[np.float64]:
         y: One of :func:`y_axes`.
 
     Raises:
-        UnknownNameError: There is no such column of numbers.
+        UnknownNameError: An unknown column, or one that does not hold numbers.
     """
     check_y(frame, [y])
     if y == "cumulative_reward":

@@ -186,7 +186,7 @@ def compare(
         resamples: How many.
 
     Raises:
-        UnknownNameError: There is no such label, column or axis.
+        UnknownNameError: An unknown label, column or axis.
         ResultsError: The labels have different trials although they are of one seed and
             environment, fewer than 2 of them, no value at that place, or different
             discounts where discounted returns are compared.

@@ -131,7 +131,7 @@ def curve(
         The curve, from the first x at which every trial has a value.
 
     Raises:
-        UnknownNameError: There is no such label or axis.
+        UnknownNameError: An unknown label or axis.
         ResultsError: A trial has no value at all on the y axis.
         ValueError: ``points`` is below 2.
     """
@@ -165,7 +165,7 @@ def curves(
         One curve for each label.
 
     Raises:
-        UnknownNameError: There is no such axis.
+        UnknownNameError: An unknown axis.
         ResultsError: The frame is empty, or a trial has no value on the y axis.
     """
     names = labels(frame)

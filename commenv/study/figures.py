@@ -110,7 +110,7 @@ def plot(
 
     Raises:
         MissingExtraError: matplotlib is not installed.
-        UnknownNameError: There is no such axis.
+        UnknownNameError: An unknown axis.
         ResultsError: The frame is empty, or a trial has no value on a y axis.
         ValueError: ``y`` is an empty sequence.
     """

@@ -121,7 +121,7 @@ def read_manifest(path: Path) -> tuple[Manifest, Digest]:
         return _manifest_of(path, data), digest(data)
     except FileNotFoundError:
         raise ResultsError(
-            f"{path.parent} is no results folder: it has no manifest.json"
+            f"{path.parent} is not a results folder: it has no manifest.json"
         ) from None
     except OSError as error:
         if error.errno:

@@ -61,7 +61,7 @@ def test_the_same_folder_twice_is_refused(folders, monkeypatch):
 def test_no_folder_and_one_bad_folder_are_refused(folders, tmp_path):
     with pytest.raises(ResultsError, match="name at least one"):
         commenv.load()
-    with pytest.raises(ResultsError, match=f"{tmp_path} is no results folder"):
+    with pytest.raises(ResultsError, match=f"{tmp_path} is not a results folder"):
         commenv.load(folders / "a", tmp_path)
 
 

@@ -338,7 +338,7 @@ def test_bad_arguments_are_refused_by_name(grids, tmp_path):
         verify(grids, block="dql:0", every=True, **QUIET)
     with pytest.raises(ValueError, match="seed -1 is negative"):
         verify(grids, seed=-1, **QUIET)
-    with pytest.raises(ResultsError, match="is no results folder"):
+    with pytest.raises(ResultsError, match="is not a results folder"):
         verify(tmp_path, **QUIET)
 
 
