@@ -335,7 +335,7 @@ def test_a_huge_manifest_is_not_read(copy):
 
 
 def test_no_folder_no_manifest_and_a_folder_in_its_place(tmp_path):
-    with pytest.raises(ResultsError, match="is not a results folder: it has no manifest"):
+    with pytest.raises(ResultsError, match="results folder: it has no manifest"):
         Store(tmp_path / "nowhere").manifest()
     (tmp_path / "manifest.json").mkdir()
     with pytest.raises(ResultsError, match=r"manifest.json is not a regular file"):
