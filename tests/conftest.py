@@ -1,0 +1,13 @@
+"""What holds for every run of the tests."""
+
+import signal
+
+# Some tests interrupt themselves or their children. Jobs in the background of a shell,
+# and under nohup, are born deaf to it.
+for _name, _handler in (
+    ("SIGINT", signal.default_int_handler),
+    ("SIGHUP", signal.SIG_DFL),
+):
+    _number = getattr(signal, _name, None)
+    if _number is not None and signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, _handler)
