@@ -13,6 +13,7 @@ from commenv.envs.flat import FlatTables, check_actions, integer_actions
 from commenv.envs.frozen_lake import FrozenLakeEnv
 from commenv.envs.grid import SimpleGridEnv, WindyGridEnv
 from commenv.envs.native import NativeVectorEnv
+from commenv.envs.tabular import TabularMDP
 
 __all__ = [
     "FrozenLakeVectorEnv",
@@ -35,14 +36,18 @@ class TabularVectorEnv(NativeVectorEnv):
 
     def __init__(self, num_envs: int = 1, **kwargs: Any) -> None:
         super().__init__(num_envs, **kwargs)
-        self.mdp = self._world.mdp
-        self.scene = self._world.scene
         self._random = not self.mdp.deterministic
         self._tables = FlatTables(self.mdp)
         # The pairs of the states with action 0: a step adds its actions to them, and
         # the states themselves belong to the caller.
         self._pairs = np.zeros(num_envs, dtype=np.int64)
         self._stride = np.array(self._tables.stride)  # multiplies faster than an int
+
+    @property
+    def mdp(self) -> TabularMDP:
+        """The tables of the environment."""
+        mdp: TabularMDP = self._world.mdp
+        return mdp
 
     @property
     def _states(self) -> NDArray[np.int64]:
@@ -107,7 +112,7 @@ class TabularVectorEnv(NativeVectorEnv):
 
     def _picture(self, row: int) -> Any:
         draw: Any = draw_text if self.render_mode == "ansi" else draw_pixels
-        return draw(self.scene, int(self._states[row]))
+        return draw(self._world.scene, int(self._states[row]))
 
 
 class SimpleGridVectorEnv(TabularVectorEnv):
