@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import logging
 import os
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import commenv
-from commenv.cli_channel import channel_of
+from commenv.cli_channel import channels_of
 from commenv.cli_link import link_of
 from commenv.cli_options import make_parser
 from commenv.cli_parser import USAGE, say
@@ -95,14 +96,14 @@ def _run(options: argparse.Namespace) -> None:
             options.env,
             options.algorithm,
             options.scheme,
-            num_agents=options.agents,
+            num_agents=options.agents or 5,
             num_trials=options.trials,
             num_episodes=options.episodes,
             gamma=options.gamma,
             seed=options.seed,
-            settings=_once([_setting(text) for text in options.set], "--set"),
-            uplink=channel_of(options, "uplink"),
-            downlink=channel_of(options, "downlink"),
+            settings=_settings(options.set),
+            uplink=channels_of(options, "uplink"),
+            downlink=channels_of(options, "downlink"),
             stop=_once([_limit(text) for text in options.stop], "--stop") or None,
             evaluate_every=options.evaluate_every,
             evaluation_episodes=options.evaluation_episodes,
@@ -161,7 +162,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         )
         drawn = draw(policy, options.render, seed=options.seed)
         print(
-            f"\npicture: {options.render} (an episode of {policy.cell.label}, trial "
+            f"\npicture: {options.render} (an episode of {policy.arm.label}, trial "
             f"{policy.trial}: {drawn.steps} steps, return {drawn.total:.4g})"
         )
 
@@ -226,6 +227,17 @@ def _report(options: argparse.Namespace) -> None:
     page = Path(options.out or folder / "REPRODUCTION.md")
     images = options.images or page.parent / "images"
     print(f"page: {report(folder, page, images)}")
+
+
+def _settings(texts: list[str]) -> list[dict[str, Any]]:
+    """What ``--set`` says; where a name is repeated, the product of its values."""
+    values: dict[str, list[Any]] = {}
+    for name, value in map(_setting, texts):
+        values.setdefault(name, []).append(value)
+    return [
+        dict(zip(values, chosen, strict=True))
+        for chosen in itertools.product(*values.values())
+    ]
 
 
 def _setting(text: str) -> tuple[str, Any]:

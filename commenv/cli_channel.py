@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -35,7 +36,7 @@ from commenv.cli_values import made, settings_of
 from commenv.errors import UnknownNameError
 from commenv.importing import imported
 
-__all__ = ["add_channel_options", "channel_of"]
+__all__ = ["add_channel_options", "channels_of"]
 
 CODECS: dict[str, type[Codec]] = {
     cls.name: cls
@@ -95,9 +96,9 @@ def add_channel_options(run: argparse.ArgumentParser) -> None:
             group.add_argument(
                 _flag(direction, name),
                 dest=_dest(direction, name),
-                default="",
+                action="append",
                 metavar=metavar,
-                help=text,
+                help=f"{text}; repeat for a product",
             )
         group.add_argument(
             _flag(direction, "headers"),
@@ -123,27 +124,41 @@ def add_channel_options(run: argparse.ArgumentParser) -> None:
             )
 
 
-def channel_of(options: argparse.Namespace, direction: str) -> Channel:
-    """The channel of one direction, as the options describe it.
+def channels_of(options: argparse.Namespace, direction: str) -> list[Channel]:
+    """The channels of one direction: the product of what its options say.
 
     Raises:
         ValueError: An unknown name, or a value that is not allowed.
     """
+    names = [name for name, _, _ in _options()]
+    texts = [getattr(options, _dest(direction, name)) or [""] for name in names]
+    return [
+        _channel_of(options, direction, dict(zip(names, chosen, strict=True)))
+        for chosen in itertools.product(*texts)
+    ]
 
-    def given(name: str) -> Any:
-        return getattr(options, _dest(direction, name))
 
+def _channel_of(
+    options: argparse.Namespace, direction: str, given: dict[str, str]
+) -> Channel:
+    """One of them.
+
+    Args:
+        options: Those that are not repeated.
+        direction: Its direction.
+        given: What the others say, by name.
+    """
     links = [
-        made(cls, given(name), _flag(direction, name))
+        made(cls, given[name], _flag(direction, name))
         for name, (cls, _) in LINKS.items()
-        if given(name)
+        if given[name]
     ]
     uplink = direction == "uplink"
     return Channel(
-        codec=_codec(given("codec")),
-        budget=Budget.parse(given("budget")),
+        codec=_codec(given["codec"]),
+        budget=Budget.parse(given["budget"]),
         link=Chain(*links) if len(links) > 1 else [*links, PerfectLink()][0],
-        headers=given("headers"),
+        headers=getattr(options, _dest(direction, "headers")),
         acknowledgements=uplink and options.acknowledgements,
         medium="unicast" if uplink else options.downlink_medium,
     )

@@ -64,11 +64,18 @@ def _add_run_options(run: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="a setting: alpha=0.5, dql.alpha=0.5, or env.size=7; repeat for several; "
-        "commenv list NAME shows what there is (default: each one's own)",
+        help="a setting: alpha=0.5, dql.alpha=0.5, or env.size=7; repeat for several, "
+        "and one name for a product; commenv list NAME shows what there is (default: "
+        "each one's own)",
+    )
+    study.add_argument(
+        "--agents",
+        type=int,
+        action="append",
+        metavar="N",
+        help=f"agents of each trial{product} (default 5)",
     )
     numbers: tuple[tuple[str, Any, Any, str, str], ...] = (
-        ("--agents", int, 5, "agents of each trial", ""),
         ("--trials", int, 20, "independent training runs of each curve", ""),
         ("--episodes", int, 1000, "rounds of each trial", ""),
         ("--gamma", float, 0.9, "discount of a step, 0 to 1", ""),

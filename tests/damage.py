@@ -141,7 +141,7 @@ def policies(folder: Path) -> Any:
     """What ``load_policy`` gives and ``evaluate`` plays, of all trials."""
     with np.printoptions(threshold=sys.maxsize, floatmode="unique"):
         return [
-            (one.cell.label, trial, _words(one.policy(trial).policy))
+            (one.arm.label, trial, _words(one.policy(trial).policy))
             for one in trained(folder)
             for trial in one.trials
         ]

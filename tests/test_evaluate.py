@@ -243,7 +243,7 @@ def test_folders_that_are_not_ours_are_one_line(grid, capsys, tmp_path):
         path.write_bytes(path.read_bytes()[:-8])
     refused(call(capsys, copy), 1, "safetensors is damaged")
     manifest = json.loads((copy / "manifest.json").read_text())
-    manifest["study"]["cells"][0]["algorithm"]["class"] = "evil:Class"
+    manifest["study"]["arms"][0]["algorithm"]["class"] = "evil:Class"
     (copy / "manifest.json").write_text(json.dumps(manifest))
     reseal(copy)
     refused(call(capsys, copy), 1, "names 'evil:Class'.*--allow evil:Class")

@@ -151,13 +151,13 @@ def named(folder, change):
 
 
 CHANGES = (
-    lambda study: study["cells"][0]["algorithm"].update({"class": "evil:Class"}),
-    lambda study: study["cells"][0]["scheme"].update({"class": "evil:Class"}),
-    lambda study: study["cells"][0].update(environment="evil:SimpleGrid-v0"),
-    lambda study: study["cells"][0].update(env_kwargs={"a": {"class": "evil:Class"}}),
+    lambda study: study["arms"][0]["algorithm"].update({"class": "evil:Class"}),
+    lambda study: study["arms"][0]["scheme"].update({"class": "evil:Class"}),
+    lambda study: study["arms"][0].update(environment="evil:SimpleGrid-v0"),
+    lambda study: study["arms"][0].update(env_kwargs={"a": {"class": "evil:Class"}}),
     lambda study: study["uplink"]["codec"].update({"class": "evil:Class"}),
     lambda study: study["downlink"].update({"class": "evil:Class"}),
-    lambda study: study["cells"][0]["algorithm"].update(features="evil:Class"),
+    lambda study: study["arms"][0]["algorithm"].update(features="evil:Class"),
 )
 COMMANDS = (
     *(["show", "study"], ["show", "study", "--link", "lora"], ["plot", "study"]),
@@ -288,8 +288,8 @@ def copy(study, tmp_path):
         (lambda study: study.pop("num_trials"), "missing required field `num_trials`"),
         (lambda study: study.update(num_trials="two"), "Expected `int`, got `str`"),
         (lambda study: study.update(num_episodes=10**9), "`int` <= 10000000"),
-        (lambda study: study["cells"][0].update(label="\x1b"), "and optima differ"),
-        (lambda study: study["cells"][0].pop("scheme"), "required field `scheme`"),
+        (lambda study: study["arms"][0].update(label="\x1b"), "and optima differ"),
+        (lambda study: study["arms"][0].pop("scheme"), "required field `scheme`"),
     ],
 )
 def test_settings_that_readers_rely_on_are_checked_with_the_manifest(
@@ -404,7 +404,7 @@ def test_a_block_of_other_types_or_labels_is_refused(copy, name, values, words):
 def test_a_label_is_no_formula(copy, tmp_path):
     label = r"$\frac{$"
     manifest = json.loads((copy / "manifest.json").read_text())
-    manifest["study"]["cells"][0]["label"] = label
+    manifest["study"]["arms"][0]["label"] = label
     manifest["optima"][label] = manifest["optima"].pop("dql")
     (copy / "manifest.json").write_text(json.dumps(manifest))
     for path in copy.glob("blocks/00-*/trials-*.parquet"):

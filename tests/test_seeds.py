@@ -9,7 +9,8 @@ import commenv
 from commenv.draws import Draws
 from commenv.multiagent import IgnoreFinished, batched_from_parallel, signal_v0
 from commenv.seeds import integer_seed, seed_each
-from commenv.study.spec import Study, cells
+from commenv.study.product import arms
+from commenv.study.spec import Study
 from commenv.wrappers import MessageChannel, VectorMessageChannel
 
 
@@ -32,7 +33,7 @@ class Made:
 
 
 def study(seed):
-    return Study(cells("SimpleGrid-v0", "dql"), seed=seed).seed
+    return Study(arms("SimpleGrid-v0", "dql"), seed=seed).seed
 
 
 FACES = {

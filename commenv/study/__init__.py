@@ -1,18 +1,20 @@
 """Studies: what to run, where it is kept, and how it is shown."""
 
+from commenv.study.arm import Arm
+from commenv.study.product import arms
 from commenv.study.results import Results, load
 from commenv.study.run import execute, run
-from commenv.study.spec import Cell, Study, cells
+from commenv.study.spec import Study
 from commenv.study.trained import TrainedPolicy, load_policy
 from commenv.study.verification import Verification, verify
 
 __all__ = [
-    "Cell",
+    "Arm",
     "Results",
     "Study",
     "TrainedPolicy",
     "Verification",
-    "cells",
+    "arms",
     "execute",
     "load",
     "load_policy",

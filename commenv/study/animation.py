@@ -140,7 +140,7 @@ def _episode(
     policy: TrainedPolicy, env: gym.Env[Any, Any], seed: int
 ) -> Iterator[tuple[NDArray[np.uint8], float]]:
     """Each picture of an episode, with the reward of the step before it."""
-    name, done = policy.cell.environment, False
+    name, done = policy.arm.environment, False
     draws = Draws(seed, [policy.trial], 1, owner="picture")
     start = draws.seeds("picture", 0)
     observation, _ = env.reset(seed=int(start[0, 0]))
@@ -154,19 +154,19 @@ def _episode(
 
 def _make(policy: TrainedPolicy) -> gym.Env[Any, Any]:
     """The environment's scalar form, which has pictures."""
-    cell = policy.cell
-    arguments = {**cell.env_kwargs, "render_mode": "rgb_array"}
+    arm = policy.arm
+    arguments = {**arm.env_kwargs, "render_mode": "rgb_array"}
     try:
         env = gym.make(
-            find_spec(cell.environment),
-            max_episode_steps=cell.time_limit,
+            find_spec(arm.environment),
+            max_episode_steps=arm.time_limit,
             disable_env_checker=True,
             **arguments,
         )
     except Exception as error:  # whatever a foreign constructor may raise
-        raise _undrawable(cell.environment, error) from error
+        raise _undrawable(arm.environment, error) from error
     if env.unwrapped.render_mode != "rgb_array":
-        raise ResultsError(f"{cell.environment} makes no pictures (rgb_array)")
+        raise ResultsError(f"{arm.environment} makes no pictures (rgb_array)")
     return env
 
 

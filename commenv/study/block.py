@@ -1,4 +1,4 @@
-"""Running one block: some trials of one cell, from the first round to the last."""
+"""Running one block: some trials of one arm, from the first round to the last."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from commenv.errors import ResultsError
 from commenv.learning import Evaluator, Rounds
 from commenv.snapshots import Resumable, Snapshot
+from commenv.study.arm import Arm
 from commenv.study.checkpoints import Checkpoints
 from commenv.study.frame import COLUMNS
 from commenv.study.policies import Memory, check_memory
@@ -18,7 +19,7 @@ from commenv.study.series import Learned, Series
 from commenv.study.setting_up import problem_of, rounds_of, world_of
 from commenv.study.sharding import Shards, sharded_rounds
 from commenv.study.sizes import SentSizes
-from commenv.study.spec import Cell, Study
+from commenv.study.spec import Study
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,27 +40,27 @@ _UNFIT = (
 """What a part may make of a snapshot that it would never have given."""
 
 
-def optimum_of(study: Study, cell: Cell) -> float | None:
+def optimum_of(study: Study, arm: Arm) -> float | None:
     """The exact optimal value of the start within the time limit; None without tables.
 
     Raises:
         ValueError: The algorithm does not fit the environment, or its learner remembers
             what cannot be kept.
     """
-    world = world_of(cell, 1)  # the least that tells whether the algorithm fits
-    problem = problem_of(replace(study, evaluation_episodes=1), cell, [0], world)
-    cell.algorithm.agents(problem)
-    check_memory(cell.algorithm.learner(problem).memory, cell.algorithm.name)
+    world = world_of(arm, 1)  # the least that tells whether the algorithm fits
+    problem = problem_of(replace(study, evaluation_episodes=1), arm, [0], world)
+    arm.algorithm.agents(problem)
+    check_memory(arm.algorithm.learner(problem).memory, arm.algorithm.name)
     world.close()
     if world.mdp is None:
         return None
-    values = world.mdp.finite_horizon_optimum(study.gamma, cell.time_limit)
+    values = world.mdp.finite_horizon_optimum(study.gamma, arm.time_limit)
     return float(world.mdp.start_value(values))
 
 
 def run_block(
     study: Study,
-    cell: Cell,
+    arm: Arm,
     trials: Sequence[int],
     *,
     report: Callable[[int], None] = lambda count: None,
@@ -70,11 +71,11 @@ def run_block(
     checkpoints: Checkpoints | None = None,
     shards: Shards | None = None,
 ) -> pa.Table:
-    """Runs some trials of a cell together.
+    """Runs some trials of an arm together.
 
     Args:
         study: The settings.
-        cell: Which of the study's cells.
+        arm: Which of the study's arms.
         trials: The trials' numbers; what a trial gives does not depend on the others.
         report: Called after each round with the number of trials that played it.
         trace: Told of every step and message, if given.
@@ -94,24 +95,24 @@ def run_block(
         ResultsError: ``resume`` is no snapshot of this block.
     """
     if shards is None:
-        env, rounds, evaluator = rounds_of(study, cell, trials, trace)
+        env, rounds, evaluator = rounds_of(study, arm, trials, trace)
     else:
-        env, rounds, evaluator = sharded_rounds(study, cell, trials, shards)
+        env, rounds, evaluator = sharded_rounds(study, arm, trials, shards)
     try:
-        state = _State(study, cell, trials, rounds, evaluator)
+        state = _State(study, arm, trials, rounds, evaluator)
         if trace is not None or not rounds.resumable:
             checkpoints = None
         if resume is not None:
             state.restore(resume)
             report(state.num_played)
-        _play(study, state, report, trace, checkpoints)
+        _play(study, arm, state, report, trace, checkpoints)
     finally:
         env.close()
         rounds.close()
         evaluator.close()
     keep(state.learned.memory)
     count(state.sent.table())
-    return _table(study, cell, trials, state.series)
+    return _table(study, arm, trials, state.series)
 
 
 class _State(Resumable):
@@ -122,7 +123,7 @@ class _State(Resumable):
     def __init__(
         self,
         study: Study,
-        cell: Cell,
+        arm: Arm,
         trials: Sequence[int],
         rounds: Rounds,
         evaluator: Evaluator,
@@ -131,7 +132,7 @@ class _State(Resumable):
         self.evaluator = evaluator
         self.series = Series(study, len(trials))
         self.learned = Learned(rounds.learner)
-        self.sent = SentSizes(rounds.env, cell.label, list(trials))
+        self.sent = SentSizes(rounds.env, arm.label, list(trials))
 
     def restore(self, snapshot: Snapshot) -> None:
         """Goes on where a block of the same settings was.
@@ -158,6 +159,7 @@ class _State(Resumable):
 
 def _play(
     study: Study,
+    arm: Arm,
     state: _State,
     report: Callable[[int], None],
     trace: Trace | None,
@@ -170,7 +172,7 @@ def _play(
     for episode, metrics in enumerate(played, first):
         running = series.running.copy()
         invalid = np.maximum(rounds.learner.invalid, metrics.invalid)
-        invalid = invalid / study.num_agents
+        invalid = invalid / arm.num_agents
         series.add({**metrics.mean_over_agents(), "invalid": invalid})
         if trace is not None:
             trace.on_round(rounds.env)
@@ -191,18 +193,18 @@ def _play(
             checkpoints.keep(state.snapshot())
 
 
-def _table(study: Study, cell: Cell, trials: Sequence[int], series: Series) -> pa.Table:
+def _table(study: Study, arm: Arm, trials: Sequence[int], series: Series) -> pa.Table:
     import pyarrow as pa
 
     played = series.mask
     position, episode = np.nonzero(played)
     constant = {
-        "label": cell.label,
-        "environment": cell.environment,
-        "algorithm": cell.algorithm.name,
-        "scheme": cell.scheme.name,
-        "codec": study.uplink.codec.name,
-        "num_agents": study.num_agents,
+        "label": arm.label,
+        "environment": arm.environment,
+        "algorithm": arm.algorithm.name,
+        "scheme": arm.scheme.name,
+        "codec": arm.uplink.codec.name,
+        "num_agents": arm.num_agents,
     }
     varying = {"trial": np.asarray(trials)[position], "episode": episode}
     columns = {

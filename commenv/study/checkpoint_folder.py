@@ -19,7 +19,7 @@ from commenv.errors import ResultsError
 from commenv.snapshots import Snapshot
 from commenv.study.checkpoint import unpacked
 from commenv.study.files import make_folder, usable, write_atomically
-from commenv.study.names import block_name, cell_folder, trials_in
+from commenv.study.names import arm_folder, block_name, trials_in
 from commenv.study.safe_files import listed, read_file
 
 __all__ = ["ACTORS", "CheckpointFolder"]
@@ -45,17 +45,17 @@ class CheckpointFolder:
         self._directory = directory
         self._check_ours = check_ours
 
-    def begun(self, cell: int) -> list[range]:
-        """The trials of each of a cell's blocks that has a checkpoint."""
+    def begun(self, arm: int) -> list[range]:
+        """The trials of each of an arm's blocks that has a checkpoint."""
         found = {
             trials
-            for path in self.paths(f"{cell:02d}-")
+            for path in self.paths(f"{arm:02d}-")
             if path.suffix in (_NEWEST, _BEFORE) and (trials := trials_in(path))
         }
         return sorted(found, key=lambda trials: (trials.start, trials.stop))
 
     def paths(self, prefix: str = "") -> list[Path]:
-        """The files of all states that are kept, of cells whose folder begins so.
+        """The files of all states that are kept, of arms whose folder begins so.
 
         Raises:
             ResultsError: A folder on the way is a link.
@@ -73,13 +73,13 @@ class CheckpointFolder:
         """
         return unpacked(read_file(path, within=self._directory))
 
-    def write(self, cell: int, label: str, trials: Sequence[int], data: bytes) -> None:
+    def write(self, arm: int, label: str, trials: Sequence[int], data: bytes) -> None:
         """Keeps a block's state; the newest one until now becomes the one before it.
 
         Raises:
             ResultsError: The folder cannot be written to.
         """
-        newest, before = self._paths(cell, label, trials)
+        newest, before = self._paths(arm, label, trials)
         with usable(self._directory):
             self._check_ours()
             make_folder(self._directory, newest.parent)
@@ -88,14 +88,14 @@ class CheckpointFolder:
             write_atomically(newest, data)
 
     def read(
-        self, cell: int, label: str, trials: Sequence[int], about: dict[str, Any]
+        self, arm: int, label: str, trials: Sequence[int], about: dict[str, Any]
     ) -> Snapshot | None:
         """The newest state of a block that can be used; None where there is none.
 
         The log names each that cannot be.
 
         Args:
-            cell: The cell's place in the study.
+            arm: The arm's place in the study.
             label: Its label.
             trials: The block's trials.
             about: What must have been said about the state when it was kept.
@@ -103,7 +103,7 @@ class CheckpointFolder:
         Raises:
             ResultsError: The newest one was kept with another number of actors.
         """
-        for path in self._paths(cell, label, trials):
+        for path in self._paths(arm, label, trials):
             try:
                 return _state(path, self.content(path), about)
             except FileNotFoundError:
@@ -121,14 +121,14 @@ class CheckpointFolder:
                 )
         return None
 
-    def remove(self, cell: int, label: str, trials: Sequence[int]) -> None:
+    def remove(self, arm: int, label: str, trials: Sequence[int]) -> None:
         """Forgets a block's states, since it is finished."""
         with usable(self._directory):
-            for path in self._paths(cell, label, trials):
+            for path in self._paths(arm, label, trials):
                 path.unlink(missing_ok=True)
 
-    def _paths(self, cell: int, label: str, trials: Sequence[int]) -> tuple[Path, Path]:
-        folder = self._directory / "checkpoints" / cell_folder(cell, label)
+    def _paths(self, arm: int, label: str, trials: Sequence[int]) -> tuple[Path, Path]:
+        folder = self._directory / "checkpoints" / arm_folder(arm, label)
         stem = folder / block_name(trials)
         return stem.with_suffix(_NEWEST), stem.with_suffix(_BEFORE)
 

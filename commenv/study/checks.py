@@ -13,15 +13,16 @@ from commenv.errors import (
     MissingExtraError,
     ResultsError,
 )
+from commenv.study.arm import Arm
 from commenv.study.conservation import unbalanced
 from commenv.study.described import study_of
 from commenv.study.manifest import Settings
-from commenv.study.names import words_for
+from commenv.study.names import count_of, words_for
 from commenv.study.progress import Progress
 from commenv.study.recomputed import Recomputed, is_tabular, recompute
 from commenv.study.setting_up import world_of
 from commenv.study.software import software, unlike
-from commenv.study.spec import Cell, Study
+from commenv.study.spec import Study
 from commenv.study.store import Store
 from commenv.study.stored_block import StoredBlock
 
@@ -29,7 +30,6 @@ __all__ = [
     "TOLERANCE",
     "Block",
     "Check",
-    "count_of",
     "of_checkpoints",
     "of_checksums",
     "of_ledgers",
@@ -76,7 +76,7 @@ class Check:
 class Block(NamedTuple):
     """A block, and its files that are not as they were written, with the cure."""
 
-    cell: int
+    arm: int
     label: str
     stored: StoredBlock
     trials: range
@@ -131,8 +131,8 @@ def of_ledgers(blocks: Sequence[Block], settings: Settings) -> Check:
             continue
         constant = {
             "label": block.label,
-            "environment": settings.cells[block.cell].environment,
-            "num_agents": settings.num_agents,
+            "environment": settings.arms[block.arm].environment,
+            "num_agents": settings.arms[block.arm].num_agents,
         }
         sizes = None
         try:
@@ -183,12 +183,12 @@ def of_recomputing(
             if block.problems:
                 notes.append(f"{block}: not run again, since its files were changed")
                 continue
-            own = draws_its_own(study.cells[block.cell])
+            own = draws_its_own(study.arms[block.arm])
             try:
-                found = recompute(store, study, block.cell, block.stored, bar.advance)
+                found = recompute(store, study, block.arm, block.stored, bar.advance)
                 again = found
                 if own and found.differences:
-                    again = recompute(store, study, block.cell, block.stored)
+                    again = recompute(store, study, block.arm, block.stored)
             except ResultsError as error:
                 problems.append(f"{block}: {error}")
                 continue
@@ -203,9 +203,9 @@ def of_recomputing(
     return Check(name, _listed(blocks), *found_by)
 
 
-def draws_its_own(cell: Cell) -> bool:
+def draws_its_own(arm: Arm) -> bool:
     """Whether an environment draws its own randomness, from seeds that we give it."""
-    world = world_of(cell, 1)
+    world = world_of(arm, 1)
     world.close()
     return isinstance(world, ScalarBatch)
 
@@ -227,13 +227,13 @@ def _compared(study: Study, block: Block, found: Recomputed) -> tuple[str, str]:
             "",
         )
     if found.by_block:
-        algorithm = study.cells[block.cell].algorithm.name
+        algorithm = study.arms[block.arm].algorithm.name
         return (
             f"equal in the block that was stored, and not in others, on {kind}",
             "its numbers depend on which trials share a block; "
             f"commenv.testing.check_algorithm tells what is wrong with {algorithm!r}",
         )
-    exact = not other or is_tabular(study, study.cells[block.cell])
+    exact = not other or is_tabular(study, study.arms[block.arm])
     worst = found.differences[0]
     rule = "must be equal bit for bit" if exact else f"may differ by {TOLERANCE:g}"
     note = (
@@ -251,11 +251,6 @@ def _compared(study: Study, block: Block, found: Recomputed) -> tuple[str, str]:
         f"{worst.column!r} is not what this version computes; delete "
         f"{block.stored.path} and {_AGAIN} for the numbers of this version"
     )
-
-
-def count_of(number: int, unit: str) -> str:
-    """Such as ``1 block`` or ``1,000 trials``."""
-    return f"{number:,} {unit}" + "s" * (number != 1)
 
 
 def _listed(things: Sequence[object]) -> str:

@@ -31,7 +31,6 @@ Settings: TypeAlias = dict[str, Any]
 """What a label was run with: a value for each setting, by its name in words."""
 
 _NAMES = {
-    "num_agents": "number of agents",
     "num_episodes": "number of rounds",
     "gamma": "gamma",
     "seed": "seed",
@@ -57,23 +56,24 @@ def settings_of_study(
         software: As :func:`commenv.study.software.software` gives it.
     """
     shared = {words: study.get(name) for name, words in _NAMES.items()}
-    for way in ("uplink", "downlink"):
-        parts = _mapping(study.get(way))
-        shared |= {f"{way} {name}": x for name, x in parts.items() if name != "class"}
     shared |= {f"{name} version": software.get(name) for name in _PACKAGES}
-    return {cell["label"]: shared | _of_cell(cell) for cell in study["cells"]}
+    return {arm["label"]: shared | _of_arm(arm) for arm in study["arms"]}
 
 
-def _of_cell(cell: Mapping[str, Any]) -> Settings:
+def _of_arm(arm: Mapping[str, Any]) -> Settings:
     """What belongs to one label alone."""
     settings: Settings = {
-        "environment": cell["environment"],
-        "time limit": cell.get("time_limit"),
+        "environment": arm["environment"],
+        "time limit": arm.get("time_limit"),
+        "number of agents": arm.get("num_agents"),
     }
-    for name, value in _mapping(cell.get("env_kwargs")).items():
+    for way in ("uplink", "downlink"):
+        parts = _mapping(arm.get(way))
+        settings |= {f"{way} {name}": x for name, x in parts.items() if name != "class"}
+    for name, value in _mapping(arm.get("env_kwargs")).items():
         settings[f"environment argument {name}"] = value
     for part in _COMPARED:
-        plugin = cell[part]
+        plugin = arm[part]
         settings[part] = plugin.get("class")
         for name, value in plugin.items():
             if name != "class":

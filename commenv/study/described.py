@@ -26,8 +26,10 @@ from commenv.errors import (
 )
 from commenv.learning import make_algorithm, make_scheme
 from commenv.learning.plugins import ALGORITHMS, SCHEMES, find, is_registered
+from commenv.study.arm import Arm
 from commenv.study.manifest import differences
-from commenv.study.spec import Cell, Study, time_limit
+from commenv.study.product import time_limit
+from commenv.study.spec import Study
 from commenv.study.store import Store
 
 __all__ = ["check_allowed", "study_of", "unfit"]
@@ -35,19 +37,20 @@ __all__ = ["check_allowed", "study_of", "unfit"]
 _NOT_FINITE = ("inf", "-inf", "nan")
 
 
-class _Cell(msgspec.Struct):
+class _Arm(msgspec.Struct):
     label: str
     environment: str
     env_kwargs: dict[str, Any]
     time_limit: int
     algorithm: dict[str, Any]
     scheme: dict[str, Any]
+    num_agents: int
+    uplink: dict[str, Any]
+    downlink: dict[str, Any]
 
 
 class _Study(msgspec.Struct):
-    cells: list[_Cell]
-    uplink: dict[str, Any]
-    downlink: dict[str, Any]
+    arms: list[_Arm]
 
 
 def study_of(store: Store, allow: Collection[str] = ()) -> Study:
@@ -69,14 +72,11 @@ def study_of(store: Store, allow: Collection[str] = ()) -> Study:
         parts = msgspec.convert(described, _Study)
         maker = _Maker(store, allow)
         study = Study(
-            cells=tuple(maker.cell(cell) for cell in parts.cells),
-            uplink=maker.channel(parts.uplink),
-            downlink=maker.channel(parts.downlink),
+            arms=tuple(maker.arm(arm) for arm in parts.arms),
             **{
                 field.name: described[field.name]
                 for field in fields(Study)
-                if field.name not in ("cells", "uplink", "downlink")
-                and field.name in described
+                if field.name != "arms" and field.name in described
             },
         )
     except (ResultsError, MissingExtraError):
@@ -100,28 +100,31 @@ class _Maker:
     def __init__(self, store: Store, allow: Collection[str]) -> None:
         self._store, self._allow = store, allow
 
-    def cell(self, cell: _Cell) -> Cell:
-        check_allowed(self._store, cell.environment, self._allow)
-        env_kwargs = self._value(cell.env_kwargs)
-        return Cell(
-            cell.label,
-            cell.environment,
+    def arm(self, arm: _Arm) -> Arm:
+        check_allowed(self._store, arm.environment, self._allow)
+        env_kwargs = self._value(arm.env_kwargs)
+        return Arm(
+            arm.label,
+            arm.environment,
             env_kwargs,
-            self._time_limit(cell, env_kwargs),
-            self._plugin(cell.algorithm, ALGORITHMS, make_algorithm),
-            self._plugin(cell.scheme, SCHEMES, make_scheme),
+            self._time_limit(arm, env_kwargs),
+            self._plugin(arm.algorithm, ALGORITHMS, make_algorithm),
+            self._plugin(arm.scheme, SCHEMES, make_scheme),
+            arm.num_agents,
+            self._channel(arm.uplink),
+            self._channel(arm.downlink),
         )
 
-    def _time_limit(self, cell: _Cell, env_kwargs: dict[str, Any]) -> int:
+    def _time_limit(self, arm: _Arm, env_kwargs: dict[str, Any]) -> int:
         try:
-            return time_limit(cell.environment, env_kwargs, cell.time_limit)
+            return time_limit(arm.environment, env_kwargs, arm.time_limit)
         except UnknownNameError as error:
             raise CannotRerunError(
                 f"{shown(error)}; {self._store.manifest_path} names it: install or "
                 "import what registers it, or name it as module:Env-v0 when running"
             ) from error
 
-    def channel(self, described: dict[str, Any]) -> Channel:
+    def _channel(self, described: dict[str, Any]) -> Channel:
         return msgspec.convert(self._value(described), Channel)
 
     def _plugin(self, described: dict[str, Any], group: str, make: Any) -> Any:

@@ -13,9 +13,9 @@ from commenv.draws import Draws
 from commenv.errors import ResultsError
 from commenv.learning import ExactEvaluator, PlayedEvaluator
 from commenv.learning.evaluation import Played
+from commenv.study.arm import MOST
 from commenv.study.ranges import return_range
 from commenv.study.setting_up import world_of
-from commenv.study.spec import MOST
 from commenv.study.statistics import LEAST_UNBOUNDED, Bounds, mean_interval
 from commenv.study.trained import Trained, trained
 
@@ -135,23 +135,23 @@ def _evaluate(
 ) -> Evaluation:
     """One label; trial by trial, so that memory does not grow with their number."""
     policies = [one.policy(trial).policy for trial in trials]
-    gamma, world = one.study.gamma, world_of(one.cell, episodes)
+    gamma, world = one.study.gamma, world_of(one.arm, episodes)
     played = [
         PlayedEvaluator(lambda _: world, Draws(seed, [trial], 1), gamma, episodes).play(
             policy, one.study.num_episodes
         )
         for trial, policy in zip(trials, policies, strict=True)
     ]
-    limit = one.cell.time_limit
+    limit = one.arm.time_limit
     ranges = [return_range(world, discount, limit) for discount in (gamma, 1.0)]
     world.close()
     together = Played(*(np.concatenate(parts) for parts in zip(*played, strict=True)))
     exact = None
     if one.world.mdp is not None:
-        exactly = ExactEvaluator(one.world.mdp, gamma, one.cell.time_limit, 1)
+        exactly = ExactEvaluator(one.world.mdp, gamma, one.arm.time_limit, 1)
         exact = float(np.mean([exactly.policy_values(one, 0) for one in policies]))
     return Evaluation(
-        one.cell.label,
+        one.arm.label,
         len(trials),
         episodes,
         _mean(together.returns, ranges[0]),

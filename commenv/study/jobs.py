@@ -51,7 +51,7 @@ class Job:
 
     Attributes:
         study: The settings.
-        block: The cell and its trials.
+        block: The arm and its trials.
         resumption: None where nothing is kept.
         store: Where the trace goes, if there is one.
         shards: How the agents are spread; None for one batch.
@@ -112,7 +112,7 @@ def run_job(job: Job, report: Callable[[int | Kept], None]) -> Measured | Failed
         try:
             return _run(job, states)
         except EnvironmentFaultError as error:
-            error.locate(label=job.study.cells[job.block.cell].label)
+            error.locate(label=job.study.arms[job.block.arm].label)
             return Failed(job.block, error)
         except ShardsLostError as error:
             attempts = 1 if states.count > known else attempts + 1
@@ -132,12 +132,12 @@ def run_job(job: Job, report: Callable[[int | Kept], None]) -> Measured | Failed
 
 def keep(store: Store, study: Study, measured: Measured) -> None:
     """Writes what a block measured."""
-    cell, trials = measured.block.cell, measured.block.trials
-    label = study.cells[cell].label
-    store.write_policies(cell, label, trials, measured.learned)
-    store.write_sizes(cell, label, trials, measured.sizes)
+    arm, trials = measured.block.arm, measured.block.trials
+    label = study.arms[arm].label
+    store.write_policies(arm, label, trials, measured.learned)
+    store.write_sizes(arm, label, trials, measured.sizes)
     # Last: it says that all is there.
-    store.write_block(cell, label, measured.table, measured.software)
+    store.write_block(arm, label, measured.table, measured.software)
 
 
 class _States:
@@ -184,16 +184,16 @@ class _States:
 
 def _run(job: Job, states: _States) -> Measured:
     study, block = job.study, job.block
-    cell, trials = study.cells[block.cell], list(block.trials)
+    arm, trials = study.arms[block.arm], list(block.trials)
     learned, trace = Memory(), None
     sizes: list[pa.Table] = []
     if study.trace and job.store is not None:
-        folder = job.store.trace_folder(block.cell, cell.label, block.trials)
-        trace = Trace(folder, trials, study.num_agents, job.store.check_ours)
+        folder = job.store.trace_folder(block.arm, arm.label, block.trials)
+        trace = Trace(folder, trials, arm.num_agents, job.store.check_ours)
     try:
         table = run_block(
             study,
-            cell,
+            arm,
             trials,
             report=states.advance,
             trace=trace,

@@ -10,10 +10,10 @@ from typing import Annotated, Any
 import msgspec
 
 from commenv.errors import ResultsError, shown
+from commenv.study.arm import MOST
 from commenv.study.checksums import Digest, digest
 from commenv.study.files import unusable
 from commenv.study.safe_files import check_depth, read_file
-from commenv.study.spec import MOST
 
 __all__ = [
     "Manifest",
@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 FORMAT = "commenv study"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 _MOST_BYTES = 16 * 2**20
 
 
@@ -62,18 +62,18 @@ class _Version(msgspec.Struct):
 _Count = Annotated[int, msgspec.Meta(ge=1, le=MOST)]
 
 
-class _Cell(msgspec.Struct):
+class _Arm(msgspec.Struct):
     label: str
     environment: str
     algorithm: dict[str, Any]
     scheme: dict[str, Any]
+    num_agents: _Count
 
 
 class Settings(msgspec.Struct):
     """What every reader takes from a manifest's study without looking again."""
 
-    cells: list[_Cell]
-    num_agents: _Count
+    arms: list[_Arm]
     num_trials: _Count
     num_episodes: _Count
     gamma: float
@@ -155,13 +155,13 @@ def _manifest_of(path: Path, data: bytes) -> Manifest:
     manifest = msgspec.json.decode(data, type=Manifest)
     content = msgspec.to_builtins(manifest)
     check_depth(content)
-    cells = msgspec.convert(manifest.study, Settings).cells
-    if {cell.label for cell in cells} != manifest.optima.keys():
+    arms = msgspec.convert(manifest.study, Settings).arms
+    if {arm.label for arm in arms} != manifest.optima.keys():
         raise msgspec.ValidationError("its labels and optima differ")
     for known in manifest.ranges.values():
         if not all(low <= high for low, high in known.values()):
             raise msgspec.ValidationError("a range ends before it begins")
-    if not all(cell.label.isprintable() for cell in cells):
+    if not all(arm.label.isprintable() for arm in arms):
         raise msgspec.ValidationError("a label holds control characters")
     if content.pop("sha256") != _own(content):
         raise msgspec.ValidationError("it was changed: its checksum is another")

@@ -6,15 +6,15 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["block_name", "cell_folder", "trials_in", "words_for"]
+__all__ = ["arm_folder", "block_name", "count_of", "trials_in", "words_for"]
 
 _BLOCK = re.compile(r"trials-(\d{1,9})-(\d{1,9})")
 
 
-def cell_folder(cell: int, label: str) -> str:
-    """The folder of a study's cell, such as ``"00-dql"``."""
+def arm_folder(arm: int, label: str) -> str:
+    """The folder of a study's arm, such as ``"00-dql"``."""
     words = re.sub(r"[^A-Za-z0-9]+", "-", label).strip("-")
-    return f"{cell:02d}-{words[:60]}"
+    return f"{arm:02d}-{words[:60]}"
 
 
 def block_name(trials: Sequence[int]) -> str:
@@ -32,3 +32,8 @@ def words_for(label: str, trials: Sequence[int]) -> str:
     """A block in messages, such as ``dql:0-24``, or ``dql:3`` for a single trial."""
     first, last = trials[0], trials[-1]
     return f"{label}:{first}" + (f"-{last}" if last > first else "")
+
+
+def count_of(number: int, unit: str) -> str:
+    """Such as ``1 block`` or ``1,000 trials``."""
+    return f"{number:,} {unit}" + "s" * (number != 1)

@@ -17,21 +17,21 @@ _LARGEST_UNKEPT = 100
 
 
 class Block(NamedTuple):
-    """Some consecutive trials of a cell, to be run together.
+    """Some consecutive trials of an arm, to be run together.
 
     Attributes:
-        cell: The cell's place in the study.
+        arm: The arm's place in the study.
         trials: The trials' numbers.
         begun: Whether it was begun, with these trials, and has a checkpoint.
     """
 
-    cell: int
+    arm: int
     trials: tuple[int, ...]
     begun: bool = False
 
     def name(self, study: Study) -> str:
         """What messages call it."""
-        return words_for(study.cells[self.cell].label, self.trials)
+        return words_for(study.arms[self.arm].label, self.trials)
 
 
 def missing(study: Study, store: Store | None) -> list[Block]:
@@ -40,18 +40,18 @@ def missing(study: Study, store: Store | None) -> list[Block]:
     Those that were begun are as they were.
     """
     blocks = []
-    for cell in range(len(study.cells)):
-        done = set() if store is None else store.finished(cell)
-        for trials in [] if store is None else store.checkpoints.begun(cell):
+    for arm in range(len(study.arms)):
+        done = set() if store is None else store.finished(arm)
+        for trials in [] if store is None else store.checkpoints.begun(arm):
             if trials.stop <= study.num_trials and done.isdisjoint(trials):
-                blocks.append(Block(cell, tuple(trials), begun=True))
+                blocks.append(Block(arm, tuple(trials), begun=True))
                 done.update(trials)
         pending: list[int] = []
         for trial in range(study.num_trials + 1):
             if trial < study.num_trials and trial not in done:
                 pending.append(trial)
             elif pending:
-                blocks.append(Block(cell, tuple(pending)))
+                blocks.append(Block(arm, tuple(pending)))
                 pending = []
     return blocks
 
@@ -77,13 +77,13 @@ def blocks_of(
 
 
 def _size(study: Study, workers: int, kept: bool) -> int:
-    """Equal blocks, so that every worker has at least two of all cells' together.
+    """Equal blocks, so that every worker has at least two of all arms' together.
 
     A worker alone has one, where no results are kept: there is nothing to lose.
     """
     least, largest = 2 * workers, LARGEST_BLOCK
     if workers == 1 and not kept:
         least, largest = 1, _LARGEST_UNKEPT
-    share = math.ceil(len(study.cells) * study.num_trials / least)
+    share = math.ceil(len(study.arms) * study.num_trials / least)
     parts = math.ceil(study.num_trials / min(share, largest))
     return math.ceil(study.num_trials / parts)

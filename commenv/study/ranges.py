@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from commenv.envs import BatchedEnv, TabularMDP
+from commenv.study.arm import Arm
 from commenv.study.setting_up import world_of
-from commenv.study.spec import Cell, Study
+from commenv.study.spec import Study
 from commenv.study.statistics import Bounds
 
 __all__ = ["Ranges", "ranges_of", "return_range", "value_range"]
@@ -24,15 +25,15 @@ Ranges: TypeAlias = Mapping[str, Mapping[str, Bounds]]
 """The range of a label's columns, where it is known: ``ranges[label][column]``."""
 
 
-def ranges_of(study: Study, cell: Cell) -> dict[str, Bounds]:
-    """The ranges of a cell's columns; of those that are left out none is known."""
-    world = world_of(cell, 1)
+def ranges_of(study: Study, arm: Arm) -> dict[str, Bounds]:
+    """The ranges of an arm's columns; of those that are left out none is known."""
+    world = world_of(arm, 1)
     try:
-        discounted = return_range(world, study.gamma, cell.time_limit)
-        total = return_range(world, 1.0, cell.time_limit)
+        discounted = return_range(world, study.gamma, arm.time_limit)
+        total = return_range(world, 1.0, arm.time_limit)
         value = discounted
         if world.mdp is not None:
-            value = value_range(world.mdp, study.gamma, cell.time_limit)
+            value = value_range(world.mdp, study.gamma, arm.time_limit)
     finally:
         world.close()
     known = {"evaluation": value, "reward": discounted, "episode_return": total}

@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from commenv.errors import ResultsError
+from commenv.study.arm import Arm
 from commenv.study.block import optimum_of, run_block
 from commenv.study.frame import NAMES
 from commenv.study.policies import Memory, unpacked
 from commenv.study.ranges import ranges_of
 from commenv.study.setting_up import problem_of, world_of
 from commenv.study.sizes import SIZE_COLUMNS
-from commenv.study.spec import Cell, Study
+from commenv.study.spec import Study
 from commenv.study.statistics import Bounds
 from commenv.study.store import Store
 from commenv.study.stored_block import StoredBlock
@@ -66,7 +67,7 @@ _Numbers = dict[str, Any]
 def recompute(
     store: Store,
     study: Study,
-    cell: int,
+    arm: int,
     block: StoredBlock,
     report: Callable[[int], None] = lambda count: None,
 ) -> Recomputed:
@@ -78,7 +79,7 @@ def recompute(
     Args:
         store: The folder; what a block was stored without is not compared.
         study: The study that it holds.
-        cell: The place of the block's cell.
+        arm: The place of the block's arm.
         block: The block.
         report: See :func:`commenv.study.block.run_block`.
 
@@ -86,15 +87,15 @@ def recompute(
         ResultsError: A file is damaged.
     """
     trials = list(block.trials())
-    label = study.cells[cell].label
+    label = study.arms[arm].label
     manifest = store.manifest()
     known = _known(manifest.optima[label], manifest.ranges.get(label))
     stored = _stored(block) | known
-    now = _run(study, study.cells[cell], trials, _other_blocks(trials), report)
+    now = _run(study, study.arms[arm], trials, _other_blocks(trials), report)
     different = _differences(stored, now)
     by_block = False
     if different:
-        as_stored = _run(study, study.cells[cell], trials, [trials])
+        as_stored = _run(study, study.arms[arm], trials, [trials])
         by_block = not _differences(stored, as_stored)
     return Recomputed(len(stored), tuple(different), by_block)
 
@@ -128,7 +129,7 @@ def _other_blocks(trials: list[int]) -> list[list[int]]:
 
 def _run(
     study: Study,
-    cell: Cell,
+    arm: Arm,
     trials: list[int],
     blocks: list[list[int]],
     report: Callable[[int], None] = lambda count: None,
@@ -139,7 +140,7 @@ def _run(
         memory, counted = Memory(), list[Any]()
         table = run_block(
             study,
-            cell,
+            arm,
             block,
             report=lambda count: report(min(count, len(trials))),
             keep=memory.update,
@@ -153,7 +154,7 @@ def _run(
         _joined(frames, "")
         | _joined(sizes, "sizes: ")
         | _joined(memories, "policies: ")
-        | _known(optimum_of(study, cell), ranges_of(study, cell))
+        | _known(optimum_of(study, arm), ranges_of(study, arm))
     )
 
 
@@ -183,13 +184,13 @@ def _differences(stored: _Numbers, now: _Numbers) -> list[Difference]:
     return sorted(filter(None, found), key=lambda one: -one.distance)
 
 
-def is_tabular(study: Study, cell: Cell) -> bool:
+def is_tabular(study: Study, arm: Arm) -> bool:
     """Whether an environment has tables and what is learned for it is one."""
-    world = world_of(cell, 1)
+    world = world_of(arm, 1)
     try:
         if world.mdp is None:
             return False
-        learner = cell.algorithm.learner(problem_of(study, cell, [0], world))
+        learner = arm.algorithm.learner(problem_of(study, arm, [0], world))
         return isinstance(learner.policy(), np.ndarray)
     except NotImplementedError:  # a learner that does not say what its policy is
         return False

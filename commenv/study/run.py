@@ -12,6 +12,7 @@ from commenv.channel import Channel
 from commenv.checks import path_of
 from commenv.errors import BlocksFailedError, ResultsError
 from commenv.learning import Algorithm, Scheme
+from commenv.study.arm import check_count
 from commenv.study.backends import Backend, choose
 from commenv.study.block import optimum_of
 from commenv.study.checkpoints import Schedule
@@ -19,6 +20,7 @@ from commenv.study.comparability import settings_of_study
 from commenv.study.jobs import Failed, Measured, run_job
 from commenv.study.lock import locked
 from commenv.study.plan import blocks_of, missing
+from commenv.study.product import arms
 from commenv.study.progress import Progress
 from commenv.study.ranges import ranges_of
 from commenv.study.reading import lean_memory
@@ -26,7 +28,7 @@ from commenv.study.results import Results
 from commenv.study.returns import ReturnsWatched
 from commenv.study.sharding import shares_of
 from commenv.study.software import software, unlike
-from commenv.study.spec import Study, cells, check_count
+from commenv.study.spec import Study
 from commenv.study.statistics import Bounds
 from commenv.study.store import Store, check_extra
 from commenv.study.trace import expected_size
@@ -45,18 +47,18 @@ class _Known(NamedTuple):
 
 
 def run(
-    environments: str | Sequence[str],
-    algorithms: str | Algorithm | Sequence[str | Algorithm] = "dql",
-    schemes: str | Scheme | Sequence[str | Scheme] | None = None,
+    environments: str | Sequence[str] | Mapping[str, str],
+    algorithms: str | Algorithm | Sequence[Any] | Mapping[str, Any] = "dql",
+    schemes: str | Scheme | Sequence[Any] | Mapping[str, Any] | None = None,
     *,
-    num_agents: int = 5,
+    num_agents: int | Sequence[int] | Mapping[str, int] = 5,
     num_trials: int = 20,
     num_episodes: int = 1000,
     gamma: float = 0.9,
     seed: int = 0,
-    settings: Mapping[str, Any] | None = None,
-    uplink: Channel | None = None,
-    downlink: Channel | None = None,
+    settings: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+    uplink: Channel | Sequence[Channel] | Mapping[str, Channel] | None = None,
+    downlink: Channel | Sequence[Channel] | Mapping[str, Channel] | None = None,
     stop: Mapping[str, float] | None = None,
     evaluate_every: int = 1,
     evaluation_episodes: int = 10,
@@ -72,7 +74,11 @@ def run(
     trace: bool = False,
     progress: bool = True,
 ) -> Results:
-    """Runs a study: every environment with every algorithm and every scheme.
+    """Runs a study: the product of everything that its arms may differ in.
+
+    Environments, algorithms, schemes, numbers of agents, settings and channels are one
+    value each, a list of values, or a dictionary of values by the name that labels are
+    to call them. An *arm* is what a curve shows: one of each.
 
     Args:
         environments: Gymnasium ids.
@@ -140,14 +146,20 @@ def run(
         EnvironmentFaultError: An environment says that its rewards are vectors.
     """
     study = Study(
-        cells=cells(environments, algorithms, schemes, settings, max_episode_steps),
-        num_agents=num_agents,
+        arms=arms(
+            environments,
+            algorithms,
+            schemes,
+            settings,
+            max_episode_steps,
+            num_agents=num_agents,
+            uplink=uplink,
+            downlink=downlink,
+        ),
         num_trials=num_trials,
         num_episodes=num_episodes,
         gamma=gamma,
         seed=seed,
-        uplink=Channel() if uplink is None else uplink,
-        downlink=Channel() if downlink is None else downlink,
         stop=stop,
         evaluate_every=evaluate_every,
         evaluation_episodes=evaluation_episodes,
@@ -186,10 +198,11 @@ def execute(
         check_count("block", block)
     _check_trace(study, out, chosen)
     if chosen.shards is not None:
-        shares_of(study.num_agents, chosen.shards.number)
+        for arm in study.arms:
+            shares_of(arm.num_agents, chosen.shards.number)
     known = _Known(
-        {cell.label: optimum_of(study, cell) for cell in study.cells},
-        {cell.label: ranges_of(study, cell) for cell in study.cells},
+        {arm.label: optimum_of(study, arm) for arm in study.arms},
+        {arm.label: ranges_of(study, arm) for arm in study.arms},
     )
     if out is None:
         _logger.info("no results folder is named, so this run will keep nothing")
@@ -224,7 +237,7 @@ def _execute(
     progress: bool,
 ) -> Results:
     left = missing(study, store)
-    total = len(study.cells) * study.num_trials * study.num_episodes
+    total = len(study.arms) * study.num_trials * study.num_episodes
     to_do = sum(len(one.trials) for one in left) * study.num_episodes
     done = total - to_do
     measured: list[Measured] = []

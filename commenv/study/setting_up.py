@@ -12,7 +12,8 @@ from commenv.envs.batched import BatchedEnv
 from commenv.envs.making import make_batched, make_scalar
 from commenv.learning import ExactEvaluator, PlayedEvaluator, Problem, Rounds
 from commenv.learning.evaluation import Evaluator
-from commenv.study.spec import Cell, Study
+from commenv.study.arm import Arm
+from commenv.study.spec import Study
 from commenv.wrappers import ChannelEnv
 
 if TYPE_CHECKING:
@@ -21,37 +22,37 @@ if TYPE_CHECKING:
 __all__ = ["problem_of", "rounds_of", "world_of"]
 
 
-def world_of(cell: Cell, num_envs: int) -> Any:
-    """A batch of instances of a cell's environment."""
+def world_of(arm: Arm, num_envs: int) -> Any:
+    """A batch of instances of an arm's environment."""
     return make_batched(
-        cell.environment,
+        arm.environment,
         num_envs,
-        env_kwargs=cell.env_kwargs,
-        max_episode_steps=cell.time_limit,
+        env_kwargs=arm.env_kwargs,
+        max_episode_steps=arm.time_limit,
     )
 
 
 def rounds_of(
-    study: Study, cell: Cell, trials: Sequence[int], trace: Trace | None
+    study: Study, arm: Arm, trials: Sequence[int], trace: Trace | None
 ) -> tuple[ChannelEnv, Rounds, Evaluator]:
     """A block's environment, its rounds, and the evaluator of its policies."""
-    world = world_of(cell, len(trials) * study.num_agents)
+    world = world_of(arm, len(trials) * arm.num_agents)
     env = ChannelEnv(
         world,
         trials,
-        study.num_agents,
-        uplink=study.uplink,
-        downlink=study.downlink,
+        arm.num_agents,
+        uplink=arm.uplink,
+        downlink=arm.downlink,
         gamma=study.gamma,
         journal=trace is not None,
     )
-    problem = problem_of(study, cell, trials, world)
+    problem = problem_of(study, arm, trials, world)
     env.observer = trace
     rounds = Rounds(
         env,
-        cell.algorithm.agents(problem),
-        cell.algorithm.learner(problem),
-        cell.scheme,
+        arm.algorithm.agents(problem),
+        arm.algorithm.learner(problem),
+        arm.scheme,
         seed=study.seed,
     )
     return env, rounds, problem.evaluator
@@ -59,27 +60,27 @@ def rounds_of(
 
 def problem_of(
     study: Study,
-    cell: Cell,
+    arm: Arm,
     trials: Sequence[int],
     world: Any,
     agents: Sequence[int] | None = None,
 ) -> Problem:
-    """What a cell's algorithm is told about its task.
+    """What an arm's algorithm is told about its task.
 
     Args:
         study: The settings.
-        cell: Which of the study's cells.
+        arm: Which of the study's arms.
         trials: The trials' numbers.
         world: Instances of the environment, for their spaces and tables.
         agents: The agents' numbers, where they are some of a trial's.
     """
-    draws = Draws(study.seed, trials, agents or study.num_agents)
+    draws = Draws(study.seed, trials, agents or arm.num_agents)
 
     def make_env() -> gym.Env[Any, Any]:
         return make_scalar(
-            cell.environment,
-            env_kwargs=cell.env_kwargs,
-            max_episode_steps=cell.time_limit,
+            arm.environment,
+            env_kwargs=arm.env_kwargs,
+            max_episode_steps=arm.time_limit,
         )
 
     return Problem(
@@ -88,21 +89,21 @@ def problem_of(
         action_space=world.single_action_space,
         gamma=study.gamma,
         num_episodes=study.num_episodes,
-        evaluator=_evaluator(study, cell, world, draws),
-        signals=frozenset(cell.scheme.requires),
+        evaluator=_evaluator(study, arm, world, draws),
+        signals=frozenset(arm.scheme.requires),
         mdp=world.mdp,
         make_env=make_env,
-        team=study.num_agents,
+        team=arm.num_agents,
     )
 
 
-def _evaluator(study: Study, cell: Cell, world: Any, draws: Draws) -> Evaluator:
+def _evaluator(study: Study, arm: Arm, world: Any, draws: Draws) -> Evaluator:
     if world.mdp is not None:
         return ExactEvaluator(
             world.mdp, study.gamma, world.max_episode_steps, len(draws.trials)
         )
 
     def make_world(num_envs: int) -> BatchedEnv:
-        return world_of(cell, num_envs)
+        return world_of(arm, num_envs)
 
     return PlayedEvaluator(make_world, draws, study.gamma, study.evaluation_episodes)

@@ -18,8 +18,9 @@ from commenv.learning.evaluation import Evaluator
 from commenv.learning.scheme import State
 from commenv.learning.shard import Shard
 from commenv.learning.sharded import Crew, ShardedRounds
+from commenv.study.arm import Arm
 from commenv.study.setting_up import problem_of, world_of
-from commenv.study.spec import Cell, Study
+from commenv.study.spec import Study
 from commenv.wrappers import ChannelEnv
 
 __all__ = ["CrewHere", "MakeShard", "Shards", "sharded_rounds", "shares_of"]
@@ -55,7 +56,7 @@ def shares_of(num_agents: int, num_shards: int) -> list[slice]:
 
 def sharded_rounds(
     study: Study,
-    cell: Cell,
+    arm: Arm,
     trials: Sequence[int],
     shards: Shards,
 ) -> tuple[ChannelEnv, ShardedRounds, Evaluator]:
@@ -63,31 +64,31 @@ def sharded_rounds(
 
     Args:
         study: The settings.
-        cell: Which of the study's cells.
+        arm: Which of the study's arms.
         trials: The trials' numbers.
         shards: How the agents are spread.
     """
-    world = _Elsewhere(world_of(cell, 1), len(trials) * study.num_agents)
+    world = _Elsewhere(world_of(arm, 1), len(trials) * arm.num_agents)
     env = ChannelEnv(
         world,
         trials,
-        study.num_agents,
-        uplink=study.uplink,
-        downlink=study.downlink,
+        arm.num_agents,
+        uplink=arm.uplink,
+        downlink=arm.downlink,
         gamma=study.gamma,
     )
-    problem = problem_of(study, cell, trials, world)
-    learner: Learner = cell.algorithm.learner(problem)
-    shares = shares_of(study.num_agents, shards.number)
-    state = cell.scheme.start(env.shape)
+    problem = problem_of(study, arm, trials, world)
+    learner: Learner = arm.algorithm.learner(problem)
+    shares = shares_of(arm.num_agents, shards.number)
+    state = arm.scheme.start(env.shape)
     crew = shards.start(
         [
-            partial(_shard, study, cell, tuple(trials), (share.start, share.stop), part)
+            partial(_shard, study, arm, tuple(trials), (share.start, share.stop), part)
             for share, part in ((one, _part(state, one)) for one in shares)
         ]
     )
     rounds = ShardedRounds(
-        env, crew, shares, learner, cell.scheme, state, seed=study.seed
+        env, crew, shares, learner, arm.scheme, state, seed=study.seed
     )
     return env, rounds, problem.evaluator
 
@@ -121,22 +122,22 @@ class CrewHere:
 
 def _shard(
     study: Study,
-    cell: Cell,
+    arm: Arm,
     trials: tuple[int, ...],
     share: tuple[int, int],
     state: State,
 ) -> Shard:
     agents = range(*share)
-    world = world_of(cell, len(trials) * len(agents))
+    world = world_of(arm, len(trials) * len(agents))
     env = ChannelEnv(world, trials, agents, gamma=study.gamma)
-    problem = problem_of(study, cell, trials, world, agents)
+    problem = problem_of(study, arm, trials, world, agents)
     return Shard(
         env,
-        cell.algorithm.agents(problem),
-        cell.scheme,
+        arm.algorithm.agents(problem),
+        arm.scheme,
         state,
-        Sender(study.uplink, problem.draws),
-        team=study.num_agents,
+        Sender(arm.uplink, problem.draws),
+        team=arm.num_agents,
         seed=study.seed,
     )
 

@@ -49,7 +49,7 @@ class SentSizes(Resumable):
 
     Args:
         env: The block's environment, whose ledgers are read.
-        label: The cell's label.
+        label: The arm's label.
         trials: The trials' numbers.
     """
 

@@ -42,7 +42,7 @@ from commenv.study.manifest import (
     packed_manifest,
     read_manifest,
 )
-from commenv.study.names import block_name, cell_folder
+from commenv.study.names import arm_folder, block_name
 from commenv.study.policies import Memory, packed
 from commenv.study.safe_files import listed
 from commenv.study.software import software
@@ -159,27 +159,27 @@ class Store:
         with usable(self.directory):
             if not self.manifest_path.exists():
                 return []
-        return [cell["label"] for cell in self.manifest().study["cells"]]
+        return [arm["label"] for arm in self.manifest().study["arms"]]
 
-    def finished(self, cell: int) -> set[int]:
-        """The trials of a cell whose blocks are there and as they were written."""
-        return set(self.blocks(cell))
+    def finished(self, arm: int) -> set[int]:
+        """The trials of an arm whose blocks are there and as they were written."""
+        return set(self.blocks(arm))
 
-    def blocks(self, cell: int) -> dict[int, StoredBlock]:
-        """The block that holds each finished trial of a cell.
+    def blocks(self, arm: int) -> dict[int, StoredBlock]:
+        """The block that holds each finished trial of an arm.
 
         Raises:
             ResultsError: One is damaged.
         """
         found: dict[int, StoredBlock] = {}
-        for path in self.block_paths(cell):
+        for path in self.block_paths(arm):
             block = self.block(path)
             found = dict.fromkeys(block.trials(), block) | found
         return found
 
     def write_block(
         self,
-        cell: int,
+        arm: int,
         label: str,
         table: pa.Table,
         computed_by: Mapping[str, str] | None = None,
@@ -187,7 +187,7 @@ class Store:
         """Keeps a block of consecutive trials, and checksums of all that is kept of it.
 
         Args:
-            cell: The cell's place in the study.
+            arm: The arm's place in the study.
             label: Its label.
             table: What was measured.
             computed_by: What :func:`commenv.study.software.software` gave where that
@@ -198,26 +198,26 @@ class Store:
         """
         trials = table.column("trial").to_numpy()
         ends = trials.min(), trials.max()
-        name = f"{cell_folder(cell, label)}/{block_name(ends)}"
+        name = f"{arm_folder(arm, label)}/{block_name(ends)}"
         data = _parquet(table)
         self.check_ours()
         files = {MANIFEST: self._manifest_digest(), "blocks": digest(data)}
         files |= self._digests.pop(name, {})
-        files |= self._trace_digests(self.trace_folder(cell, label, ends))
+        files |= self._trace_digests(self.trace_folder(arm, label, ends))
         by = software() if computed_by is None else computed_by
         path = self.directory / "blocks" / f"{name}.parquet"
         self._write(self.block(path).beside("checksums"), packed_seal(files, by))
         self._write(path, data)
-        self.checkpoints.remove(cell, label, ends)
+        self.checkpoints.remove(arm, label, ends)
         return path
 
     def write_sizes(
-        self, cell: int, label: str, trials: Sequence[int], table: pa.Table
+        self, arm: int, label: str, trials: Sequence[int], table: pa.Table
     ) -> Path:
         """Keeps how large a block's messages were; call it before :meth:`write_block`.
 
         Args:
-            cell: The cell's place in the study.
+            arm: The arm's place in the study.
             label: Its label.
             trials: The block's trials, which are consecutive.
             table: The histogram, with the columns of
@@ -226,25 +226,25 @@ class Store:
         Raises:
             ResultsError: The folder cannot be written to.
         """
-        return self._write_beside("sizes", cell, label, trials, _parquet(table))
+        return self._write_beside("sizes", arm, label, trials, _parquet(table))
 
     def write_policies(
-        self, cell: int, label: str, trials: Sequence[int], memory: Memory
+        self, arm: int, label: str, trials: Sequence[int], memory: Memory
     ) -> Path:
         """Keeps what a block's learners learned; call it before :meth:`write_block`.
 
         Raises:
             ResultsError: The folder cannot be written to.
         """
-        return self._write_beside("policies", cell, label, trials, packed(memory))
+        return self._write_beside("policies", arm, label, trials, packed(memory))
 
     def about_checkpoints(
-        self, cell: int, label: str, trials: Sequence[int], actors: int = 0
+        self, arm: int, label: str, trials: Sequence[int], actors: int = 0
     ) -> dict[str, Any]:
         """What a block's checkpoint must say about itself to be of use here.
 
         Args:
-            cell: The cell's place in the study.
+            arm: The arm's place in the study.
             label: Its label.
             trials: The block's trials.
             actors: Over how many its agents are spread; 0 for one batch.
@@ -252,7 +252,7 @@ class Store:
         Raises:
             ResultsError: The folder was removed.
         """
-        block = [cell, label, trials[0], trials[-1]]
+        block = [arm, label, trials[0], trials[-1]]
         return {**self.about_states(), "block": block, ACTORS: actors}
 
     def about_states(self) -> dict[str, str]:
@@ -262,25 +262,25 @@ class Store:
             "manifest": self._manifest_digest().sha256,
         }
 
-    def block_paths(self, cell: int) -> list[Path]:
-        """The files of a cell's blocks, in the order of their trials.
+    def block_paths(self, arm: int) -> list[Path]:
+        """The files of an arm's blocks, in the order of their trials.
 
         Raises:
             ResultsError: A folder on the way is a link.
         """
         return [
             path
-            for path in listed(self.directory, "blocks", f"{cell:02d}-")
+            for path in listed(self.directory, "blocks", f"{arm:02d}-")
             if path.name.startswith("trials-") and path.suffix == ".parquet"
         ]
 
-    def trace_folder(self, cell: int, label: str, trials: Sequence[int]) -> Path:
+    def trace_folder(self, arm: int, label: str, trials: Sequence[int]) -> Path:
         """Where the trace of a block of consecutive trials goes."""
-        folder = self.directory / "trace" / cell_folder(cell, label)
+        folder = self.directory / "trace" / arm_folder(arm, label)
         return folder / block_name(trials)
 
     def frame(self) -> pd.DataFrame:
-        """All rows that are there, ordered by cell, trial and episode.
+        """All rows that are there, ordered by arm, trial and episode.
 
         Raises:
             ResultsError: No block is there yet, or one is damaged.
@@ -292,10 +292,10 @@ class Store:
         except ImportError as error:
             raise MissingExtraError("reading results", "study") from error
         parts = []
-        for cell, described in enumerate(self.manifest().study["cells"]):
+        for arm, described in enumerate(self.manifest().study["arms"]):
             blocks = [
                 self._read_labelled(path, described["label"])
-                for path in self.block_paths(cell)
+                for path in self.block_paths(arm)
             ]
             if blocks:
                 key = ["trial", "episode"]
@@ -325,9 +325,9 @@ class Store:
         import pandas as pd
 
         parts = []
-        for cell in range(len(self.manifest().study["cells"])):
+        for arm in range(len(self.manifest().study["arms"])):
             known: set[int] = set()
-            for path in self.block_paths(cell):
+            for path in self.block_paths(arm):
                 block = self.block(path)
                 trials = set(block.trials()) - known
                 part = block.sizes() if trials else None
@@ -345,10 +345,10 @@ class Store:
         )
 
     def _write_beside(
-        self, kind: str, cell: int, label: str, trials: Sequence[int], data: bytes
+        self, kind: str, arm: int, label: str, trials: Sequence[int], data: bytes
     ) -> Path:
         """Writes a file of a block that is to come, and remembers its checksum."""
-        name = f"{cell_folder(cell, label)}/{block_name(trials)}"
+        name = f"{arm_folder(arm, label)}/{block_name(trials)}"
         self._digests.setdefault(name, {})[kind] = digest(data)
         block = self.block(self.directory / "blocks" / f"{name}.parquet")
         return self._write(block.beside(kind), data)
@@ -375,7 +375,7 @@ class Store:
         return self._manifest
 
     def _read_labelled(self, path: Path, label: str) -> pd.DataFrame:
-        """A block whose rows all have the label that the manifest gives its cell."""
+        """A block whose rows all have the label that the manifest gives its arm."""
         table = self.block(path).table()
         if not (table["label"] == label).all():
             raise ResultsError(

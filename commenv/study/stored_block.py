@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from commenv.errors import ResultsError, shown
+from commenv.study.arm import MOST
 from commenv.study.checksums import (
     MANIFEST,
     TRACE,
@@ -32,7 +33,6 @@ from commenv.study.frame import COLUMNS, NAMES
 from commenv.study.names import trials_in
 from commenv.study.reading import metadata_of, read_table
 from commenv.study.sizes import SIZE_DTYPES, check_sizes
-from commenv.study.spec import MOST
 
 if TYPE_CHECKING:
     import pandas as pd

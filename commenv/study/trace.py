@@ -40,9 +40,9 @@ _BYTES_PER_MESSAGE = 50
 
 def expected_size(study: Study) -> str:
     """The most that a study's trace can come to, in words."""
-    episodes = study.num_trials * study.num_agents * study.num_episodes
-    steps = episodes * sum(cell.time_limit for cell in study.cells)
-    messages = 2 * episodes * len(study.cells)
+    rounds = study.num_trials * study.num_episodes
+    steps = rounds * sum(arm.num_agents * arm.time_limit for arm in study.arms)
+    messages = 2 * rounds * sum(arm.num_agents for arm in study.arms)
     gigabytes = (steps * _BYTES_PER_STEP + messages * _BYTES_PER_MESSAGE) / 1e9
     return (
         f"at most {steps:,} steps and about {messages:,} messages, "

@@ -21,12 +21,14 @@ from commenv.errors import MissingExtraError, ResultsError, UnknownNameError
 from commenv.learning import Always, Policy, make_algorithm
 from commenv.learning.plugins import ALGORITHMS, is_registered
 from commenv.seeds import integer_seed
+from commenv.study.arm import Arm
 from commenv.study.described import check_allowed, unfit
 from commenv.study.manifest import brief
 from commenv.study.names import trials_in
 from commenv.study.policies import Memory, read_memory
+from commenv.study.product import time_limit
 from commenv.study.setting_up import problem_of, world_of
-from commenv.study.spec import Cell, Study, time_limit
+from commenv.study.spec import Study
 from commenv.study.store import Store, check_extra
 from commenv.study.stored_block import StoredBlock
 
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["Trained", "TrainedPolicy", "load_policy", "trained"]
 
 
-class _Cell(msgspec.Struct):
+class _Arm(msgspec.Struct):
     """What a manifest must say about a label for its policies to act again."""
 
     label: str
@@ -44,11 +46,11 @@ class _Cell(msgspec.Struct):
     env_kwargs: dict[str, Any]
     time_limit: int
     algorithm: dict[str, Any]
+    num_agents: int
 
 
 class _Study(msgspec.Struct):
-    cells: list[_Cell]
-    num_agents: int
+    arms: list[_Arm]
     num_trials: int
     num_episodes: int
     gamma: float
@@ -58,14 +60,14 @@ class TrainedPolicy:
     """What one trial has learned; it does not explore.
 
     Args:
-        cell: The label, its environment and its algorithm.
+        arm: The label, its environment and its algorithm.
         trial: The trial's number.
         world: A batch with the environment's spaces.
         policy: What was learned, for this one trial.
         seed: Of the draws between actions that are equally good.
 
     Attributes:
-        cell: As given.
+        arm: As given.
         trial: As given.
         observation_space: Of what :meth:`act` takes.
         action_space: Of what it returns.
@@ -73,9 +75,9 @@ class TrainedPolicy:
     """
 
     def __init__(
-        self, cell: Cell, trial: int, world: Any, policy: Policy, seed: int = 0
+        self, arm: Arm, trial: int, world: Any, policy: Policy, seed: int = 0
     ) -> None:
-        self.cell = cell
+        self.arm = arm
         self.trial = trial
         self.observation_space: gym.Space[Any] = world.parts_space
         self._flat_space: gym.Space[Any] = world.single_observation_space
@@ -84,8 +86,8 @@ class TrainedPolicy:
         self._random = np.random.default_rng(integer_seed(seed))
 
     def __repr__(self) -> str:
-        where = self.cell.environment
-        return f"<policy of {self.cell.label!r}, trial {self.trial}, for {where}>"
+        where = self.arm.environment
+        return f"<policy of {self.arm.label!r}, trial {self.trial}, for {where}>"
 
     def act(self, observation: Any) -> Any:
         """The action for one observation, both as the Gymnasium environment has them.
@@ -144,7 +146,7 @@ class Trained:
         study: The study, with this label alone.
 
     Attributes:
-        cell: The label, its environment and its algorithm.
+        arm: The label, its environment and its algorithm.
         study: As given.
         world: One instance of the environment, closed: its spaces and tables.
         trials: The finished trials.
@@ -152,8 +154,8 @@ class Trained:
 
     def __init__(self, store: Store, position: int, study: Study) -> None:
         self._store = store
-        self.study, (self.cell,) = study, study.cells
-        self.world = world_of(self.cell, 1)
+        self.study, (self.arm,) = study, study.arms
+        self.world = world_of(self.arm, 1)
         self.world.close()  # it is asked for its spaces and tables alone
         self._blocks = store.blocks(position)
         self.trials = sorted(self._blocks)
@@ -167,9 +169,9 @@ class Trained:
             ResultsError: Its file is missing, damaged or another study's, or the
                 algorithm does not say what its policy is.
         """
-        problem = problem_of(self.study, self.cell, [trial], self.world)
+        problem = problem_of(self.study, self.arm, [trial], self.world)
         try:
-            learner = self.cell.algorithm.learner(problem)
+            learner = self.arm.algorithm.learner(problem)
         except ValueError as error:
             raise unfit(self._store, error) from error
         learner.memory = self._memory(trial, learner.memory)
@@ -177,9 +179,9 @@ class Trained:
             policy = learner.policy()
         except NotImplementedError as error:
             raise ResultsError(
-                f"{self.cell.label!r} cannot act again: {error}"
+                f"{self.arm.label!r} cannot act again: {error}"
             ) from error
-        return TrainedPolicy(self.cell, trial, self.world, policy, seed)
+        return TrainedPolicy(self.arm, trial, self.world, policy, seed)
 
     def _memory(self, trial: int, like: Memory) -> Memory:
         """What one trial has learned; a block is read once for all of its trials."""
@@ -218,12 +220,12 @@ def trained(
         described = msgspec.convert(store.manifest().study, _Study)
     except msgspec.ValidationError as error:
         raise unfit(store, error) from None
-    known = [cell.label for cell in described.cells]
+    known = [arm.label for arm in described.arms]
     if label is not None and label not in known:
         raise UnknownNameError("label", label, known)
-    for position, cell in enumerate(described.cells):
-        if label in (None, cell.label):
-            yield Trained(store, position, _study(store, described, cell, allow))
+    for position, arm in enumerate(described.arms):
+        if label in (None, arm.label):
+            yield Trained(store, position, _study(store, described, arm, allow))
 
 
 def load_policy(
@@ -262,24 +264,27 @@ def load_policy(
     return one.policy(chosen, seed)
 
 
-def _study(
-    store: Store, described: _Study, cell: _Cell, allow: Collection[str]
-) -> Study:
+def _study(store: Store, described: _Study, arm: _Arm, allow: Collection[str]) -> Study:
     """A label as a study of its own, of what the manifest says."""
-    settings = dict(cell.algorithm)
+    settings = dict(arm.algorithm)
     reference = settings.pop("class", None)
-    check_allowed(store, (cell.environment, cell.env_kwargs, settings), allow)
+    check_allowed(store, (arm.environment, arm.env_kwargs, settings), allow)
     if not isinstance(reference, str) or not is_registered(reference, ALGORITHMS):
         check_allowed(store, reference, allow)
     try:
-        limit = time_limit(cell.environment, cell.env_kwargs, cell.time_limit)
+        limit = time_limit(arm.environment, arm.env_kwargs, arm.time_limit)
         algorithm = make_algorithm(str(reference), settings)
-        own = Cell(
-            cell.label, cell.environment, cell.env_kwargs, limit, algorithm, Always()
+        own = Arm(
+            arm.label,
+            arm.environment,
+            arm.env_kwargs,
+            limit,
+            algorithm,
+            Always(),
+            arm.num_agents,
         )
         return Study(
             (own,),
-            num_agents=described.num_agents,
             num_trials=described.num_trials,
             num_episodes=described.num_episodes,
             gamma=described.gamma,

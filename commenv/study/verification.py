@@ -143,9 +143,9 @@ def verify(
 def _blocks(store: Store, settings: Settings) -> tuple[list[Block], Check]:
     """The blocks, and what has the name of one and is none as problems."""
     blocks, problems, notes = [], [], []
-    for cell, one in enumerate(settings.cells):
+    for arm, one in enumerate(settings.arms):
         finished: set[int] = set()
-        for path in store.block_paths(cell):
+        for path in store.block_paths(arm):
             stored = store.block(path)
             changed = tuple(stored.problems())
             try:
@@ -153,7 +153,7 @@ def _blocks(store: Store, settings: Settings) -> tuple[list[Block], Check]:
             except ResultsError as error:
                 problems.append(str(error))
                 continue
-            blocks.append(Block(cell, one.label, stored, trials or range(1), changed))
+            blocks.append(Block(arm, one.label, stored, trials or range(1), changed))
             finished |= set(() if changed else blocks[-1].trials)
         if len(finished) < settings.num_trials:
             notes.append(

@@ -96,4 +96,4 @@ class Writer:
         return []
 
     def _where(self, block: Block) -> tuple[int, str, list[int]]:
-        return block.cell, self._study.cells[block.cell].label, list(block.trials)
+        return block.arm, self._study.arms[block.arm].label, list(block.trials)

@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from commenv.errors import ResultsError
 from commenv.learning import Algorithm, Scheme
 from commenv.learning.plugins import ALGORITHMS, check_plugin
+from commenv.study.arm import Arm
 from commenv.study.block import run_block
 from commenv.study.checkpoint import unpacked
 from commenv.study.checkpoints import Checkpoints, Schedule
 from commenv.study.policies import Memory, check_memory
+from commenv.study.product import arms
 from commenv.study.sharding import CrewHere, Shards
-from commenv.study.spec import Cell, Study, cells
+from commenv.study.spec import Study
 from commenv.study.store import check_extra
 from commenv.testing.global_state import check_untouched, global_state
 from commenv.testing.halves import watch
@@ -71,15 +73,21 @@ def check_algorithm(
     except (TypeError, ValueError) as error:
         raise AssertionError(str(error)) from error
     study = Study(
-        cells=cells(environment, algorithm, scheme, None, max_episode_steps),
-        num_agents=num_agents,
+        arms=arms(
+            environment,
+            algorithm,
+            scheme,
+            None,
+            max_episode_steps,
+            num_agents=num_agents,
+        ),
         num_trials=_TRIALS,
         num_episodes=num_rounds,
         seed=7,
         evaluation_episodes=2,
     )
     before = global_state()
-    watch(study, study.cells[0])
+    watch(study, study.arms[0])
     whole = _run(study, algorithm)
     check_untouched(before, "use the problem's draws")
     _same(whole, _run(study, algorithm), "when run again")
@@ -101,15 +109,15 @@ def _run(
 ) -> Numbers:
     """Everything that some trials give."""
     memory = Memory()
-    cell = _with(study.cells[0], algorithm)
-    table = run_block(study, cell, trials, keep=memory.update, **how)
+    arm = _with(study.arms[0], algorithm)
+    table = run_block(study, arm, trials, keep=memory.update, **how)
     check_memory(memory, algorithm.name)
     columns = {name: table[name].to_numpy() for name in table.column_names}
     return columns | {f"learner's {name}": one for name, one in memory.items()}
 
 
-def _with(cell: Cell, algorithm: Algorithm) -> Cell:
-    return replace(cell, algorithm=algorithm)
+def _with(arm: Arm, algorithm: Algorithm) -> Arm:
+    return replace(arm, algorithm=algorithm)
 
 
 def _pickled(algorithm: Algorithm) -> Algorithm:
@@ -131,7 +139,7 @@ def _check_blocks(study: Study, algorithm: Algorithm, whole: Numbers) -> None:
 
 
 def _check_shards(study: Study, algorithm: Algorithm, whole: Numbers) -> None:
-    for number in sorted({2, study.num_agents}):
+    for number in sorted({2, study.arms[0].num_agents}):
         shards = Shards(number, CrewHere)
         words = f"with its agents in {number} shards"
         _same(whole, _run(study, algorithm, shards=shards), words)

@@ -11,30 +11,31 @@ from numpy.typing import NDArray
 
 from commenv.channel import Messages
 from commenv.learning import Learner, Problem, RoundAgents, Rounds, Signal
+from commenv.study.arm import Arm
 from commenv.study.setting_up import problem_of, world_of
-from commenv.study.spec import Cell, Study
+from commenv.study.spec import Study
 from commenv.wrappers import ChannelEnv
 
 __all__ = ["watch"]
 
 
-def watch(study: Study, cell: Cell) -> None:
+def watch(study: Study, arm: Arm) -> None:
     """Plays a study's rounds, and checks what both halves hold, send and say.
 
     Raises:
         AssertionError: A promise that is broken.
     """
     trials = range(study.num_trials)
-    world = world_of(cell, study.num_trials * study.num_agents)
-    env = ChannelEnv(world, trials, study.num_agents, gamma=study.gamma)
-    problem = problem_of(study, cell, trials, world)
-    signals = frozenset(cell.algorithm.signals) | problem.signals
+    world = world_of(arm, study.num_trials * arm.num_agents)
+    env = ChannelEnv(world, trials, arm.num_agents, gamma=study.gamma)
+    problem = problem_of(study, arm, trials, world)
+    signals = frozenset(arm.algorithm.signals) | problem.signals
     problem = replace(problem, signals=signals)
-    agents = cell.algorithm.agents(problem)
-    learner = cell.algorithm.learner(problem)
+    agents = arm.algorithm.agents(problem)
+    learner = arm.algorithm.learner(problem)
     assert isinstance(agents, RoundAgents), f"agents() returns {agents!r}"
     assert isinstance(learner, Learner), f"learner() returns {learner!r}"
-    rounds = Rounds(env, agents, learner, cell.scheme, seed=study.seed)
+    rounds = Rounds(env, agents, learner, arm.scheme, seed=study.seed)
     _watch_candidates(agents, problem, signals)
     try:
         _play(rounds, problem, study.num_episodes)

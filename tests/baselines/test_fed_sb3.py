@@ -23,8 +23,8 @@ from commenv.draws import Draws
 from commenv.errors import CommenvError
 from commenv.learning import PlayedEvaluator, Problem, Rounds, make_scheme
 from commenv.study.block import run_block
-from commenv.study.spec import Study, cells
 from commenv.wrappers import ChannelEnv
+from tests.study.studies import built
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("stable_baselines3")
@@ -338,13 +338,12 @@ def test_where_no_episode_ended_the_return_is_that_so_far():
 
 
 def study(algorithm, scheme="bernoulli", environment=CART, trials=4, **changes):
-    found = cells(environment, algorithm, scheme, None, 40)
     how = {"num_episodes": 3, "num_agents": 2, "evaluation_episodes": 2} | changes
-    return Study(found, num_trials=trials, **how)
+    return built(environment, algorithm, scheme, None, 40, num_trials=trials, **how)
 
 
 def table(one, trials):
-    return run_block(one, one.cells[0], trials).to_pandas()
+    return run_block(one, one.arms[0], trials).to_pandas()
 
 
 @ALL

@@ -10,9 +10,9 @@ from commenv import Budget, Channel, Messages
 from commenv.channel import BernoulliLoss, Chain, Delay, ErrorFeedback, TopK
 from commenv.learning import Rounds
 from commenv.multiagent import batched_from_parallel
-from commenv.study import Study, cells
 from commenv.study.setting_up import problem_of, world_of
 from commenv.wrappers import ChannelEnv
+from tests.study.studies import built
 
 TRIALS, AGENTS, ROUNDS = [0, 3], 3, 5
 STEP = np.dtype([("state", "<i4")])
@@ -54,8 +54,11 @@ CASES = [
 
 def study_of(env_id, algorithm, channels):
     small = {f"{algorithm}.hidden_sizes": [4]} if algorithm.startswith("es") else {}
-    return Study(
-        cells(env_id, algorithm, settings=small, max_episode_steps=30),
+    return built(
+        env_id,
+        algorithm,
+        settings=small,
+        limit=30,
         num_agents=AGENTS,
         num_episodes=ROUNDS,
         seed=4,
@@ -65,14 +68,14 @@ def study_of(env_id, algorithm, channels):
 
 
 def rounds_of(study, env):
-    (cell,) = study.cells
-    problem = problem_of(study, cell, TRIALS, world_of(cell, len(TRIALS) * AGENTS))
-    algorithm = cell.algorithm
+    (arm,) = study.arms
+    problem = problem_of(study, arm, TRIALS, world_of(arm, len(TRIALS) * AGENTS))
+    algorithm = arm.algorithm
     return Rounds(
         env,
         algorithm.agents(problem),
         algorithm.learner(problem),
-        cell.scheme,
+        arm.scheme,
         seed=study.seed,
     )
 
@@ -80,10 +83,10 @@ def rounds_of(study, env):
 def parallel_envs(study):
     return [
         commenv.parallel_env(
-            study.cells[0].environment,
+            study.arms[0].environment,
             AGENTS,
-            uplink=study.uplink,
-            downlink=study.downlink,
+            uplink=study.arms[0].uplink,
+            downlink=study.arms[0].downlink,
             max_cycles=30,
             trial=trial,
         )
@@ -94,9 +97,13 @@ def parallel_envs(study):
 @pytest.mark.parametrize(("env_id", "algorithm", "channels"), CASES)
 def test_algorithms_give_the_same_bits_through_both_faces(env_id, algorithm, channels):
     study = study_of(env_id, algorithm, channels)
-    world = world_of(study.cells[0], len(TRIALS) * AGENTS)
+    world = world_of(study.arms[0], len(TRIALS) * AGENTS)
     batch = ChannelEnv(
-        world, TRIALS, AGENTS, uplink=study.uplink, downlink=study.downlink
+        world,
+        TRIALS,
+        AGENTS,
+        uplink=study.arms[0].uplink,
+        downlink=study.arms[0].downlink,
     )
     one = rounds_of(study, batch)
     other = rounds_of(study, batched_from_parallel(parallel_envs(study)))

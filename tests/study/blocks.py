@@ -17,7 +17,7 @@ from commenv.channel.links import (
 from commenv.study.block import run_block
 from commenv.study.checkpoint import unpacked
 from commenv.study.checkpoints import Checkpoints
-from commenv.study.spec import Study, cells
+from tests.study.studies import built
 
 BURSTS = GilbertElliottLoss(to_bad=0.3, to_good=0.5)
 CHANNELS = {
@@ -76,15 +76,15 @@ EPISODES = 7
 def study(name, channels=None, **settings):
     environment, algorithm, scheme, own = ALGORITHMS[name]
     chosen = {"num_agents": 4, "num_trials": 2, "num_episodes": EPISODES, **settings}
-    how = cells(environment, [algorithm], scheme and [scheme], own, 20)
-    return Study(cells=how, evaluation_episodes=2, **chosen, **(channels or {}))
+    chosen |= {"evaluation_episodes": 2, **(channels or {})}
+    return built(environment, [algorithm], scheme and [scheme], own, 20, **chosen)
 
 
 def measured(study, trials=(0, 1), **how):
     """All that is stored of a block; its NaN are one object, which equals itself."""
     learned, sizes = {}, []
     table = run_block(
-        study, study.cells[0], trials, keep=learned.update, count=sizes.append, **how
+        study, study.arms[0], trials, keep=learned.update, count=sizes.append, **how
     )
     arrays = {name: (one.dtype, one.tolist()) for name, one in learned.items()}
     columns = {

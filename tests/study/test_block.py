@@ -7,30 +7,30 @@ from commenv_baselines.dql import DQL
 
 import commenv
 from commenv.errors import ResultsError
-from commenv.study import Study, cells
 from commenv.study.block import optimum_of, run_block
 from commenv.study.estimands import final
 from commenv.study.frame import COLUMNS, NAMES, validate
+from tests.study.studies import built
 
 pytest.importorskip("pandas")
 pytest.importorskip("pyarrow")
 
 
 class Corridor(gym.Env):
-    """Five cells in a row without tables: action 1 goes right, to the end and 1."""
+    """Five arms in a row without tables: action 1 goes right, to the end and 1."""
 
     observation_space = gym.spaces.Discrete(5)
     action_space = gym.spaces.Discrete(2)
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
-        self.cell = int(self.np_random.integers(2))
-        return self.cell, {}
+        self.arm = int(self.np_random.integers(2))
+        return self.arm, {}
 
     def step(self, action):
-        self.cell = max(0, self.cell + (1 if action else -1))
-        done = self.cell == 4
-        return self.cell, float(done), done, False, {}
+        self.arm = max(0, self.arm + (1 if action else -1))
+        done = self.arm == 4
+        return self.arm, float(done), done, False, {}
 
 
 @pytest.fixture
@@ -42,18 +42,15 @@ def corridor():
 
 def make_study(environment=None, algorithm="dql", **changes):
     """By default on a grid of 4 x 4, where episodes differ much in length."""
-    found = (
-        cells("SimpleGrid-v0", algorithm, settings={"env.size": 4})
-        if environment is None
-        else cells(environment, algorithm)
-    )
     settings = {"num_agents": 3, "num_trials": 4, "num_episodes": 12} | changes
-    return Study(found, **settings)
+    if environment is None:
+        return built("SimpleGrid-v0", algorithm, settings={"env.size": 4}, **settings)
+    return built(environment, algorithm, **settings)
 
 
 def frame_of(study, trials=None):
     trials = list(range(study.num_trials)) if trials is None else trials
-    return run_block(study, study.cells[0], trials).to_pandas()
+    return run_block(study, study.arms[0], trials).to_pandas()
 
 
 def by_trial(frame):
@@ -210,7 +207,7 @@ def test_a_trial_does_not_depend_on_the_others_of_its_block(stop):
 
 def test_reports_count_the_trials_that_play():
     study, reports = make_study(stop={"env_steps": 600}), []
-    table = run_block(study, study.cells[0], [0, 1, 2, 3], report=reports.append)
+    table = run_block(study, study.arms[0], [0, 1, 2, 3], report=reports.append)
     assert sum(reports) == table.num_rows
     assert reports[0] == 4
     assert reports == sorted(reports, reverse=True)
@@ -226,16 +223,16 @@ def test_reports_count_the_trials_that_play():
 )
 def test_the_optimum_is_exact_within_the_time_limit(environment, gamma, optimum):
     study = make_study(environment, gamma=gamma)
-    assert optimum_of(study, study.cells[0]) == pytest.approx(optimum, abs=1e-5)
+    assert optimum_of(study, study.arms[0]) == pytest.approx(optimum, abs=1e-5)
 
 
 def test_there_is_no_optimum_without_tables(corridor):
     study = make_study(corridor)
-    assert optimum_of(study, study.cells[0]) is None
+    assert optimum_of(study, study.arms[0]) is None
 
 
 class Endless(gym.Env):
-    """One cell that costs 1 a step, for ever."""
+    """One arm that costs 1 a step, for ever."""
 
     observation_space = gym.spaces.Discrete(1)
     action_space = gym.spaces.Discrete(1)
@@ -256,11 +253,11 @@ def test_the_optimum_of_an_endless_task_is_that_within_the_limit():
     gym.register("Endless-v0", Endless, max_episode_steps=5)
     try:
         study = make_study("Endless-v0", gamma=1.0)
-        assert optimum_of(study, study.cells[0]) == -5.0
+        assert optimum_of(study, study.arms[0]) == -5.0
         frame = frame_of(study)
         assert (frame["evaluation"] == -5).all()
         discounted = make_study("Endless-v0", gamma=0.5)
-        assert optimum_of(discounted, discounted.cells[0]) == -1.9375
+        assert optimum_of(discounted, discounted.arms[0]) == -1.9375
     finally:
         del gym.registry["Endless-v0"]
 
@@ -276,7 +273,7 @@ def test_gymnasiums_tabular_environments_are_evaluated_exactly(environment, limi
     if environment != "FrozenLake-v1":
         assert (frame["episode_length"] == limit).any()  # nothing is learned yet
     assert costs_twenty_bytes_a_step(frame)
-    optimum = optimum_of(study, study.cells[0])
+    optimum = optimum_of(study, study.arms[0])
     assert (frame["evaluation"] <= optimum + 1e-12).all()
     same_bits(frame_of(study, [1]), frame[frame["trial"] == 1])
 
@@ -291,7 +288,7 @@ def test_an_environment_without_tables_is_evaluated_by_play(corridor):
         evaluate_every=40,
     )
     frame = frame_of(study)
-    # From cell 0 or 1 the way is 4 or 3 steps: 0.125 or 0.25, half of the time each.
+    # From arm 0 or 1 the way is 4 or 3 steps: 0.125 or 0.25, half of the time each.
     final = frame["evaluation"].dropna()
     assert len(final) == study.num_trials
     assert final.between(0.16, 0.215).all()
@@ -323,4 +320,4 @@ def test_evaluation_by_play_costs_the_training_nothing(corridor):
 def test_a_continuous_space_is_refused():
     study = make_study("CartPole-v1")
     with pytest.raises(ValueError, match=r"dql keeps a table.*Box.*discretise"):
-        optimum_of(study, study.cells[0])
+        optimum_of(study, study.arms[0])

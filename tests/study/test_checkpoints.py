@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from commenv.errors import ResultsError
 from commenv.study.checkpoint import packed, unpacked
 from commenv.study.checkpoints import Checkpoints, Schedule
-from commenv.study.spec import Study, cells
 from tests.study.blocks import (
     ALGORITHMS,
     CHANNELS,
@@ -24,6 +23,7 @@ from tests.study.blocks import (
     state,
     study,
 )
+from tests.study.studies import built
 
 pa = pytest.importorskip("pyarrow")
 pytest.importorskip("safetensors")
@@ -80,14 +80,12 @@ def test_a_checkpoint_of_a_resumed_block_is_one_like_any_other():
 
 def test_agents_that_remember_more_than_they_show_are_not_kept():
     pytest.importorskip("stable_baselines3")
-    one = Study(
-        cells=cells(
-            "CartPole-v1",
-            ["fed-ppo"],
-            None,
-            {"n_steps": 8, "local_steps": 8, "batch_size": 8},
-            20,
-        ),
+    one = built(
+        "CartPole-v1",
+        ["fed-ppo"],
+        None,
+        {"n_steps": 8, "local_steps": 8, "batch_size": 8},
+        20,
         num_agents=2,
         num_trials=1,
         num_episodes=2,

@@ -12,7 +12,9 @@ from commenv.study.comparability import (
     unlike,
     why_not_paired,
 )
-from commenv.study.spec import Study, cells
+from commenv.study.product import arms
+from commenv.study.spec import Study
+from tests.study.studies import built
 
 pd = pytest.importorskip("pandas")
 
@@ -22,7 +24,7 @@ SOFTWARE = {"commenv": "1.0", "numpy": "2.0", "cpu": "x"}
 def settings(
     environment="SimpleGrid-v0", algorithm="dql", given=None, software=(), **study
 ):
-    made = Study(cells(environment, algorithm, settings=given), **study)
+    made = built(environment, algorithm, settings=given, **study)
     (found,) = settings_of_study(made.describe(), SOFTWARE | dict(software)).values()
     return found
 
@@ -78,7 +80,7 @@ def test_a_budget_is_named_with_what_it_limits():
 
 
 def test_the_time_limit_is_a_setting():
-    limited = Study(cells("SimpleGrid-v0", "dql", max_episode_steps=50))
+    limited = Study(arms("SimpleGrid-v0", "dql", max_episode_steps=50))
     (found,) = settings_of_study(limited.describe(), SOFTWARE).values()
     assert unlike(BASE, found) == ["time limit (200 and 50)"]
 
@@ -127,9 +129,9 @@ def test_a_frame_alone_tells_of_its_environment():
 
 
 def test_what_a_damaged_manifest_holds_is_shown_without_its_control_characters():
-    study = Study(cells("SimpleGrid-v0", "dql")).describe()
+    study = Study(arms("SimpleGrid-v0", "dql")).describe()
     study["uplink"], study["stop"] = 3, "\x1b[2J" + "x" * 999
-    study["cells"][0]["env_kwargs"] = "no"
+    study["arms"][0]["env_kwargs"] = "no"
     (found,) = settings_of_study(study, {}).values()
     text = "".join(unlike(BASE, found))
     assert text.isprintable()

@@ -18,9 +18,10 @@ from commenv.channel import (
     Sparse,
 )
 from commenv.envs import greedy_policy
-from commenv.study import Study, cells
+from commenv.study import Study
 from commenv.study.block import run_block
 from commenv.study.setting_up import rounds_of
+from tests.study.studies import built
 
 pytest.importorskip("pandas")
 pytest.importorskip("pyarrow")
@@ -39,19 +40,19 @@ EVERY = {
 
 
 def study(downlink, environment="SimpleGrid-v0", algorithm="dql", **changes) -> Study:
-    how = cells(environment, [algorithm], None, {}, 20)
     settings = {"num_agents": 4, "num_trials": 3, "num_episodes": 8} | changes
-    return Study(how, downlink=downlink, evaluation_episodes=2, **settings)
+    settings |= {"downlink": downlink, "evaluation_episodes": 2}
+    return built(environment, [algorithm], None, {}, 20, **settings)
 
 
 def frame_of(given):
-    return run_block(given, given.cells[0], range(given.num_trials)).to_pandas()
+    return run_block(given, given.arms[0], range(given.num_trials)).to_pandas()
 
 
 @pytest.mark.parametrize("downlink", EVERY.values(), ids=EVERY)
 def test_it_is_the_mean_over_agents_of_what_each_holds(downlink):
     given = study(downlink)
-    env, rounds, evaluator = rounds_of(given, given.cells[0], range(3), None)
+    env, rounds, evaluator = rounds_of(given, given.arms[0], range(3), None)
     mdp = env.world.mdp
     found = []
     for episode, _ in enumerate(rounds.play(8)):
@@ -69,7 +70,7 @@ def test_it_is_the_mean_over_agents_of_what_each_holds(downlink):
 def test_agents_whom_nothing_reaches_hold_what_they_began_with():
     given = study(Channel(link=BernoulliLoss(1.0)), num_episodes=40)
     frame = frame_of(given)
-    env, *_ = rounds_of(given, given.cells[0], [0], None)
+    env, *_ = rounds_of(given, given.arms[0], [0], None)
     mdp = env.world.mdp
     uniform = np.full((1, mdp.num_states, mdp.num_actions), 1 / mdp.num_actions)
     value = mdp.start_value(mdp.finite_horizon_values(uniform, given.gamma, 20))
@@ -81,7 +82,7 @@ def test_played_evaluations_play_what_agents_hold():
     lost = Channel(link=BernoulliLoss(1.0))
     given = study(lost, "commenv/CartPole-v1", "es")
     held = frame_of(given)["held_evaluation"]
-    _, rounds, evaluator = rounds_of(given, given.cells[0], range(3), None)
+    _, rounds, evaluator = rounds_of(given, given.arms[0], range(3), None)
     start = rounds.learner.policy()  # before anything was learned
     expected = [evaluator.policy_values(start, episode) for episode in range(8)]
     np.testing.assert_array_equal(held, np.transpose(expected).ravel())
@@ -111,8 +112,8 @@ def test_an_algorithm_that_does_not_say_what_parameters_do_has_no_value():
         def learner(self, problem):
             return Silent(problem, self)
 
-    how = cells("SimpleGrid-v0", [Other()], None, {}, 20)
-    frame = frame_of(Study(how, num_trials=2, num_episodes=2, downlink=LOSSY))
+    how = {"num_trials": 2, "num_episodes": 2, "downlink": LOSSY}
+    frame = frame_of(built("SimpleGrid-v0", [Other()], None, {}, 20, **how))
     assert frame["held_evaluation"].isna().all()
     assert frame["evaluation"].notna().all()
 
@@ -133,6 +134,6 @@ def test_blocks_of_trials_change_nothing(downlink, algorithm):
     given = study(downlink, algorithm=algorithm)
     together = frame_of(given)
     for trial in range(3):
-        alone = run_block(given, given.cells[0], [trial]).to_pandas()
+        alone = run_block(given, given.arms[0], [trial]).to_pandas()
         mine = together[together["trial"] == trial].reset_index(drop=True)
         assert mine["held_evaluation"].equals(alone["held_evaluation"])

@@ -60,8 +60,8 @@ def copy(grids, tmp_path):
     return Path(shutil.copytree(grids, tmp_path / "copy"))
 
 
-def first_file(directory, cell=GRID):
-    return directory / "policies" / cell / f"{FIRST}.safetensors"
+def first_file(directory, arm=GRID):
+    return directory / "policies" / arm / f"{FIRST}.safetensors"
 
 
 def test_every_block_has_its_policies(grids):
@@ -298,7 +298,7 @@ def test_an_algorithm_that_is_not_registered_is_imported_only_when_allowed(tmp_p
     reference = f"{__name__}:Own"
     with pytest.raises(ResultsError, match=f"{reference}.* --allow {reference}"):
         commenv.load_policy(tmp_path)
-    assert commenv.load_policy(tmp_path, allow=[reference]).cell.label == "own"
+    assert commenv.load_policy(tmp_path, allow=[reference]).arm.label == "own"
 
 
 MARK = "import pathlib; pathlib.Path(__file__).with_suffix('.ran').touch()"
@@ -307,11 +307,11 @@ MARK = "import pathlib; pathlib.Path(__file__).with_suffix('.ran').touch()"
 @pytest.mark.parametrize(
     "change",
     [
-        lambda study: study["cells"][0]["algorithm"].update({"class": "evil:X"}),
-        lambda study: study["cells"][0].update(environment="evil:SimpleGrid-v0"),
-        lambda study: study["cells"][0]["env_kwargs"].update(size="evil:X"),
-        lambda study: study["cells"][1]["algorithm"].update(features="evil:X"),
-        lambda study: study["cells"][1]["algorithm"].update(features=["evil:X"]),
+        lambda study: study["arms"][0]["algorithm"].update({"class": "evil:X"}),
+        lambda study: study["arms"][0].update(environment="evil:SimpleGrid-v0"),
+        lambda study: study["arms"][0]["env_kwargs"].update(size="evil:X"),
+        lambda study: study["arms"][1]["algorithm"].update(features="evil:X"),
+        lambda study: study["arms"][1]["algorithm"].update(features=["evil:X"]),
     ],
 )
 def test_no_module_that_a_manifest_names_is_run(copy, tmp_path, monkeypatch, change):
@@ -330,19 +330,19 @@ _UNUSABLE = r"manifest.json (cannot be used here: |is damaged or not ours \().."
 @pytest.mark.parametrize(
     "change",
     [
-        lambda study: study.update(cells=[{"label": one} for one in LABELS]),
+        lambda study: study.update(arms=[{"label": one} for one in LABELS]),
         lambda study: study.update(gamma="high"),
         lambda study: study.update(gamma=7),
-        lambda study: study.update(num_agents=0),
-        lambda study: study["cells"][0].update(time_limit=0),
-        lambda study: study["cells"][0].update(environment="SimpleGird-v0"),
-        lambda study: study["cells"][0].update(CART_POLE),
-        lambda study: study["cells"][0].update(env_kwargs={"sise": 3}),
-        lambda study: study["cells"][0]["algorithm"].update(alpha=7),
-        lambda study: study["cells"][0]["algorithm"].update(alhpa=0.5),
-        lambda study: study["cells"][0]["algorithm"].pop("class"),
-        lambda study: study["cells"][0]["algorithm"].update({"class": 3}),
-        lambda study: study["cells"][0]["algorithm"].update({"class": "always"}),
+        lambda study: study["arms"][0].update(num_agents=0),
+        lambda study: study["arms"][0].update(time_limit=0),
+        lambda study: study["arms"][0].update(environment="SimpleGird-v0"),
+        lambda study: study["arms"][0].update(CART_POLE),
+        lambda study: study["arms"][0].update(env_kwargs={"sise": 3}),
+        lambda study: study["arms"][0]["algorithm"].update(alpha=7),
+        lambda study: study["arms"][0]["algorithm"].update(alhpa=0.5),
+        lambda study: study["arms"][0]["algorithm"].pop("class"),
+        lambda study: study["arms"][0]["algorithm"].update({"class": 3}),
+        lambda study: study["arms"][0]["algorithm"].update({"class": "always"}),
     ],
 )
 def test_settings_that_cannot_be_used_are_refused(copy, change):
@@ -354,7 +354,7 @@ def test_settings_that_cannot_be_used_are_refused(copy, change):
 def test_an_allowed_class_must_be_an_algorithm(copy):
     reference = "commenv.learning.schemes:Always"
     rewrite(
-        copy, lambda study: study["cells"][0]["algorithm"].update({"class": reference})
+        copy, lambda study: study["arms"][0]["algorithm"].update({"class": reference})
     )
     with pytest.raises(ResultsError, match="is not an Algorithm"):
         commenv.load_policy(copy, allow=[reference])

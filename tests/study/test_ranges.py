@@ -5,8 +5,8 @@ import pytest
 
 from commenv.envs import TabularMDP
 from commenv.envs.batch import TabularBatch
-from commenv.study import Study, cells
 from commenv.study.ranges import ranges_of, return_range, value_range
+from tests.study.studies import built
 
 pytest.importorskip("pandas")
 
@@ -37,14 +37,16 @@ def test_a_return_lies_between_the_worst_and_the_best_luck():
 
 
 def label(environment, **settings):
-    study = Study(
-        cells(environment, "es", settings=settings),
+    study = built(
+        environment,
+        "es",
+        settings=settings,
         num_agents=1,
         num_trials=1,
         num_episodes=1,
         gamma=0.9,
     )
-    return ranges_of(study, study.cells[0])
+    return ranges_of(study, study.arms[0])
 
 
 def test_the_grids():

@@ -120,9 +120,9 @@ def test_a_worker_alone_has_larger_blocks_where_nothing_is_kept(
 ):
     blocks = []
 
-    def note(study, cell, trials, **how):
+    def note(study, arm, trials, **how):
         blocks.append(len(trials))
-        return run_block(study, cell, trials, **how)
+        return run_block(study, arm, trials, **how)
 
     monkeypatch.setattr(sys.modules["commenv.study.jobs"], "run_block", note)
     how = {"num_agents": 1, "num_episodes": 1, "progress": False}
@@ -202,9 +202,9 @@ def test_only_what_is_missing_is_run(tmp_path, monkeypatch):
         (blocks / f"trials-{missing}.parquet").unlink()
     ran = []
 
-    def note(study, cell, trials, **how):
+    def note(study, arm, trials, **how):
         ran.append(trials)
-        return run_block(study, cell, trials, **how)
+        return run_block(study, arm, trials, **how)
 
     monkeypatch.setattr(sys.modules["commenv.study.jobs"], "run_block", note)
     same_bits(study(out=tmp_path, block=3).frame, first.frame)
@@ -217,9 +217,9 @@ def test_other_settings_are_refused_and_nothing_is_run(tmp_path):
         ({"num_trials": 3}, "num_trials: 2 there, 3 asked for"),
         ({"num_trials": 1}, "num_trials: 2 there, 1 asked for"),
         ({"num_episodes": 21, "gamma": 0.5}, "gamma: 0.9.*num_episodes: 10"),
-        ({"algorithm": DQL(alpha=0.5)}, r"cells\[0\].algorithm.alpha: 0.9 there, 0.5"),
-        ({"settings": {"env.size": 5}}, r"cells\[0\].env_kwargs.size: 4 there, 5"),
-        ({"max_episode_steps": 50}, r"cells\[0\].time_limit: 200 there, 50"),
+        ({"algorithm": DQL(alpha=0.5)}, r"arms\[0\].algorithm.alpha: 0.9 there, 0.5"),
+        ({"settings": {"env.size": 5}}, r"arms\[0\].env_kwargs.size: 4 there, 5"),
+        ({"max_episode_steps": 50}, r"arms\[0\].time_limit: 200 there, 50"),
     ):
         with pytest.raises(ResultsError, match=words):
             study(out=tmp_path, **{"num_trials": 2} | changes)

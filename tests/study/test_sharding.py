@@ -11,7 +11,6 @@ from commenv.study.checkpoints import Schedule
 from commenv.study.jobs import Job, Resumption, run_job
 from commenv.study.plan import Block
 from commenv.study.sharding import CrewHere, Shards, shares_of
-from commenv.study.spec import Study, cells
 from tests.study.blocks import (
     ALGORITHMS,
     CHANNELS,
@@ -22,6 +21,7 @@ from tests.study.blocks import (
     state,
     study,
 )
+from tests.study.studies import built
 
 COUNTS = [1, 2, 3, 4]
 
@@ -53,8 +53,12 @@ def test_whatever_codecs_remember(channels):
 
 @pytest.mark.parametrize("scheme", ["random", "top", "never"])
 def test_whoever_decides(scheme):
-    one = Study(
-        cells=cells("SimpleGrid-v0", ["espc"], [scheme], {}, 20),
+    one = built(
+        "SimpleGrid-v0",
+        ["espc"],
+        [scheme],
+        {},
+        20,
         num_agents=4,
         num_trials=2,
         num_episodes=EPISODES,
@@ -64,8 +68,12 @@ def test_whoever_decides(scheme):
 
 @pytest.mark.parametrize("count", COUNTS)
 def test_antithetic_pairs_find_each_other(count):
-    one = Study(
-        cells=cells("SimpleGrid-v0", ["es"], None, {"antithetic": True}, 20),
+    one = built(
+        "SimpleGrid-v0",
+        ["es"],
+        None,
+        {"antithetic": True},
+        20,
         num_agents=6,
         num_trials=2,
         num_episodes=EPISODES,
@@ -90,8 +98,12 @@ class Misshapen(Always):
 
 
 def with_scheme(scheme):
-    return Study(
-        cells=cells("SimpleGrid-v0", ["dql"], [scheme], None, 20),
+    return built(
+        "SimpleGrid-v0",
+        ["dql"],
+        [scheme],
+        None,
+        20,
         num_agents=4,
         num_trials=2,
         num_episodes=EPISODES,

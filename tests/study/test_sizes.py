@@ -6,22 +6,22 @@ import pytest
 from commenv import Budget, Channel
 from commenv.channel import BernoulliLoss, Delay, Sparse
 from commenv.errors import ResultsError
-from commenv.study import Study, cells
 from commenv.study.block import run_block
 from commenv.study.sizes import SIZE_COLUMNS, check_sizes
+from tests.study.studies import built
 
 pd = pytest.importorskip("pandas")
 pytest.importorskip("pyarrow")
 
 AGENTS = 3
+SIZE_4 = {"env.size": 4}
 
 
 def run(algorithm="dql", trials=range(4), **changes):
     """The frame of a block and its histogram."""
-    found = cells("SimpleGrid-v0", algorithm, settings={"env.size": 4})
     settings = {"num_agents": AGENTS, "num_trials": 4, "num_episodes": 12} | changes
-    study, sizes = Study(found, **settings), []
-    table = run_block(study, study.cells[0], list(trials), count=sizes.append)
+    study, sizes = built("SimpleGrid-v0", algorithm, None, SIZE_4, **settings), []
+    table = run_block(study, study.arms[0], list(trials), count=sizes.append)
     return table.to_pandas(), sizes[0].to_pandas()
 
 
@@ -103,10 +103,10 @@ def test_a_trials_histogram_does_not_depend_on_the_others_of_its_block():
 
 
 def test_the_table_is_the_same_whether_or_not_sizes_are_asked_for():
-    study = Study(cells("SimpleGrid-v0", "dql"), num_trials=2, num_episodes=3)
+    study = built("SimpleGrid-v0", "dql", num_trials=2, num_episodes=3)
     sizes = []
-    asked = run_block(study, study.cells[0], [0, 1], count=sizes.append)
-    other = run_block(study, study.cells[0], [0, 1])
+    asked = run_block(study, study.arms[0], [0, 1], count=sizes.append)
+    other = run_block(study, study.arms[0], [0, 1])
     pd.testing.assert_frame_equal(
         asked.to_pandas(), other.to_pandas(), check_exact=True
     )
@@ -123,14 +123,11 @@ def test_rows_say_who_hears_them():
 
 
 def test_a_trial_that_sends_nothing_has_no_rows():
-    found = cells("SimpleGrid-v0", "dql", "never", settings={"env.size": 4})
-    study, sizes = Study(found, num_agents=2, num_trials=1, num_episodes=2), []
-    never = Channel(budget=Budget(messages=0))
-    quiet = Study(
-        found, num_agents=2, num_trials=1, num_episodes=2, downlink=never, uplink=never
-    )
-    for one in (study, quiet):
-        run_block(one, one.cells[0], [0], count=sizes.append)
+    sizes, never = [], Channel(budget=Budget(messages=0))
+    how = {"num_agents": 2, "num_trials": 1, "num_episodes": 2}
+    for channels in ({}, {"uplink": never, "downlink": never}):
+        one = built("SimpleGrid-v0", "dql", "never", SIZE_4, **how, **channels)
+        run_block(one, one.arms[0], [0], count=sizes.append)
     assert set(sizes[0]["direction"].to_pylist()) == {"downlink"}
     assert sizes[1].num_rows == 0
     check_sizes(sizes[1].to_pandas())

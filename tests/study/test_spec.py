@@ -16,7 +16,8 @@ import commenv
 from commenv.errors import UnknownNameError
 from commenv.learning import Algorithm, Always, Scheme
 from commenv.learning.schemes import RandomChoice
-from commenv.study import Study, cells
+from commenv.study import Study, arms
+from tests.study.studies import built
 
 
 @dataclass(frozen=True)
@@ -47,29 +48,29 @@ TRIGGER, PATIENT = f"{__name__}:Trigger", f"{__name__}:Patient"
 
 
 def one_cell(*args, **kwargs):
-    (cell,) = cells(*args, **kwargs)
-    return cell
+    (arm,) = arms(*args, **kwargs)
+    return arm
 
 
 def labels(*args, **kwargs):
-    return [cell.label for cell in cells(*args, **kwargs)]
+    return [arm.label for arm in arms(*args, **kwargs)]
 
 
 def test_the_product_is_run_environment_by_environment():
-    found = cells(
+    found = arms(
         ["SimpleGrid-v0", "WindyGrid-v0"],
         [DQL(alpha=0.5), DQL(alpha=0.9)],
         ["always", PATIENT],
     )
     assert [
-        (cell.environment, cell.algorithm.alpha, cell.scheme.name) for cell in found
+        (arm.environment, arm.algorithm.alpha, arm.scheme.name) for arm in found
     ] == [
         (environment, alpha, scheme)
         for environment in ("SimpleGrid-v0", "WindyGrid-v0")
         for alpha in (0.5, 0.9)
         for scheme in ("always", "patient")
     ]
-    assert len({cell.label for cell in found}) == 8
+    assert len({arm.label for arm in found}) == 8
 
 
 @pytest.mark.parametrize(
@@ -112,27 +113,27 @@ def test_labels_say_what_differs_and_no_more(arguments, expected):
 )
 def test_the_same_combination_twice_is_refused(arguments):
     with pytest.raises(ValueError, match=r"'dql.*' is asked for twice"):
-        cells(*arguments)
+        arms(*arguments)
 
 
 def test_a_bare_setting_reaches_everything_that_has_it():
-    cell = one_cell("SimpleGrid-v0", "dql", PATIENT, {"alpha": 0.5, "wait": 3})
-    assert (cell.algorithm, cell.scheme) == (DQL(alpha=0.5), Patient(0.5, 3))
+    arm = one_cell("SimpleGrid-v0", "dql", PATIENT, {"alpha": 0.5, "wait": 3})
+    assert (arm.algorithm, arm.scheme) == (DQL(alpha=0.5), Patient(0.5, 3))
 
 
 def test_a_prefixed_setting_reaches_one_and_wins_over_the_bare_one():
-    cell = one_cell(
+    arm = one_cell(
         "SimpleGrid-v0",
         "dql",
         PATIENT,
         {"dql.alpha": 0.7, "alpha": 0.5, f"{PATIENT}.wait": 4},
     )
-    assert (cell.algorithm, cell.scheme) == (DQL(alpha=0.7), Patient(0.5, 4))
+    assert (arm.algorithm, arm.scheme) == (DQL(alpha=0.7), Patient(0.5, 4))
 
 
 def test_settings_reach_the_scheme_that_the_algorithm_brings_along():
-    cell = one_cell("SimpleGrid-v0", f"{__name__}:PatientDQL", settings={"wait": 3})
-    assert cell.scheme == Patient(wait=3)
+    arm = one_cell("SimpleGrid-v0", f"{__name__}:PatientDQL", settings={"wait": 3})
+    assert arm.scheme == Patient(wait=3)
 
 
 def test_a_setting_without_a_default_can_be_given():
@@ -140,15 +141,15 @@ def test_a_setting_without_a_default_can_be_given():
     class Offering(DQL):
         signals: ClassVar[tuple[str, ...]] = ("novelty", "boredom")
 
-    cell = one_cell("SimpleGrid-v0", Offering(), TRIGGER, {"threshold": 0.5})
-    assert cell.scheme == Trigger(0.5)
+    arm = one_cell("SimpleGrid-v0", Offering(), TRIGGER, {"threshold": 0.5})
+    assert arm.scheme == Trigger(0.5)
     with pytest.raises(ValueError, match=f"{TRIGGER}.*threshold"):
-        cells("SimpleGrid-v0", Offering(), TRIGGER)
+        arms("SimpleGrid-v0", Offering(), TRIGGER)
 
 
 def test_env_settings_reach_the_environment():
-    cell = one_cell("SimpleGrid-v0", "dql", settings={"env.size": [3, 3]})
-    assert cell.env_kwargs == {"size": [3, 3]}
+    arm = one_cell("SimpleGrid-v0", "dql", settings={"env.size": [3, 3]})
+    assert arm.env_kwargs == {"size": [3, 3]}
     assert one_cell("SimpleGrid-v0", "dql").env_kwargs == {}
 
 
@@ -167,12 +168,12 @@ def test_env_settings_reach_the_environment():
 )
 def test_a_setting_that_nobody_has_or_wants_is_refused(settings, words):
     with pytest.raises(ValueError, match=words):
-        cells("SimpleGrid-v0", "dql", settings=settings)
+        arms("SimpleGrid-v0", "dql", settings=settings)
 
 
 def test_what_a_foreign_constructor_raises_names_the_environment():
     with pytest.raises(ValueError, match=r"FrozenLake-v1 cannot be made.*mapp") as seen:
-        cells("FrozenLake-v1", "dql", settings={"env.map_name": "mapp"})
+        arms("FrozenLake-v1", "dql", settings={"env.map_name": "mapp"})
     assert isinstance(seen.value.__cause__, KeyError)
 
 
@@ -183,7 +184,7 @@ def test_an_environment_whose_package_is_missing_names_it(monkeypatch):
     gym.register("Lacking-v0", lacking)
     try:
         with pytest.raises(ImportError, match=r"Lacking-v0 lacks.*box is not"):
-            cells("Lacking-v0", "dql")
+            arms("Lacking-v0", "dql")
     finally:
         del gym.registry["Lacking-v0"]
 
@@ -203,12 +204,12 @@ def test_an_environment_whose_package_is_missing_names_it(monkeypatch):
 )
 def test_an_unknown_name_is_refused_with_the_nearest(arguments, words):
     with pytest.raises(ValueError, match=words):
-        cells(*arguments)
+        arms(*arguments)
 
 
 def test_a_scheme_without_its_signals_is_refused_naming_who_offers_them():
     with pytest.raises(ValueError, match="reads boredom, novelty, which 'dql'") as one:
-        Study(cells("SimpleGrid-v0", "dql", Trigger(0.5)))
+        arms("SimpleGrid-v0", "dql", Trigger(0.5))
     assert "algorithms that do: none installed" in str(one.value)
 
     class Half(Scheme):
@@ -222,10 +223,10 @@ def test_a_scheme_without_its_signals_is_refused_naming_who_offers_them():
 
 
 def test_more_senders_than_agents_are_refused_before_anything_is_run():
-    some = cells("SimpleGrid-v0", "dql", RandomChoice(m=4))
-    assert Study(some, num_agents=4).num_agents == 4
+    (some,) = arms("SimpleGrid-v0", "dql", RandomChoice(m=4), num_agents=4)
+    assert some.num_agents == 4
     with pytest.raises(ValueError, match="m 4 senders of 3 agents; give at most 3"):
-        Study(some, num_agents=3)
+        arms("SimpleGrid-v0", "dql", RandomChoice(m=4), num_agents=3)
 
 
 def test_the_time_limit_is_the_ids_or_200_which_the_log_says(caplog):
@@ -239,11 +240,11 @@ def test_the_time_limit_is_the_ids_or_200_which_the_log_says(caplog):
     ]
     assert one_cell("CliffWalking-v1", "dql", max_episode_steps=7).time_limit == 7
     with pytest.raises(ValueError, match="max_episode_steps 0"):
-        cells("SimpleGrid-v0", "dql", max_episode_steps=0)
+        arms("SimpleGrid-v0", "dql", max_episode_steps=0)
 
 
 def make_study(**changes):
-    return Study(cells("SimpleGrid-v0", "dql"), **changes)
+    return built("SimpleGrid-v0", "dql", **changes)
 
 
 @pytest.mark.parametrize(
@@ -271,7 +272,7 @@ def test_a_number_outside_its_range_is_refused(changes, words):
 
 def test_a_study_of_nothing_is_refused():
     with pytest.raises(ValueError, match="a study of nothing"):
-        Study(cells([], "dql"))
+        Study(arms([], "dql"))
 
 
 @pytest.mark.parametrize("gamma", [0, 1])
@@ -280,8 +281,10 @@ def test_the_ends_of_the_discounts_range_are_allowed(gamma):
 
 
 def test_every_setting_is_in_the_description_and_json_keeps_it():
-    study = Study(
-        cells("SimpleGrid-v0", DQL(alpha=0.5), Patient(wait=2)),
+    study = built(
+        "SimpleGrid-v0",
+        DQL(alpha=0.5),
+        Patient(wait=2),
         seed=2**70,
         uplink=commenv.Channel(
             budget=commenv.Budget(messages=3), link=commenv.BernoulliLoss(0.25)
@@ -309,9 +312,9 @@ def test_every_setting_is_in_the_description_and_json_keeps_it():
 
 def test_the_description_tells_arrays_apart_and_has_no_nan():
     def describe(value):
-        cell = one_cell("SimpleGrid-v0", "dql")
-        cell.env_kwargs["x"] = value
-        return json.dumps(cell.describe(), allow_nan=False)
+        arm = one_cell("SimpleGrid-v0", "dql")
+        arm.env_kwargs["x"] = value
+        return json.dumps(arm.describe(), allow_nan=False)
 
     assert describe(np.array([1, 2])) != describe(np.array([1, 3]))
     assert describe(np.array([1, 2])) == describe((1, 2)) == describe([np.int64(1), 2])

@@ -9,11 +9,11 @@ import pytest
 
 import commenv
 from commenv.errors import ResultsError
-from commenv.study import Study, cells
 from commenv.study.block import run_block
 from commenv.study.manifest import differences
 from commenv.study.store import Store
 from tests.study.seals import reseal, reseal_manifest
+from tests.study.studies import built
 
 pd = pytest.importorskip("pandas")
 pytest.importorskip("pyarrow")
@@ -21,7 +21,7 @@ pytest.importorskip("pyarrow")
 
 def make_study(**changes):
     settings = {"num_agents": 2, "num_trials": 4, "num_episodes": 3} | changes
-    return Study(cells("SimpleGrid-v0", "dql", settings={"env.size": 3}), **settings)
+    return built("SimpleGrid-v0", "dql", settings={"env.size": 3}, **settings)
 
 
 STUDY = make_study()
@@ -33,7 +33,7 @@ def fill(directory, *blocks):
     store.begin(STUDY, OPTIMA)
     for trials in blocks:
         sizes = []
-        table = run_block(STUDY, STUDY.cells[0], list(trials), count=sizes.append)
+        table = run_block(STUDY, STUDY.arms[0], list(trials), count=sizes.append)
         store.write_sizes(0, "dql", list(trials), sizes[0])
         store.write_block(0, "dql", table)
     return store
@@ -100,14 +100,14 @@ def test_a_fresh_folder_has_no_finished_trial_and_no_frame(tmp_path):
 def test_finished_trials_and_their_frame(full):
     assert Store(full).finished(0) == {0, 1, 2, 3}
     frame = Store(full).frame()
-    expected = run_block(STUDY, STUDY.cells[0], range(4)).to_pandas()
+    expected = run_block(STUDY, STUDY.arms[0], range(4)).to_pandas()
     pd.testing.assert_frame_equal(frame, expected, check_exact=True)
 
 
 def test_blocks_that_overlap_count_once(tmp_path):
     store = fill(tmp_path / "s", [0, 1, 2], [1], [2, 3], range(4))
     sizes = []
-    expected = run_block(STUDY, STUDY.cells[0], range(4), count=sizes.append)
+    expected = run_block(STUDY, STUDY.arms[0], range(4), count=sizes.append)
     found = store.frame(), store.sizes()
     pd.testing.assert_frame_equal(found[0], expected.to_pandas(), check_exact=True)
     frames = (found[1], sizes[0].to_pandas())
@@ -285,10 +285,10 @@ def test_a_truncated_manifest_is_refused(copy, kept):
     [
         {"study": {}},
         {"study": []},
-        {"study": {"cells": 3}},
-        {"study": {"cells": [3]}},
-        {"study": {"cells": [{"label": 3}]}},
-        {"study": {"cells": [{"label": "other"}]}},
+        {"study": {"arms": 3}},
+        {"study": {"arms": [3]}},
+        {"study": {"arms": [{"label": 3}]}},
+        {"study": {"arms": [{"label": "other"}]}},
         {"optima": None},
         {"optima": {"dql": "much"}},
         {"optima": {}},
@@ -472,7 +472,7 @@ def test_a_folder_that_cannot_be_written_to_is_refused(copy, monkeypatch, finish
 
 def test_a_full_disk_loses_the_block_that_is_written_and_no_other(copy, monkeypatch):
     before, frame = files(copy.directory), copy.frame()
-    table = run_block(STUDY, STUDY.cells[0], [0])
+    table = run_block(STUDY, STUDY.arms[0], [0])
 
     def refuse(descriptor):
         raise OSError(errno.ENOSPC, "No space left on device")

@@ -7,9 +7,9 @@ import pytest
 
 import commenv
 from commenv import BernoulliLoss, Budget, Channel
-from commenv.study import Study, cells
 from commenv.study.progress import Progress
 from commenv.study.trace import expected_size
+from tests.study.studies import built
 
 pd = pytest.importorskip("pandas")
 pytest.importorskip("pyarrow")
@@ -147,7 +147,7 @@ def test_its_size_is_said_before_it_is_written(tmp_path, caplog):
     # 4 trials x 3 agents x 8 episodes, of at most 200 steps and one message each way
     assert f"{tmp_path / 'trace'}: at most 19,200 steps and about 192 mess" in line
     assert "GB before compression" in line
-    study = Study(cells("SimpleGrid-v0", "dql"), num_agents=1000, num_trials=1000)
+    study = built("SimpleGrid-v0", "dql", num_agents=1000, num_trials=1000)
     assert "at most 200,000,000,000 steps" in expected_size(study)
     assert "8.1e+03 GB" in expected_size(study)
 

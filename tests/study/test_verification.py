@@ -24,9 +24,9 @@ from commenv.study.checks import TOLERANCE
 from commenv.study.described import study_of
 from commenv.study.recomputed import _distance
 from commenv.study.software import software, unlike
-from commenv.study.spec import Study, cells
 from commenv.study.store import Store
 from tests.study.seals import reseal, reseal_manifest
+from tests.study.studies import built
 
 pd = pytest.importorskip("pandas")
 pytest.importorskip("pyarrow")
@@ -439,7 +439,7 @@ def test_a_study_of_what_is_not_registered_here_is_not_decided(tmp_path, noisy):
 def test_a_study_of_a_module_that_is_not_here_is_not_decided(copy):
     path = copy / "manifest.json"
     manifest = json.loads(path.read_text())
-    manifest["study"]["cells"][0]["scheme"]["class"] = "no_such_module:Scheme"
+    manifest["study"]["arms"][0]["scheme"]["class"] = "no_such_module:Scheme"
     path.write_text(json.dumps(manifest))
     reseal_manifest(copy)
     found = verify(copy, allow=["no_such_module:Scheme"], **QUIET)
@@ -503,13 +503,13 @@ def test_numbers_that_depend_on_the_block_do_not_hold(tmp_path, block):
 def test_settings_that_are_no_longer_known_are_a_problem_and_no_crash(copy):
     path = copy / "manifest.json"
     manifest = json.loads(path.read_text())
-    manifest["study"]["cells"][0]["algorithm"]["speed"] = 3
+    manifest["study"]["arms"][0]["algorithm"]["speed"] = 3
     path.write_text(json.dumps(manifest))
     reseal(copy)
     found = verify(copy, **QUIET)
     assert any("cannot be used here" in line for line in problems(found))
-    del manifest["study"]["cells"][0]["algorithm"]["speed"]
-    manifest["study"]["uplink"]["colour"] = "red"
+    del manifest["study"]["arms"][0]["algorithm"]["speed"]
+    manifest["study"]["arms"][0]["uplink"]["colour"] = "red"
     path.write_text(json.dumps(manifest))
     reseal(copy)
     assert any("uplink.colour: 'red' there" in one for one in problems(verify(copy)))
@@ -524,8 +524,10 @@ def test_settings_that_are_no_longer_known_are_a_problem_and_no_crash(copy):
     ],
 )
 def test_a_study_is_made_again_from_its_manifest(tmp_path, channel):
-    study = Study(
-        cells("SimpleGrid-v0", ["dql", "es"], ["always", "periodic"]),
+    study = built(
+        "SimpleGrid-v0",
+        ["dql", "es"],
+        ["always", "periodic"],
         num_trials=1,
         num_episodes=1,
         seed=2**40,
@@ -534,7 +536,7 @@ def test_a_study_is_made_again_from_its_manifest(tmp_path, channel):
         stop={"messages": 3},
     )
     store = Store(tmp_path / "out")
-    store.begin(study, {cell.label: None for cell in study.cells})
+    store.begin(study, {arm.label: None for arm in study.arms})
     assert study_of(store) == study
 
 

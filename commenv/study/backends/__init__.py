@@ -5,10 +5,10 @@ from __future__ import annotations
 import importlib.util
 
 from commenv.errors import MissingExtraError, UnknownNameError
+from commenv.study.arm import check_count
 from commenv.study.backends.backend import Backend, Kept, Report, cpus_here
 from commenv.study.backends.local import Local
 from commenv.study.backends.processes import Processes
-from commenv.study.spec import check_count
 
 __all__ = ["BACKENDS", "Backend", "Kept", "Report", "choose"]
 

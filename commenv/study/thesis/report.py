@@ -14,6 +14,7 @@ import msgspec
 
 from commenv.errors import ResultsError, shown
 from commenv.study.files import write_atomically
+from commenv.study.names import count_of
 from commenv.study.progress import duration
 from commenv.study.safe_files import read_file
 from commenv.study.store import Store
@@ -225,21 +226,19 @@ def _claim_lines(verdicts: list[_Claim]) -> list[str]:
 def _setting_lines(folder: Path) -> list[str]:
     """Scale, settings of every curve, and what ran it, folded away."""
     lines = ["<details><summary>Settings and versions</summary>", ""]
-    software: dict[str, str] = {}
-    for store in sorted(folder.glob("n*")):
-        manifest = Store(store).manifest()
-        study, software = manifest.study, manifest.software
-        lines += [
-            f"{study['num_agents']} agents, {study['num_trials']} trials, "
-            f"{study['num_episodes']} episodes, gamma {study['gamma']}, seed "
-            f"{study['seed']}:",
-            "",
-        ]
-        for cell in study["cells"]:
-            settings = {**_settings(cell["algorithm"]), **_settings(cell["scheme"])}
-            words = ", ".join(f"{name} {value}" for name, value in settings.items())
-            lines.append(f"- {cell['label']} ({cell['environment']}): {words}")
-        lines.append("")
+    manifest = Store(folder / "study").manifest()
+    study, software = manifest.study, manifest.software
+    lines += [
+        f"{study['num_trials']} trials, {study['num_episodes']} episodes, gamma "
+        f"{study['gamma']}, seed {study['seed']}:",
+        "",
+    ]
+    for arm in study["arms"]:
+        settings = {**_settings(arm["algorithm"]), **_settings(arm["scheme"])}
+        words = ", ".join(f"{name} {value}" for name, value in settings.items())
+        agents = count_of(arm["num_agents"], "agent")
+        lines.append(f"- {arm['label']} ({arm['environment']}, {agents}): {words}")
+    lines.append("")
     versions = ", ".join(f"{name} {value}" for name, value in software.items())
     return [*lines, versions, "", "</details>", ""]
 

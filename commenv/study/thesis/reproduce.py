@@ -1,6 +1,6 @@
 """Running a figure of the thesis: its data, its pictures and its verdicts.
 
-DIR/4.5/n50/...              the studies, one for each number of agents
+DIR/4.5/study/...            the study
 DIR/4.5/figure.png           in the thesis' layout
 DIR/4.5/evaluation.png       the policy without exploration, controls included
 DIR/4.5/bytes.png            the same against uplink bytes
@@ -17,17 +17,18 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from commenv.errors import UnknownNameError
 from commenv.learning import make_algorithm, make_scheme
+from commenv.study.arm import Arm
 from commenv.study.claims import Verdict, judge, write_csv
 from commenv.study.figures import plot, save
 from commenv.study.files import write_atomically
+from commenv.study.product import time_limit
 from commenv.study.results import Results
 from commenv.study.run import execute
-from commenv.study.spec import Cell, Study, time_limit
+from commenv.study.spec import Study
 from commenv.study.thesis.controls import RANDOM_START
 from commenv.study.thesis.exact import expected_sending, first_round
 from commenv.study.thesis.figure import Context, Curve, Figure, Scale
@@ -103,8 +104,14 @@ def reproduce(
     given: dict[str, Any] = {k: v for k, v in asked.items() if v is not None}
     size: Scale = replace(getattr(figure, scale), **given)
     figure = figure.at(size)
-    how = {"backend": backend, "workers": workers, "address": address}
-    results = _run(figure, size, folder, seed, {**how, "progress": progress})
+    results = execute(
+        _study(figure, size, seed),
+        out=folder / "study",
+        backend=backend,
+        workers=workers,
+        address=address,
+        progress=progress,
+    )
     _draw(figure, results, folder)
     verdicts = _judge(figure, size, results)
     write_csv(verdicts, folder / "claims.csv")
@@ -121,42 +128,14 @@ def check_known(number: str, scale: str) -> None:
         raise UnknownNameError("scale", scale, SCALES)
 
 
-def _run(
-    figure: Figure,
-    size: Scale,
-    folder: Path,
-    seed: int,
-    how: dict[str, Any],
-) -> Results:
-    """All curves, in one study for each number of agents."""
-    groups: dict[int, list[Curve]] = {}
-    for curve in figure.curves:
-        groups.setdefault(_agents(figure, curve, size), []).append(curve)
-    parts = [
-        execute(
-            _study(figure, size, agents, curves, seed),
-            out=folder / f"n{agents}",
-            **how,
-        )
-        for agents, curves in groups.items()
-    ]
-    optimum = {label: best for part in parts for label, best in part.optimum.items()}
-    ranges = {label: known for part in parts for label, known in part.ranges.items()}
-    frame = pd.concat([part.frame for part in parts], ignore_index=True)
-    place = {curve.label: place for place, curve in enumerate(figure.curves)}
-    order = np.argsort(frame["label"].map(place).to_numpy(np.int64), kind="stable")
-    frame = frame.iloc[order].reset_index(drop=True)
-    return Results(frame, optimum, ranges=ranges)
-
-
-def _study(
-    figure: Figure, size: Scale, agents: int, curves: list[Curve], seed: int
-) -> Study:
+def _study(figure: Figure, size: Scale, seed: int) -> Study:
+    """All curves, in the thesis' order."""
     env_kwargs = dict(figure.env_kwargs)
     limit = time_limit(figure.environment, env_kwargs)
     return Study(
-        cells=tuple(_cell(figure, curve, env_kwargs, limit, size) for curve in curves),
-        num_agents=agents,
+        arms=tuple(
+            _arm(figure, curve, env_kwargs, limit, size) for curve in figure.curves
+        ),
         num_trials=size.trials,
         num_episodes=size.episodes,
         gamma=figure.gamma,
@@ -166,23 +145,27 @@ def _study(
     )
 
 
-def _cell(
+def _arm(
     figure: Figure,
     curve: Curve,
     env_kwargs: dict[str, Any],
     limit: int,
     size: Scale,
-) -> Cell:
+) -> Arm:
     algorithm = make_algorithm(curve.algorithm, dict(curve.settings))
     settings = {**algorithm.scheme_settings(), **curve.scheme_settings}
     if "m" in settings:
         settings["m"] = size.of(settings["m"])
     scheme = make_scheme(curve.scheme or algorithm.scheme, settings)
-    return Cell(curve.label, figure.environment, env_kwargs, limit, algorithm, scheme)
-
-
-def _agents(figure: Figure, curve: Curve, size: Scale) -> int:
-    return size.of(curve.num_agents or figure.num_agents)
+    return Arm(
+        curve.label,
+        figure.environment,
+        env_kwargs,
+        limit,
+        algorithm,
+        scheme,
+        size.of(curve.num_agents or figure.num_agents),
+    )
 
 
 def _judge(figure: Figure, size: Scale, results: Results) -> list[Verdict]:

@@ -196,8 +196,7 @@ def test_a_scale_shrinks_agents_and_messages_alike(tmp_path):
     texts = [claim.text for claim in FIGURES["4.5"].claims(context)]
     assert [one.claim for one in verdicts] == texts
     assert "ESPC (5, 2) sends 2/5 of ES 5's messages" in texts
-    assert (tmp_path / "4.5" / "n5").is_dir()
-    manifest = json.loads((tmp_path / "4.5" / "n5" / "manifest.json").read_text())
-    espc = manifest["study"]["cells"][0]
-    assert espc["scheme"]["m"] == 2
+    manifest = json.loads((tmp_path / "4.5" / "study" / "manifest.json").read_text())
+    espc = manifest["study"]["arms"][0]
+    assert (espc["num_agents"], espc["scheme"]["m"]) == (5, 2)
     assert Scale(1, 2, 0.1).agents == 0.1
