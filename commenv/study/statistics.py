@@ -390,10 +390,12 @@ def bca_interval(
     estimate = statistic(array.reshape(1, -1), axis=1)[0]
     others = np.stack([np.delete(array, i, axis=0).ravel() for i in range(count)])
     left_out = statistic(others, axis=1)
+    rounding = 1e-12 * np.abs(array).max()
     pull = left_out.mean() - left_out
+    pull[np.abs(pull) <= rounding] = 0
     if not (spread := (pull**2).sum()):
         return Interval(*np.quantile(found, ((1 - level) / 2, (1 + level) / 2)))
-    same = np.abs(found - estimate) <= 1e-12 * np.abs(array).max()  # but for rounding
+    same = np.abs(found - estimate) <= rounding
     below = ((found < estimate) & ~same).mean() + same.mean() / 2
     bias = normal.ppf(np.clip(below, 1 / (resamples + 1), 1 - 1 / (resamples + 1)))
     shift = bias + normal.ppf([(1 - level) / 2, (1 + level) / 2])

@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from commenv.study.statistics import (
@@ -254,6 +254,7 @@ TRIALS = st.lists(st.integers(-50, 50), min_size=3, max_size=12).map(np.array)
 
 
 @given(values=TRIALS, scale=SCALES, shift=st.integers(-1000, 1000))
+@example(values=np.array([0, 19, 19, 19, 19]), scale=10.0**2.25, shift=0)
 @settings(max_examples=60, deadline=None)
 @pytest.mark.parametrize(
     ("interval", "how"),
