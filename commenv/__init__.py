@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from commenv.draws import Draws
     from commenv.envs import TabularMDP
     from commenv.multiagent import CommunicationBudget, parallel_env
+    from commenv.study.merging import merge
     from commenv.study.results import Results, load
     from commenv.study.run import run
     from commenv.study.trained import load_policy
@@ -50,6 +51,7 @@ __all__ = [
     "find_channel",
     "load",
     "load_policy",
+    "merge",
     "parallel_env",
     "register_envs",
     "run",
@@ -73,7 +75,7 @@ _ROOMS = {
     "draws": ("Draws",),
     "envs": ("TabularMDP",),
     "multiagent": ("CommunicationBudget", "parallel_env"),
-    "study": ("Results", "load", "load_policy", "run"),
+    "study": ("Results", "load", "load_policy", "merge", "run"),
     "wrappers": ("ChannelEnv", "Metrics", "batched_env", "find_channel"),
     "errors": (),
     "learning": (),

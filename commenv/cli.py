@@ -26,6 +26,7 @@ __all__ = ["main"]
 
 _FAILURE = 1
 _UNDECIDED = 3
+_MOST_ARMS = 1000  # of one command without --yes
 _logger = logging.getLogger("commenv")
 
 
@@ -98,6 +99,8 @@ def _run(options: argparse.Namespace) -> None:
             options.scheme,
             num_agents=options.agents or 5,
             num_trials=options.trials,
+            first_trial=options.first_trial,
+            last_trial=options.last_trial,
             num_episodes=options.episodes,
             gamma=options.gamma,
             seed=options.seed,
@@ -117,6 +120,7 @@ def _run(options: argparse.Namespace) -> None:
             checkpoint_episodes=options.checkpoint_episodes,
             checkpoint_minutes=options.checkpoint_minutes,
             trace=options.trace,
+            most_arms=None if options.yes else _MOST_ARMS,
             progress=not options.quiet,
         )
     print(results.table())
@@ -181,6 +185,15 @@ def _verify(options: argparse.Namespace) -> int:
     )
     print(found)
     return {"holds": 0, "not decided": _UNDECIDED}.get(found.verdict, _FAILURE)
+
+
+def _merge(options: argparse.Namespace) -> None:
+    options.interrupted = "repeat the same command to go on"
+    from commenv.study.names import count_of
+
+    results = commenv.merge(options.out, options.directories)
+    trials = results.frame["trial"].nunique()
+    print(f"{count_of(trials, 'trial')} in {options.out}\n\n{results.table()}")
 
 
 def _reproduce(options: argparse.Namespace) -> None:
@@ -304,6 +317,7 @@ _COMMANDS = {
     "show": _show,
     "plot": _plot,
     "evaluate": _evaluate,
+    "merge": _merge,
     "verify": _verify,
     "reproduce": _reproduce,
     "report": _report,

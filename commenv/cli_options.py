@@ -76,7 +76,16 @@ def _add_run_options(run: argparse.ArgumentParser) -> None:
         help=f"agents of each trial{product} (default 5)",
     )
     numbers: tuple[tuple[str, Any, Any, str, str], ...] = (
-        ("--trials", int, 20, "independent training runs of each curve", ""),
+        (
+            "--trials",
+            int,
+            20,
+            "independent training runs of each curve, in all: a folder of fewer gets "
+            "those that it lacks",
+            "",
+        ),
+        ("--first-trial", int, 0, "with --last-trial: run these of them alone", ""),
+        ("--last-trial", int, None, "see --first-trial", "the last"),
         ("--episodes", int, 1000, "rounds of each trial", ""),
         ("--gamma", float, 0.9, "discount of a step, 0 to 1", ""),
         ("--seed", int, 0, "of all random draws, a whole number from 0", ""),
@@ -115,6 +124,11 @@ def _add_run_options(run: argparse.ArgumentParser) -> None:
         help="stop a trial once its total per agent reaches N: uplink_bytes=1e6, "
         "total_bytes (payload and headers), messages or env_steps; repeat for several "
         "(default: after --episodes)",
+    )
+    study.add_argument(
+        "--yes",
+        action="store_true",
+        help="run a product of more than 1,000 curves (default: refuse it)",
     )
     how = run.add_argument_group("how to run it (no number depends on these)")
     how.add_argument(
@@ -327,6 +341,11 @@ def _add_plot_options(plot: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_merge_options(merge: argparse.ArgumentParser) -> None:
+    merge.add_argument("out", metavar="OUT", help="results folder, new")
+    _add_directories(merge)
+
+
 def _add_list_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "names", nargs="*", metavar="NAME", help="explain these, with their settings"
@@ -373,6 +392,7 @@ _COMMANDS: Mapping[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] =
     "show": ("print the numbers of one or more studies", _add_show_options),
     "plot": ("draw the curves of one or more studies", _add_plot_options),
     "evaluate": ("play a study's trained policies again", _add_evaluate_options),
+    "merge": ("join shards of a study, run apart, into one folder", _add_merge_options),
     "verify": (
         "check a study's files and sums, and run one of its blocks again",
         _add_verify_options,

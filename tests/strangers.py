@@ -15,10 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from safetensors.numpy import save
 
-from commenv.study.checksums import MANIFEST, Digest, digest_of, packed_seal, read_seal
+from commenv.study.checksums import MANIFEST, Digest, packed_seal, read_seal
 from commenv.study.lock import LOCK
 from commenv.study.store import Store
-from tests.study.seals import reseal
+from tests.study.seals import reseal, settings_digest
 
 __all__ = ["PREPARED", "contents", "outside_of"]
 
@@ -106,7 +106,7 @@ def sparse(kind: str) -> Callable[[Path, Path], None]:
         with path.open("ab") as file:
             file.truncate(60 * 10**9)
         if kind in ("blocks", "sizes", "policies"):
-            manifest = digest_of(folder / "manifest.json")
+            manifest = settings_digest(folder)
             seal_path = place(folder, "checksums")
             seal = read_seal(seal_path)
             seal.files |= {MANIFEST: manifest, kind: Digest(60 * 10**9, "0" * 64)}

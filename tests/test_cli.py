@@ -797,3 +797,51 @@ def test_the_process_runs_as_a_module():
     command = [sys.executable, "-m", "commenv", "--version"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == commenv.__version__
+
+
+def test_options_of_arms_are_repeated_for_a_product(capsys, tmp_path):
+    out = tmp_path / "new"
+    product = (
+        *("--env", "SimpleGrid-v0", "--env", "WindyGrid-v0", "--algorithm", "davia"),
+        *("--agents", "1", "--agents", "2", "--codec", "float16", "--codec", "int8"),
+        *("--uplink-budget", "bytes=300", "--uplink-budget", "bytes=3000"),
+        *("--set", "step_size=0.1", "--set", "step_size=0.2", "--loss", "0.1"),
+        *("--trials", "1", "--episodes", "1", "--quiet", "--out", out),
+    )
+    assert call(capsys, "run", *product)[0] == 0
+    arms = Store(out).manifest().study["arms"]
+    assert len(arms) == 2**5
+    told = [
+        (
+            arm["environment"],
+            arm["num_agents"],
+            arm["uplink"]["codec"]["class"],
+            arm["uplink"]["budget"]["bytes"],
+            arm["algorithm"]["step_size"],
+        )
+        for arm in arms
+    ]
+    assert len(set(told)) == 2**5
+    assert all(arm["uplink"]["link"]["probability"] == 0.1 for arm in arms)
+    code, printed, _ = call(capsys, "show", out)
+    assert code == 0
+    assert "davia, WindyGrid-v0, step_size=0.2, 2 agents, int8 3000 B per ep" in printed
+
+
+def test_a_thousand_arms_are_run_if_they_are_meant(capsys):
+    agents = [part for count in range(1, 1003) for part in ("--agents", str(count))]
+    words = ("--env", "SimpleGrid-v0", "--algorithm", "dql", *agents, "--quiet")
+    refused(call(capsys, "run", *words), 2, "1,002 arms, more than 1,000.*--yes")
+
+
+def test_shards_are_run_and_merged(capsys, tmp_path):
+    words = ("run", *GRID, "--trials", "4", "--episodes", "3", "--quiet")
+    for first, last in ((0, 1), (2, 3)):
+        shard = ("--first-trial", first, "--last-trial", last)
+        assert call(capsys, *words, *shard, "--out", tmp_path / f"{first}")[0] == 0
+    parts = (tmp_path / "0", tmp_path / "2")
+    code, printed, _ = call(capsys, "merge", tmp_path / "all", *parts)
+    assert code == 0
+    assert printed.startswith(f"4 trials in {tmp_path / 'all'}")
+    again = call(capsys, "merge", tmp_path / "other", tmp_path / "0", tmp_path / "all")
+    refused(again, 1, "is in .*0 and in .*all; shards do not overlap")

@@ -7,13 +7,17 @@ import pytest
 from commenv.cli_options import make_parser
 from commenv.cli_parser import Parser
 
-COMMANDS = ("list", "run", "show", "plot", "evaluate", "verify", "reproduce", "report")
+COMMANDS = (
+    *("list", "run", "show", "plot", "evaluate"),
+    *("merge", "verify", "reproduce", "report"),
+)
 # What each command needs besides the option at hand.
 NEEDED = {
     "run": ["--env", "E", "--algorithm", "A"],
     "show": ["DIR"],
     "plot": ["DIR"],
     "evaluate": ["DIR"],
+    "merge": ["OUT", "DIR"],
     "verify": ["DIR"],
     "reproduce": ["4.7"],
     "report": ["DIR"],

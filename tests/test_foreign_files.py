@@ -155,8 +155,8 @@ CHANGES = (
     lambda study: study["arms"][0]["scheme"].update({"class": "evil:Class"}),
     lambda study: study["arms"][0].update(environment="evil:SimpleGrid-v0"),
     lambda study: study["arms"][0].update(env_kwargs={"a": {"class": "evil:Class"}}),
-    lambda study: study["uplink"]["codec"].update({"class": "evil:Class"}),
-    lambda study: study["downlink"].update({"class": "evil:Class"}),
+    lambda study: study["arms"][0]["uplink"]["codec"].update({"class": "evil:Class"}),
+    lambda study: study["arms"][0]["downlink"].update({"class": "evil:Class"}),
     lambda study: study["arms"][0]["algorithm"].update(features="evil:Class"),
 )
 COMMANDS = (

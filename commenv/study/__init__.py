@@ -1,6 +1,7 @@
 """Studies: what to run, where it is kept, and how it is shown."""
 
 from commenv.study.arm import Arm
+from commenv.study.merging import merge
 from commenv.study.product import arms
 from commenv.study.results import Results, load
 from commenv.study.run import execute, run
@@ -18,6 +19,7 @@ __all__ = [
     "execute",
     "load",
     "load_policy",
+    "merge",
     "run",
     "verify",
 ]

@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 MANIFEST = "manifest"
-"""Under which name a seal holds the checksum of the study's manifest."""
+"""Under which name a seal holds the checksum of the study's settings."""
 
 TRACE = "trace/"
 """What the names of a trace's files in a seal begin with."""

@@ -16,11 +16,13 @@ from commenv.study.files import unusable
 from commenv.study.safe_files import check_depth, read_file
 
 __all__ = [
+    "SHARE",
     "Manifest",
     "Settings",
     "brief",
     "check_same",
     "differences",
+    "digest_of_settings",
     "packed_manifest",
     "read_manifest",
 ]
@@ -76,9 +78,21 @@ class Settings(msgspec.Struct):
     arms: list[_Arm]
     num_trials: _Count
     num_episodes: _Count
+    first_trial: int
+    last_trial: int | None
     gamma: float
     seed: int
     stop: dict[str, float] | None = None
+
+    @property
+    def trials(self) -> range:
+        """The numbers of the trials that belong into the folder."""
+        last = self.num_trials - 1 if self.last_trial is None else self.last_trial
+        return range(self.first_trial, last + 1)
+
+
+SHARE = ("num_trials", "first_trial", "last_trial")
+"""The settings that no trial depends on: how many there are, and which are here."""
 
 
 def packed_manifest(
@@ -101,6 +115,16 @@ def packed_manifest(
     }
     content = json.loads(json.dumps(content))  # as a reader will find it
     return json.dumps(content | {"sha256": _own(content)}, indent=1).encode()
+
+
+def digest_of_settings(manifest: Manifest) -> Digest:
+    """The digest of all that a block depends on.
+
+    Of a study that has got more trials, or was merged of shards, it is the same.
+    """
+    study = {name: x for name, x in manifest.study.items() if name not in SHARE}
+    content = [study, manifest.optima, manifest.ranges]
+    return digest(json.dumps(content, sort_keys=True).encode())
 
 
 def _own(content: dict[str, Any]) -> str:

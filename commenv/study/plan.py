@@ -43,12 +43,12 @@ def missing(study: Study, store: Store | None) -> list[Block]:
     for arm in range(len(study.arms)):
         done = set() if store is None else store.finished(arm)
         for trials in [] if store is None else store.checkpoints.begun(arm):
-            if trials.stop <= study.num_trials and done.isdisjoint(trials):
+            if set(trials) <= set(study.trials) and done.isdisjoint(trials):
                 blocks.append(Block(arm, tuple(trials), begun=True))
                 done.update(trials)
         pending: list[int] = []
-        for trial in range(study.num_trials + 1):
-            if trial < study.num_trials and trial not in done:
+        for trial in (*study.trials, None):
+            if trial is not None and trial not in done:
                 pending.append(trial)
             elif pending:
                 blocks.append(Block(arm, tuple(pending)))
@@ -84,6 +84,7 @@ def _size(study: Study, workers: int, kept: bool) -> int:
     least, largest = 2 * workers, LARGEST_BLOCK
     if workers == 1 and not kept:
         least, largest = 1, _LARGEST_UNKEPT
-    share = math.ceil(len(study.arms) * study.num_trials / least)
-    parts = math.ceil(study.num_trials / min(share, largest))
-    return math.ceil(study.num_trials / parts)
+    trials = len(study.trials)
+    share = math.ceil(len(study.arms) * trials / least)
+    parts = math.ceil(trials / min(share, largest))
+    return math.ceil(trials / parts)

@@ -84,8 +84,8 @@ def arms(
     count = len(places) * len(pairs) * math.prod(map(len, channels.values()))
     if most is not None and count > most:
         raise ValueError(
-            f"{count:,} arms, more than {most:,}; leave some out, or say that you mean "
-            "it"
+            f"{count:,} arms, more than {most:,}; leave some out, or allow as many "
+            "(most_arms=, or --yes)"
         )
     limits: dict[str, int] = {}
     labels, made = [], []
@@ -119,10 +119,12 @@ def arms(
 
 def _choices(values: Any, field: str) -> list[Choice]:
     """The values of a field; words for them where there are several."""
-    if isinstance(values, Mapping):
+    if isinstance(values, Mapping) and values:
         return named_choices(values, field)
     many = isinstance(values, Iterable) and not isinstance(values, str)
     listed = list(values) if many else [values]
+    if not listed:
+        raise ValueError(f"{field} is an empty list; name at least one")
     return (
         named_choices(listed, field) if len(listed) > 1 else list(map(Choice, listed))
     )

@@ -41,6 +41,7 @@ class Results:
         ranges: As the attribute; none is known when left out.
 
     Attributes:
+        directories: As given.
         frame: One row per episode and trial; the columns and their units are
             :data:`commenv.study.frame.COLUMNS`.
         optimum: The exact optimal value of each label's environment within the time
@@ -64,12 +65,24 @@ class Results:
         self.optimum = dict(optimum)
         self.ranges = dict(ranges or {})
         self._sizes = sizes
-        self._directories = tuple(directories)
+        self.directories = tuple(directories)
         self.settings = dict(settings or {})
 
     def __repr__(self) -> str:
         labels = ", ".join(repr(str(label)) for label in self.frame["label"].unique())
         return f"<Results of {labels}: {len(self.frame):,} episodes>"
+
+    def __add__(self, other: Results) -> Results:
+        """Both results as one: other labels, or other trials of the same.
+
+        Raises:
+            ResultsError: A label of both has the same trial twice, or other settings.
+        """
+        if not isinstance(other, Results):
+            return NotImplemented
+        from commenv.study.pooling import pooled
+
+        return pooled(self, other)
 
     def __str__(self) -> str:
         return self.table()
@@ -88,7 +101,7 @@ class Results:
         """In what settings the folders of these results differ, a line for each."""
         from commenv.study.comparability import differing
 
-        several = len(self._directories) > 1
+        several = len(self.directories) > 1
         return [
             f"labels differ in {line}" for line in differing(self.settings)
         ] * several
@@ -208,6 +221,22 @@ class Results:
 
         return times(self.frame, reach, y, x, within=within)
 
+    def sizes(self) -> pd.DataFrame:
+        """How many messages of each size were sent, trial by trial.
+
+        Returns:
+            A frame of :data:`commenv.study.sizes.SIZE_COLUMNS`.
+
+        Raises:
+            ResultsError: The study was stored without, or these results came without.
+        """
+        if self._sizes is None:
+            raise ResultsError(
+                "these results came without the sizes of their messages; take those "
+                "that run or load returned"
+            )
+        return self._sizes()
+
     def cost(self, link: str | LinkProfile, *, per_trial: bool = False) -> pd.DataFrame:
         """What all messages cost on a link: seconds on air and joules.
 
@@ -236,13 +265,9 @@ class Results:
         from commenv.study.cost import account, link_profile, summary
 
         profile = link_profile(link)
-        if self._sizes is None:
-            raise ResultsError(
-                "these results came without the sizes of their messages; take those "
-                "that run or load returned"
-            )
+        sizes = self.sizes()
         trials = self.frame[["label", "trial"]].drop_duplicates()
-        costs = account(self._sizes(), trials, profile)
+        costs = account(sizes, trials, profile)
         return costs if per_trial else summary(costs)
 
     def cost_table(self, link: str | LinkProfile) -> str:
@@ -268,13 +293,13 @@ class Results:
         """
         from commenv.study.verification import verify
 
-        if len(self._directories) != 1:
+        if len(self.directories) != 1:
             raise ResultsError(
-                f"these results are kept in {len(self._directories)} folders; verify "
+                f"these results are kept in {len(self.directories)} folders; verify "
                 "one: commenv.study.verify(DIR)"
             )
         return verify(
-            self._directories[0],
+            self.directories[0],
             block=block,
             seed=seed,
             every=every,
@@ -350,7 +375,7 @@ def _read(directory: str | Path) -> Results:
     store = Store(directory)
     frame, manifest = store.frame(), store.manifest()
     trials = frame.groupby("label", observed=True)["trial"].nunique()
-    wanted = int(manifest.study["num_trials"])
+    wanted = len(store.trials)
     for label in manifest.optima:
         if (there := int(trials.get(label, 0))) < wanted:
             _logger.warning(

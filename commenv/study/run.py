@@ -53,6 +53,8 @@ def run(
     *,
     num_agents: int | Sequence[int] | Mapping[str, int] = 5,
     num_trials: int = 20,
+    first_trial: int = 0,
+    last_trial: int | None = None,
     num_episodes: int = 1000,
     gamma: float = 0.9,
     seed: int = 0,
@@ -72,6 +74,7 @@ def run(
     checkpoint_episodes: int | None = None,
     checkpoint_minutes: float = 1.0,
     trace: bool = False,
+    most_arms: int | None = None,
     progress: bool = True,
 ) -> Results:
     """Runs a study: the product of everything that its arms may differ in.
@@ -86,7 +89,11 @@ def run(
             objects with their settings.
         schemes: The same; each algorithm's own scheme when left out.
         num_agents: Agents of each trial.
-        num_trials: Independent training runs of each combination.
+        num_trials: Independent training runs of each arm, in all. A folder that holds
+            fewer gets those that it lacks.
+        first_trial: Of those that are run here, the first; what several machines have
+            run, :func:`commenv.merge` joins.
+        last_trial: The last one.
         num_episodes: Rounds of each trial.
         gamma: The discount of the metric and of every algorithm.
         seed: Of all draws. Equal seeds and settings give equal numbers, whatever
@@ -104,7 +111,7 @@ def run(
             tables to evaluate exactly from.
         max_episode_steps: The time limit; the environment's own when left out.
         out: A folder for the results. One that holds an unfinished study with the same
-            settings is continued.
+            settings is continued, and one of fewer trials gets more.
         backend: Where the blocks of trials run: ``"local"``, in this process;
             ``"processes"``; or ``"ray"`` (extra ``ray``), on the machines of a Ray
             cluster. Left out, it is ``"local"`` for one worker and ``"processes"`` for
@@ -129,6 +136,7 @@ def run(
             that were finished.
         trace: Keep every step and message under ``out`` too; not on a Ray cluster,
             whose machines do not share a disk.
+        most_arms: Refuse a product of more arms; any number when left out.
         progress: Say on standard error how far the study has come.
 
     Returns:
@@ -155,8 +163,11 @@ def run(
             num_agents=num_agents,
             uplink=uplink,
             downlink=downlink,
+            most=most_arms,
         ),
         num_trials=num_trials,
+        first_trial=first_trial,
+        last_trial=last_trial,
         num_episodes=num_episodes,
         gamma=gamma,
         seed=seed,
@@ -237,7 +248,7 @@ def _execute(
     progress: bool,
 ) -> Results:
     left = missing(study, store)
-    total = len(study.arms) * study.num_trials * study.num_episodes
+    total = len(study.arms) * len(study.trials) * study.num_episodes
     to_do = sum(len(one.trials) for one in left) * study.num_episodes
     done = total - to_do
     measured: list[Measured] = []

@@ -10,7 +10,7 @@ from typing import Any
 
 from commenv.errors import UnknownNameError
 from commenv.seeds import integer_seed
-from commenv.study.arm import Arm, check_count, plain
+from commenv.study.arm import Arm, check_count, check_whole, plain
 
 __all__ = ["STOP_QUANTITIES", "Study"]
 
@@ -26,7 +26,9 @@ class Study:
 
     Attributes:
         arms: The curves.
-        num_trials: Trials of each arm, numbered from 0.
+        num_trials: Trials of each arm in all, numbered from 0.
+        first_trial: The first trial of this shard of them.
+        last_trial: The last one; that of all when left out.
         num_episodes: Rounds of each trial.
         gamma: The discount of the metric and of every algorithm, in [0, 1].
         seed: Of all draws.
@@ -43,6 +45,8 @@ class Study:
 
     arms: tuple[Arm, ...]
     num_trials: int = 20
+    first_trial: int = 0
+    last_trial: int | None = None
     num_episodes: int = 1000
     gamma: float = 0.9
     seed: int = 0
@@ -61,6 +65,18 @@ class Study:
         object.__setattr__(self, "seed", integer_seed(self.seed))
         for name in _COUNTS:
             check_count(name, getattr(self, name))
+        last = self.num_trials - 1 if self.last_trial is None else self.last_trial
+        for name, value in (("first_trial", self.first_trial), ("last_trial", last)):
+            check_whole(name, value)
+            if not 0 <= value < self.num_trials:
+                raise ValueError(
+                    f"{name} is {value}; {self.num_trials} trials are numbered 0 to "
+                    f"{self.num_trials - 1}"
+                )
+        if last < self.first_trial:
+            raise ValueError(
+                f"last_trial {last} comes before first_trial {self.first_trial}"
+            )
         if not isinstance(self.gamma, Real) or not 0 <= self.gamma <= 1:
             raise ValueError(f"gamma {self.gamma!r} is outside [0, 1]")
         if not isinstance(self.stop or {}, Mapping):
@@ -75,6 +91,12 @@ class Study:
                 raise ValueError(
                     f"stop {quantity}={limit!r}; give a finite number above 0"
                 )
+
+    @property
+    def trials(self) -> range:
+        """The numbers of the trials that are run here."""
+        last = self.num_trials - 1 if self.last_trial is None else self.last_trial
+        return range(self.first_trial, last + 1)
 
     def in_order_of(self, labels: Sequence[str]) -> Study:
         """The same study with its arms in the order of these labels.

@@ -15,11 +15,14 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import json
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import convert
 
 from commenv.checks import path_of
 from commenv.errors import MissingExtraError, ResultsError
@@ -37,8 +40,11 @@ from commenv.study.frame import validate
 from commenv.study.lock import LOCK, Lock
 from commenv.study.manifest import (
     Manifest,
+    Settings,
     brief,
     check_same,
+    differences,
+    digest_of_settings,
     packed_manifest,
     read_manifest,
 )
@@ -75,6 +81,7 @@ class Store:
         self.checkpoints = CheckpointFolder(self.directory, self.check_ours)
         self._lock = lock
         self._manifest: Digest | None = None
+        self._settings: Digest | None = None
         self._digests: dict[str, dict[str, Digest]] = {}
 
     @property
@@ -94,15 +101,58 @@ class Store:
             ResultsError: The folder holds something else, or cannot be written to.
         """
         described = study.describe()
+        return self._begin(described, optima, software(), ranges or {})
+
+    def begin_as(self, described: dict[str, Any], like: Manifest) -> Manifest:
+        """Makes the folder for a study that is described already, or finds it begun.
+
+        Args:
+            described: As :meth:`Study.describe` gives it.
+            like: Holds all that a manifest says beside it.
+
+        Raises:
+            ResultsError: As :meth:`begin` does.
+        """
+        return self._begin(described, like.optima, like.software, like.ranges)
+
+    def _begin(
+        self,
+        described: dict[str, Any],
+        optima: dict[str, float | None],
+        by: dict[str, str],
+        ranges: dict[str, dict[str, Bounds]],
+    ) -> Manifest:
         with usable(self.directory):
             if self._is_new():
                 self.directory.mkdir(parents=True, exist_ok=True)
-                data = packed_manifest(described, optima, software(), ranges or {})
+                data = packed_manifest(described, optima, by, ranges)
                 write_atomically(self.manifest_path, data)
+            self._grow(described)
             manifest = self.manifest()
             check_same(self.directory, manifest.study, described)
             self.tidy()
         return manifest
+
+    def _grow(self, described: dict[str, Any]) -> None:
+        """Takes up that a study is to have more trials than before.
+
+        Raises:
+            ResultsError: Fewer.
+        """
+        old = self.manifest()
+        more = described["num_trials"] - old.study["num_trials"]
+        if more < 0:
+            raise ResultsError(
+                f"{self.directory} is a study of {old.study['num_trials']} trials; "
+                f"the number of trials is their total, so give as many or more, or "
+                "choose another folder"
+            )
+        grown = {**old.study, "num_trials": described["num_trials"]}
+        if more and not differences(grown, json.loads(json.dumps(described))):
+            data = packed_manifest(grown, old.optima, old.software, old.ranges)
+            self.check_ours()
+            write_atomically(self.manifest_path, data)
+            self._manifest = None
 
     def _is_new(self) -> bool:
         """Whether there is no manifest yet, and nothing of anybody else."""
@@ -134,7 +184,17 @@ class Store:
                 " command, or choose another folder"
             )
         self._manifest = found
+        self._settings = digest_of_settings(manifest)
         return manifest
+
+    @property
+    def trials(self) -> range:
+        """The numbers of the trials that belong into the folder.
+
+        Raises:
+            ResultsError: The manifest is damaged.
+        """
+        return convert(self.manifest().study, Settings).trials
 
     def check_ours(self) -> None:
         """Checks that the folder is still the one that this run began with.
@@ -148,7 +208,7 @@ class Store:
 
     def block(self, path: Path) -> StoredBlock:
         """A finished block, by the file of its table."""
-        return StoredBlock(self.directory, path, self._manifest_digest())
+        return StoredBlock(self.directory, path, self._settings_digest())
 
     def kept_labels(self) -> list[str]:
         """The labels of the study that is kept, in its order; none if there is none.
@@ -201,7 +261,7 @@ class Store:
         name = f"{arm_folder(arm, label)}/{block_name(ends)}"
         data = _parquet(table)
         self.check_ours()
-        files = {MANIFEST: self._manifest_digest(), "blocks": digest(data)}
+        files = {MANIFEST: self._settings_digest(), "blocks": digest(data)}
         files |= self._digests.pop(name, {})
         files |= self._trace_digests(self.trace_folder(arm, label, ends))
         by = software() if computed_by is None else computed_by
@@ -210,6 +270,23 @@ class Store:
         self._write(path, data)
         self.checkpoints.remove(arm, label, ends)
         return path
+
+    def adopt(self, block: StoredBlock) -> None:
+        """Takes over a block from the folder of another shard of the same study.
+
+        Raises:
+            ResultsError: One of its files is not as it was written, or this folder
+                cannot be written to.
+        """
+        seal, files = block.seal, {}
+        for name, path in block.files().items():
+            if name != "blocks":
+                files[path] = block.content(name)
+        files[block.beside("checksums")] = packed_seal(seal.files, seal.software)
+        files[block.path] = block.content("blocks")  # last: it says that all is there
+        for path, data in files.items():
+            assert data is not None
+            self._write(self.directory / path.relative_to(block.root), data)
 
     def write_sizes(
         self, arm: int, label: str, trials: Sequence[int], table: pa.Table
@@ -259,7 +336,7 @@ class Store:
         """What every checkpoint must say about itself to be of use here."""
         return {
             "commenv": software()["commenv"],
-            "manifest": self._manifest_digest().sha256,
+            "manifest": self._settings_digest().sha256,
         }
 
     def block_paths(self, arm: int) -> list[Path]:
@@ -368,11 +445,11 @@ class Store:
             write_atomically(path, data)
         return path
 
-    def _manifest_digest(self) -> Digest:
-        if self._manifest is None:
+    def _settings_digest(self) -> Digest:
+        if self._settings is None:
             self.manifest()
-        assert self._manifest is not None
-        return self._manifest
+        assert self._settings is not None
+        return self._settings
 
     def _read_labelled(self, path: Path, label: str) -> pd.DataFrame:
         """A block whose rows all have the label that the manifest gives its arm."""

@@ -50,7 +50,7 @@ class StoredBlock:
     Attributes:
         root: The folder.
         path: The file of its table.
-        manifest: The digest of the folder's manifest.
+        manifest: The digest of the settings in the folder's manifest.
     """
 
     root: Path
@@ -87,8 +87,16 @@ class StoredBlock:
             )
         return seal
 
+    def files(self) -> dict[str, Path]:
+        """Where its files stand, by the names that its checksums have for them.
+
+        Raises:
+            ResultsError: The checksums are missing or damaged.
+        """
+        return {name: self._place(name) for name in self.seal.files if name != MANIFEST}
+
     def content(self, kind: str) -> bytes | None:
-        """The content of its ``blocks``, ``policies`` or ``sizes``.
+        """The content of its ``blocks``, ``policies`` or ``sizes``, or of its trace.
 
         Returns:
             Exactly the bytes that were written; None where the block was stored without

@@ -40,7 +40,7 @@ _BYTES_PER_MESSAGE = 50
 
 def expected_size(study: Study) -> str:
     """The most that a study's trace can come to, in words."""
-    rounds = study.num_trials * study.num_episodes
+    rounds = len(study.trials) * study.num_episodes
     steps = rounds * sum(arm.num_agents * arm.time_limit for arm in study.arms)
     messages = 2 * rounds * sum(arm.num_agents for arm in study.arms)
     gigabytes = (steps * _BYTES_PER_STEP + messages * _BYTES_PER_MESSAGE) / 1e9

@@ -155,9 +155,9 @@ def _blocks(store: Store, settings: Settings) -> tuple[list[Block], Check]:
                 continue
             blocks.append(Block(arm, one.label, stored, trials or range(1), changed))
             finished |= set(() if changed else blocks[-1].trials)
-        if len(finished) < settings.num_trials:
+        if len(finished) < len(settings.trials):
             notes.append(
-                f"{one.label} is unfinished: {len(finished)} of {settings.num_trials} "
+                f"{one.label} is unfinished: {len(finished)} of {len(settings.trials)} "
                 "trials are there"
             )
     count = sum(len(block.trials) for block in blocks)

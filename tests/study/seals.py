@@ -6,16 +6,25 @@ import json
 from pathlib import Path
 from typing import Any
 
-from commenv.study.checksums import MANIFEST, digest, digest_of, packed_seal, read_seal
+from commenv.errors import ResultsError
+from commenv.study.checksums import (
+    MANIFEST,
+    Digest,
+    digest,
+    digest_of,
+    packed_seal,
+    read_seal,
+)
+from commenv.study.manifest import digest_of_settings, read_manifest
 from commenv.study.stored_block import StoredBlock
 
-__all__ = ["reseal", "reseal_manifest"]
+__all__ = ["reseal", "reseal_manifest", "settings_digest"]
 
 
 def reseal(folder: Path, **software: str) -> None:
     """Makes all checksums of a study those of its files as they are."""
     reseal_manifest(folder)
-    manifest = digest_of(folder / "manifest.json")
+    manifest = settings_digest(folder)
     for path in folder.glob("blocks/*/*.parquet"):
         block = StoredBlock(folder, path, manifest)
         seal = read_seal(block.beside("checksums"))
@@ -25,6 +34,14 @@ def reseal(folder: Path, **software: str) -> None:
                 files[kind] = digest_of(block.beside(kind))
         sealed = packed_seal(files, seal.software | software)
         block.beside("checksums").write_bytes(sealed)
+
+
+def settings_digest(folder: Path) -> Digest:
+    """What seals say of a manifest's settings; any digest where they are unreadable."""
+    try:
+        return digest_of_settings(read_manifest(folder / "manifest.json")[0])
+    except ResultsError:
+        return digest(b"")
 
 
 def reseal_manifest(folder: Path) -> None:

@@ -47,7 +47,7 @@ class PatientDQL(DQL):
 TRIGGER, PATIENT = f"{__name__}:Trigger", f"{__name__}:Patient"
 
 
-def one_cell(*args, **kwargs):
+def one_arm(*args, **kwargs):
     (arm,) = arms(*args, **kwargs)
     return arm
 
@@ -117,12 +117,12 @@ def test_the_same_combination_twice_is_refused(arguments):
 
 
 def test_a_bare_setting_reaches_everything_that_has_it():
-    arm = one_cell("SimpleGrid-v0", "dql", PATIENT, {"alpha": 0.5, "wait": 3})
+    arm = one_arm("SimpleGrid-v0", "dql", PATIENT, {"alpha": 0.5, "wait": 3})
     assert (arm.algorithm, arm.scheme) == (DQL(alpha=0.5), Patient(0.5, 3))
 
 
 def test_a_prefixed_setting_reaches_one_and_wins_over_the_bare_one():
-    arm = one_cell(
+    arm = one_arm(
         "SimpleGrid-v0",
         "dql",
         PATIENT,
@@ -132,7 +132,7 @@ def test_a_prefixed_setting_reaches_one_and_wins_over_the_bare_one():
 
 
 def test_settings_reach_the_scheme_that_the_algorithm_brings_along():
-    arm = one_cell("SimpleGrid-v0", f"{__name__}:PatientDQL", settings={"wait": 3})
+    arm = one_arm("SimpleGrid-v0", f"{__name__}:PatientDQL", settings={"wait": 3})
     assert arm.scheme == Patient(wait=3)
 
 
@@ -141,16 +141,16 @@ def test_a_setting_without_a_default_can_be_given():
     class Offering(DQL):
         signals: ClassVar[tuple[str, ...]] = ("novelty", "boredom")
 
-    arm = one_cell("SimpleGrid-v0", Offering(), TRIGGER, {"threshold": 0.5})
+    arm = one_arm("SimpleGrid-v0", Offering(), TRIGGER, {"threshold": 0.5})
     assert arm.scheme == Trigger(0.5)
     with pytest.raises(ValueError, match=f"{TRIGGER}.*threshold"):
         arms("SimpleGrid-v0", Offering(), TRIGGER)
 
 
 def test_env_settings_reach_the_environment():
-    arm = one_cell("SimpleGrid-v0", "dql", settings={"env.size": [3, 3]})
+    arm = one_arm("SimpleGrid-v0", "dql", settings={"env.size": [3, 3]})
     assert arm.env_kwargs == {"size": [3, 3]}
-    assert one_cell("SimpleGrid-v0", "dql").env_kwargs == {}
+    assert one_arm("SimpleGrid-v0", "dql").env_kwargs == {}
 
 
 @pytest.mark.parametrize(
@@ -231,14 +231,14 @@ def test_more_senders_than_agents_are_refused_before_anything_is_run():
 
 def test_the_time_limit_is_the_ids_or_200_which_the_log_says(caplog):
     with caplog.at_level(logging.INFO, "commenv"):
-        assert one_cell("FrozenLake-v1", "dql").time_limit == 100
-        assert one_cell("SimpleGrid-v0", "dql").time_limit == 200
+        assert one_arm("FrozenLake-v1", "dql").time_limit == 100
+        assert one_arm("SimpleGrid-v0", "dql").time_limit == 200
         assert not caplog.messages
-        assert one_cell("CliffWalking-v1", "dql").time_limit == 200
+        assert one_arm("CliffWalking-v1", "dql").time_limit == 200
     assert caplog.messages == [
         "CliffWalking-v1 sets no time limit: its episodes are cut after 200 steps"
     ]
-    assert one_cell("CliffWalking-v1", "dql", max_episode_steps=7).time_limit == 7
+    assert one_arm("CliffWalking-v1", "dql", max_episode_steps=7).time_limit == 7
     with pytest.raises(ValueError, match="max_episode_steps 0"):
         arms("SimpleGrid-v0", "dql", max_episode_steps=0)
 
@@ -272,7 +272,9 @@ def test_a_number_outside_its_range_is_refused(changes, words):
 
 def test_a_study_of_nothing_is_refused():
     with pytest.raises(ValueError, match="a study of nothing"):
-        Study(arms([], "dql"))
+        Study(())
+    with pytest.raises(ValueError, match="environment is an empty list"):
+        arms([], "dql")
 
 
 @pytest.mark.parametrize("gamma", [0, 1])
@@ -312,7 +314,7 @@ def test_every_setting_is_in_the_description_and_json_keeps_it():
 
 def test_the_description_tells_arrays_apart_and_has_no_nan():
     def describe(value):
-        arm = one_cell("SimpleGrid-v0", "dql")
+        arm = one_arm("SimpleGrid-v0", "dql")
         arm.env_kwargs["x"] = value
         return json.dumps(arm.describe(), allow_nan=False)
 

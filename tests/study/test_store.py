@@ -154,7 +154,7 @@ def test_sizes_that_are_damaged_are_named_with_their_block(copy):
     ("changes", "said"),
     [
         ({"gamma": 0.5}, ["gamma: 0.9 there, 0.5 asked for"]),
-        ({"num_trials": 5}, ["num_trials: 4 there, 5 asked for"]),
+        ({"last_trial": 2}, ["last_trial: None there, 2 asked for"]),
         ({"num_agents": 3, "seed": 7}, ["num_agents: 2", "seed: 0 there, 7"]),
         ({"stop": {"messages": 5}}, ["stop: None there, {'messages': 5}"]),
         ({"trace": True}, ["trace: False there, True asked for"]),

@@ -1,0 +1,99 @@
+"""Joining the shards of a study, which several machines have run, into one folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from commenv.checks import path_of
+from commenv.errors import ResultsError, shown
+from commenv.study.lock import locked
+from commenv.study.manifest import SHARE, Manifest, differences
+from commenv.study.names import words_for
+from commenv.study.results import Results, load
+from commenv.study.store import Store, check_extra
+from commenv.study.stored_block import StoredBlock
+
+__all__ = ["merge"]
+
+
+def merge(out: str | Path, directories: Sequence[str | Path]) -> Results:
+    """Joins shards of a study, trials that were run apart, into one results folder.
+
+    Files are checked and copied; the shards stay as they are. The numbers are those of
+    one run. Trials that no shard has are missing in the folder, too: run the study into
+    it, and they are added.
+
+    Args:
+        out: The folder to write, new or left by a merge that was interrupted.
+        directories: The folders of the shards.
+
+    Returns:
+        The results in ``out``.
+
+    Raises:
+        ValueError: No folder, or ``out`` is one of them.
+        ResultsError: One is not a results folder or is damaged, two differ in a setting
+            or in software, or hold the same trial; the message says which.
+        MissingExtraError: The extra ``study`` is not installed.
+    """
+    check_extra("merging studies")
+    if isinstance(directories, (str, Path)) or not directories:
+        raise ValueError("name the folders to merge, in a list")
+    folders = [path_of("a folder", one) for one in directories]
+    if path_of("out", out).resolve() in {one.resolve() for one in folders}:
+        raise ValueError(f"{out} is one of the folders to merge; choose a new one")
+    stores = [Store(folder) for folder in folders]
+    manifests = [store.manifest() for store in stores]
+    for folder, manifest in zip(folders[1:], manifests[1:], strict=True):
+        _check_alike(folders[0], manifests[0], folder, manifest)
+    blocks = _blocks(stores, manifests[0])
+    total = max(manifest.study["num_trials"] for manifest in manifests)
+    study = {**manifests[0].study, "num_trials": total}
+    study |= {"first_trial": 0, "last_trial": None}
+    with locked(path_of("out", out)) as lock:
+        store = Store(out, lock)
+        store.begin_as(study, manifests[0])
+        for block in blocks:
+            if not (store.directory / block.path.relative_to(block.root)).exists():
+                store.adopt(block)
+    return load(out)
+
+
+def _check_alike(one: Path, first: Manifest, other: Path, second: Manifest) -> None:
+    """Raises ResultsError where two folders hold different studies."""
+    for what, old, new in (
+        ("settings", _settings(first), _settings(second)),
+        ("software", first.software, second.software),
+    ):
+        if lines := differences(old, new):
+            words = "; ".join(lines).replace(" there, ", f" in {one}, ")
+            words = words.replace("asked for", f"in {other}")
+            raise ResultsError(
+                f"{one} and {other} differ in {what} ({shown(words, 1000)}); merge "
+                "shards of one study"
+            )
+
+
+def _settings(manifest: Manifest) -> Mapping[str, Any]:
+    return {name: x for name, x in manifest.study.items() if name not in SHARE}
+
+
+def _blocks(stores: Sequence[Store], manifest: Manifest) -> list[StoredBlock]:
+    """All blocks of all folders, no trial twice."""
+    found: list[StoredBlock] = []
+    for arm, described in enumerate(manifest.study["arms"]):
+        holders: dict[int, Path] = {}
+        for store in stores:
+            blocks = store.blocks(arm)
+            for trial in blocks:
+                if trial in holders:
+                    which = words_for(described["label"], [trial])
+                    raise ResultsError(
+                        f"{which} is in {holders[trial]} and in {store.directory}; "
+                        "shards do not overlap: leave one out"
+                    )
+            holders |= dict.fromkeys(blocks, store.directory)
+            found += dict.fromkeys(blocks.values())
+    return found
