@@ -1,42 +1,37 @@
 """How does distributed Q-learning learn when each agent may send only so many bytes?
 
-The same study under three uplink budgets, in one figure: return against episodes and
-against bytes. Run it with ``python examples/budgets_compared.py [FOLDER]``.
+One study of three arms, which differ in the uplink's budget: return against bytes, and
+a comparison in words. Run it with ``python examples/budgets_compared.py [FOLDER]``.
 """
 
 import sys
 from pathlib import Path
 
-import pandas as pd
-
 import commenv
 from commenv import Budget, Channel
-from commenv.study.figures import plot, save
 
 
 def main(folder: Path, num_trials: int = 20, num_episodes: int = 300) -> Path:
-    frames, optimum = [], {}
-    for limit in (None, 200, 60):
-        budget = Budget(bytes=limit, exceed="truncate") if limit else Budget()
-        results = commenv.run(
-            "SimpleGrid-v0",
-            "dql",
-            num_trials=num_trials,
-            num_episodes=num_episodes,
-            uplink=Channel(budget=budget),
+    uplinks = {"no budget": Channel()} | {
+        f"{limit} bytes an episode": Channel(
+            budget=Budget(bytes=limit, exceed="truncate")
         )
-        label = "no budget" if limit is None else f"{limit} bytes an episode"
-        frames.append(results.frame.assign(label=label))
-        optimum[label] = results.optimum["dql"]
-        print(f"{label}\n{results}\n")
-    figure = plot(
-        pd.concat(frames, ignore_index=True),
-        optimum=optimum,
-        x="uplink_bytes",
-        y=["evaluation", "reward"],
-        title="DQL on Simple Grid under uplink budgets",
+        for limit in (200, 60)
+    }
+    results = commenv.run(
+        "SimpleGrid-v0",
+        "dql",
+        num_trials=num_trials,
+        num_episodes=num_episodes,
+        uplink=uplinks,
     )
-    return save(figure, folder / "budgets.png")
+    print(f"{results}\n")
+    print(results.compare("dql, no budget", "dql, 60 bytes an episode"))
+    picture = folder / "budgets.png"
+    title = "DQL on Simple Grid under uplink budgets"
+    y = ["evaluation", "reward"]
+    results.plot(x="uplink_bytes", y=y, title=title, path=picture)
+    return picture
 
 
 if __name__ == "__main__":

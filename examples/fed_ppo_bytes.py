@@ -21,10 +21,10 @@ from commenv.learning.schemes import Always, Bernoulli, Periodic
 from commenv.study.figures import plot, save
 
 SHARE = 5  # the others send a fifth of what "always" does
-LABELS = {
-    "fed-ppo": "always",
-    "fed-ppo + periodic": f"every {SHARE}th round",
-    "fed-ppo + bernoulli": f"with probability 1/{SHARE}",
+SCHEMES = {
+    "always": Always(),
+    f"every {SHARE}th round": Periodic(k=SHARE),
+    f"with probability 1/{SHARE}": Bernoulli(p=1 / SHARE),
 }
 SMALL = {"num_agents": 2, "num_trials": 2, "num_episodes": 20}
 SCALES = {
@@ -42,17 +42,17 @@ def main(folder: Path, *, workers: int = 1, algorithm=None, **scale: int) -> Pat
         "block": 1,
         **(scale or SMALL),
     }
-    schemes = [Always(), Periodic(k=SHARE), Bernoulli(p=1 / SHARE)]
     env = "commenv/CartPole-v1"
-    whole = commenv.run(env, algorithm, schemes, out=folder / "schemes", **how).frame
-    size = round(whole["size"].max() / 12 / SHARE)  # top-k takes 12 bytes a number
-    uplink = Channel(codec=ErrorFeedback(TopK(size)))
-    top = commenv.run(env, algorithm, uplink=uplink, out=folder / "top_k", **how).frame
-    frames = [
-        whole.assign(label=whole["label"].map(LABELS)),
-        top.assign(label=f"always, largest {size} numbers"),
-    ]
-    return draw(pd.concat(frames, ignore_index=True), folder)
+    whole = commenv.run(env, algorithm, SCHEMES, out=folder / "schemes", **how)
+    size = round(
+        whole.frame["size"].max() / 12 / SHARE
+    )  # top-k takes 12 bytes a number
+    how["uplink"] = Channel(codec=ErrorFeedback(TopK(size)))
+    largest = {f"always, largest {size} numbers": Always()}
+    top = commenv.run(env, algorithm, largest, out=folder / "top_k", **how)
+    frame = (whole + top).frame
+    labels = frame["label"].str.removeprefix(f"{algorithm.name} + ")
+    return draw(frame.assign(label=labels), folder)
 
 
 def draw(frame: pd.DataFrame, folder: Path) -> Path:

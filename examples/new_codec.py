@@ -1,7 +1,7 @@
 """A new codec, on DAVIA, against sending whole gradients.
 
 Numbers become -1, 0 or 1 times the largest of their gradient, a byte each. ``python
-examples/new_codec.py [FOLDER]`` checks the codec, prints tables and draws return
+examples/new_codec.py [FOLDER]`` checks the codec, prints a table and draws return
 against bytes, with error feedback and without.
 """
 
@@ -11,11 +11,9 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-import pandas as pd
 
 import commenv
 from commenv.channel import Channel, ErrorFeedback, Identity, RecordCodec
-from commenv.study.figures import plot, save
 from commenv.testing import check_codec
 
 
@@ -41,25 +39,21 @@ class Ternary(RecordCodec):
 
 def main(folder: Path, num_trials: int = 20, num_episodes: int = 200) -> Path:
     check_codec(Ternary(), records=3)
-    frames, optimum = [], {}
-    for codec in (Identity(), Ternary(), ErrorFeedback(Ternary())):
-        results = commenv.run(
-            "SimpleGrid-v0",
-            "davia",
-            "always",
-            num_trials=num_trials,
-            num_episodes=num_episodes,
-            settings={"features": "afterstate", "step_size": 0.5},
-            evaluate_every=5,
-            uplink=Channel(codec=codec),
-        )
-        frames.append(results.frame.assign(label=codec.name))
-        optimum[codec.name] = results.optimum["davia + always"]
-        print(f"{codec.name}\n{results}\n")
-    frame = pd.concat(frames, ignore_index=True)
-    title = "DAVIA on Simple Grid, by codec"
-    figure = plot(frame, optimum=optimum, x="uplink_bytes", y="evaluation", title=title)
-    return save(figure, folder / "new_codec.png")
+    codecs = (Identity(), Ternary(), ErrorFeedback(Ternary()))
+    results = commenv.run(
+        "SimpleGrid-v0",
+        "davia",
+        "always",
+        num_trials=num_trials,
+        num_episodes=num_episodes,
+        settings={"features": "afterstate", "step_size": 0.5},
+        evaluate_every=5,
+        uplink=[Channel(codec=codec) for codec in codecs],
+    )
+    print(results)
+    picture, title = folder / "new_codec.png", "DAVIA on Simple Grid, by codec"
+    results.plot(x="uplink_bytes", y="evaluation", title=title, path=picture)
+    return picture
 
 
 if __name__ == "__main__":

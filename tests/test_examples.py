@@ -63,8 +63,8 @@ def test_a_new_codec_takes_few_lines_and_saves_bytes(tmp_path, capsys):
     path = load("new_codec").main(tmp_path, num_trials=2, num_episodes=20)
     assert path.read_bytes().startswith(b"\x89PNG")
     printed = capsys.readouterr().out
-    assert "29.000" in printed  # 4 bytes of scale and 25 numbers
-    assert "ternary with feedback" in printed
+    assert "29.00" in printed  # 4 bytes of scale and 25 numbers
+    assert "davia + always, ternary with feedback" in printed
 
 
 def test_federated_ppo_is_compared_by_bytes(tmp_path, capsys):
