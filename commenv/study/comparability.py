@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "ENVIRONMENT",
     "Settings",
     "check_same_quantity",
     "differing",
@@ -39,7 +40,7 @@ _NAMES = {
     "evaluation_episodes": "episodes of an evaluation",
 }
 _PACKAGES = ("commenv", "gymnasium", "pettingzoo", "mujoco")
-_ENVIRONMENT = ("environment", "environment argument")
+ENVIRONMENT = ("environment", "environment argument")
 _COMPARED = ("algorithm", "scheme")
 _DISCOUNTED = ("evaluation", "held_evaluation", "reward", "cumulative_reward")
 _MISSING = "not set"
@@ -135,7 +136,7 @@ def why_not_paired(one: Settings, other: Settings) -> str | None:
     """Why trials of equal numbers do not meet equal worlds; None where they do."""
     if one.get("seed") != other.get("seed"):
         return "their seeds differ"
-    names = [name for name in one | other if name.startswith(_ENVIRONMENT)]
+    names = [name for name in one | other if name.startswith(ENVIRONMENT)]
     if any(one.get(name) != other.get(name) for name in names):
         return "their environments differ"
     return None

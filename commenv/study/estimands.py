@@ -36,6 +36,7 @@ __all__ = [
     "difference",
     "final",
     "gap",
+    "last_value",
     "late",
     "less",
     "messages_ratio",
@@ -120,7 +121,7 @@ def late(label: str, column: str, window: int) -> Estimand:
 def final(label: str, column: str = "evaluation") -> Estimand:
     """The last value of a column."""
     name = f"last {column} of {label}"
-    measure = _each_trial(label, column, "episode", _last)
+    measure = _each_trial(label, column, "episode", last_value)
     return Estimand(name, measure, bounds=_of(label, column))
 
 
@@ -449,7 +450,7 @@ def _correlated(x: Points, y: Points) -> float:
     return float(np.corrcoef(x, y)[0, 1])
 
 
-def _last(y: Points, x: Points) -> float:
+def last_value(y: Points, x: Points) -> float:
     """The last value measured."""
     return float(y[~np.isnan(y)][-1]) if _any(y) else np.nan
 

@@ -221,6 +221,34 @@ class Results:
 
         return times(self.frame, reach, y, x, within=within)
 
+    def frontier(
+        self,
+        x: str = "uplink_bytes",
+        y: str = "evaluation",
+        *,
+        every: bool = False,
+    ) -> pd.DataFrame:
+        """The arms that no other beats: more of ``y`` for less of ``x``.
+
+        Args:
+            x: What is spent, one of the axes of :meth:`plot`.
+            y: What is had for it: a column of numbers, of which more is better.
+            every: Whether arms that are beaten are listed, too, and by whom.
+
+        Returns:
+            One row for each arm, from the cheapest, with intervals; the columns are
+            those of :func:`commenv.study.frontier.frontier`.
+
+        Raises:
+            UnknownNameError: An unknown axis or column.
+            ResultsError: A trial has no value of ``y``.
+        """
+        from commenv.study.frontier import frontier
+
+        return frontier(
+            self.frame, x, y, settings=self.settings, ranges=self.ranges, every=every
+        )
+
     def sizes(self) -> pd.DataFrame:
         """How many messages of each size were sent, trial by trial.
 
