@@ -183,7 +183,7 @@ STUDY = [
     (lambda d, r: study(made().spec), "give its id, 'SimpleGrid-v0'"),
     (lambda d, r: study(type(made().unwrapped)), "got the class SimpleGridEnv; give"),
     (lambda d, r: study([GRID, None]), "got None; give the id"),
-    (lambda d, r: study([]), "name an environment"),
+    (lambda d, r: study([]), "environment is an empty list; name at least one"),
     (lambda d, r: study(algorithms=DQL), r"DQL is a class; pass an instance, DQL\("),
     (lambda d, r: study(algorithms=3), "3 is not an algorithm; pass a name, or an in"),
     (lambda d, r: study(schemes=Always), r"Always is a class; pass an instance, Alwa"),

@@ -121,7 +121,7 @@ def _choices(values: Any, field: str) -> list[Choice]:
     """The values of a field; words for them where there are several."""
     if isinstance(values, Mapping) and values:
         return named_choices(values, field)
-    many = isinstance(values, Iterable) and not isinstance(values, str)
+    many = isinstance(values, Iterable) and not isinstance(values, (str, Mapping))
     listed = list(values) if many else [values]
     if not listed:
         raise ValueError(f"{field} is an empty list; name at least one")

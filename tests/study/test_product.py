@@ -144,7 +144,7 @@ def test_names_that_are_given_are_kept():
         ({"num_agents": [2, 2]}, ValueError, "'dql, 2 agents.*' is asked for twice"),
         ({"num_agents": [2, 0]}, ValueError, "num_agents is 0; at least 1"),
         ({"num_agents": []}, ValueError, "num_agents is an empty list"),
-        ({"uplink": {}}, ValueError, "uplink is an empty"),
+        ({"uplink": {}}, TypeError, "uplink: {} is not a Channel"),
         ({"uplink": [Float16()]}, TypeError, "uplink: .*Channel"),
         ({"settings": [0.5]}, TypeError, "give a dictionary by name, or a list"),
         ({"num_agents": range(1, 9), "most": 7}, ValueError, "8 arms, more than 7"),
