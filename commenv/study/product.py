@@ -80,7 +80,11 @@ def arms(
         "downlink": _choices(downlink, "downlink"),
     }
     places = _choices(environments, "environment")
-    pairs = _pairs(algorithms, schemes, settings)
+    pairs = _pairs(
+        _choices(algorithms, "algorithm"),
+        None if schemes is None else _choices(schemes, "scheme"),
+        _settings(settings),
+    )
     count = len(places) * len(pairs) * math.prod(map(len, channels.values()))
     if most is not None and count > most:
         raise ValueError(
@@ -130,10 +134,12 @@ def _choices(values: Any, field: str) -> list[Choice]:
     )
 
 
-def _pairs(algorithms: Any, schemes: Any, settings: Any) -> list[_Pair]:
+def _pairs(
+    algorithms: list[Choice], schemes: list[Choice] | None, settings: list[Choice]
+) -> list[_Pair]:
     """Algorithms with schemes, with each choice of settings."""
     pairs = []
-    for choice in _settings(settings):
+    for choice in settings:
         asked = {str(name): value for name, value in choice.value.items()}
         env_kwargs = {
             name.removeprefix("env."): asked.pop(name)
@@ -171,7 +177,7 @@ def _settings(settings: Any) -> list[Choice]:
 
 
 def _plugins(
-    plugins: Any, group: str, asked: Mapping[str, Any], unused: set[str]
+    plugins: list[Choice], group: str, asked: Mapping[str, Any], unused: set[str]
 ) -> list[Choice]:
     """Algorithms or schemes with their settings; their word is their name."""
     return [
@@ -179,12 +185,15 @@ def _plugins(
             value=(made := _configure(one.value, group, asked, unused)),
             word=one.word if one.given else made.name,
         )
-        for one in _choices(plugins, "plugin")
+        for one in plugins
     ]
 
 
 def _schemes(
-    algorithm: Algorithm, schemes: Any, asked: Mapping[str, Any], unused: set[str]
+    algorithm: Algorithm,
+    schemes: list[Choice] | None,
+    asked: Mapping[str, Any],
+    unused: set[str],
 ) -> list[Choice]:
     """The schemes asked for, or the algorithm's own as the algorithm sets it."""
     if schemes is None:

@@ -124,6 +124,12 @@ def test_one_setting_that_is_a_dictionary_is_not_a_choice():
     assert arm.env_kwargs == {"wind": {"down": 0.3}}
 
 
+def test_what_can_be_read_once_is_read_once():
+    algorithms = (DQL(exploration=one) for one in (0.1, 0.2))
+    settings = [{"env.size": 3}, {"env.size": 4}]
+    assert len(arms(GRID, algorithms, settings=settings)) == 4
+
+
 def test_names_that_are_given_are_kept():
     found = labels(
         {"calm": GRID, "windy": WINDY},
