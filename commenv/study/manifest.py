@@ -62,6 +62,7 @@ class _Version(msgspec.Struct):
 
 
 _Count = Annotated[int, msgspec.Meta(ge=1, le=MOST)]
+_Place = Annotated[int, msgspec.Meta(ge=0, lt=MOST)]
 
 
 class _Arm(msgspec.Struct):
@@ -78,8 +79,8 @@ class Settings(msgspec.Struct):
     arms: list[_Arm]
     num_trials: _Count
     num_episodes: _Count
-    first_trial: int
-    last_trial: int | None
+    first_trial: _Place
+    last_trial: _Place | None
     gamma: float
     seed: int
     stop: dict[str, float] | None = None

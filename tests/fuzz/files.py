@@ -42,7 +42,7 @@ from tests.study.seals import reseal, reseal_manifest
 __all__ = ["TARGETS", "here", "pristine", "restored", "study_folder"]
 
 _STUDY = {"num_agents": 2, "num_trials": 2, "num_episodes": 3, "progress": False}
-_SETTINGS_KEPT = ("num_agents", "num_trials", "num_episodes", "evaluation_episodes")
+_SETTINGS_KEPT = ("num_trials", "num_episodes", "evaluation_episodes")
 _MOST_WORK = 50
 _IN_MEMORY = "/dev/shm" if os.path.isdir("/dev/shm") else None
 _here: list[Path] = []
@@ -126,8 +126,8 @@ def _seed(kind: str, label: str = "dql") -> bytes:
 def _manifest_seeds() -> list[bytes]:
     text = (pristine() / "manifest.json").read_bytes()
     plain = json.loads(text)
-    for cell in plain["cells"] if "cells" in plain else plain["study"]["cells"]:
-        cell["scheme"] = {"class": f"{Always.__module__}:Always"}
+    for arm in plain["study"]["arms"]:
+        arm["scheme"] = {"class": f"{Always.__module__}:Always"}
     return [text, json.dumps(plain).encode()]
 
 
@@ -161,10 +161,11 @@ def _is_small(data: bytes) -> bool:
     try:
         study = json.loads(data)["study"]
         asked = [study.get(name, 1) for name in _SETTINGS_KEPT]
-        for cell in study["cells"]:
-            asked.append(int(cell["time_limit"]) // 10)
-            asked += _numbers(cell["env_kwargs"])
-            asked += _numbers(cell["algorithm"])
+        for arm in study["arms"]:
+            asked.append(int(arm["time_limit"]) // 10)
+            asked.append(arm["num_agents"])
+            asked += _numbers(arm["env_kwargs"])
+            asked += _numbers(arm["algorithm"])
     except (
         *(ValueError, LookupError, TypeError, AttributeError),
         *(RecursionError, OverflowError),
@@ -225,10 +226,10 @@ def _likes() -> dict[str, dict[str, Any]]:
     """What the learners of both labels remember."""
     study = study_of(Store(pristine()))
     return {
-        cell.label: cell.algorithm.learner(
-            problem_of(study, cell, [0], world_of(cell, 1))
+        arm.label: arm.algorithm.learner(
+            problem_of(study, arm, [0], world_of(arm, 1))
         ).memory
-        for cell in study.cells
+        for arm in study.arms
     }
 
 

@@ -8,7 +8,7 @@ import io
 from collections.abc import Callable
 
 from commenv.channel import Budget
-from commenv.cli_channel import LINKS, add_channel_options, channel_of
+from commenv.cli_channel import LINKS, add_channel_options, channels_of
 from commenv.cli_link import link_of
 from commenv.cli_values import made, value_of
 from commenv.learning import make_algorithm, make_scheme
@@ -66,7 +66,7 @@ def read_channel(data: bytes) -> None:
     refused = []
     for direction in ("uplink", "downlink"):
         try:
-            channel_of(options, direction)
+            channels_of(options, direction)
         except ValueError as error:
             refused.append(error)
     if not any(words[0].startswith(one) for one in ("/", ".", "~")):
