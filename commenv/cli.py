@@ -145,6 +145,18 @@ def _plot(options: argparse.Namespace) -> None:
     print(f"picture: {path}")
 
 
+def _frontier(options: argparse.Namespace) -> None:
+    from commenv.study.frontier import render
+
+    results = commenv.load(*options.directories)
+    print(
+        render(results.frontier(options.x, options.y, every=True), options.x, options.y)
+    )
+    path = options.out or Path(options.directories[0]) / "frontier.png"
+    results.plot_frontier(options.x, options.y, path=path)
+    print(f"picture: {path}")
+
+
 def _evaluate(options: argparse.Namespace) -> None:
     from commenv.study.animation import check_picture, draw
     from commenv.study.evaluation import evaluate, render
@@ -316,6 +328,7 @@ _COMMANDS = {
     "run": _run,
     "show": _show,
     "plot": _plot,
+    "frontier": _frontier,
     "evaluate": _evaluate,
     "merge": _merge,
     "verify": _verify,

@@ -341,6 +341,27 @@ def _add_plot_options(plot: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_frontier_options(frontier: argparse.ArgumentParser) -> None:
+    _add_directories(frontier)
+    frontier.add_argument(
+        "--x",
+        default="uplink_bytes",
+        metavar="AXIS",
+        help="what is spent, to the end of a trial: uplink_bytes, total_bytes, "
+        "messages, env_steps ... (default uplink_bytes)",
+    )
+    frontier.add_argument(
+        "--y",
+        default="evaluation",
+        metavar="COLUMN",
+        help="what is had for it, the last value of a trial: evaluation, reward, "
+        "episode_return ... (default evaluation)",
+    )
+    frontier.add_argument(
+        "--out", metavar="FILE", help=".png, .svg or .pdf (default: DIR/frontier.png)"
+    )
+
+
 def _add_merge_options(merge: argparse.ArgumentParser) -> None:
     merge.add_argument("out", metavar="OUT", help="results folder, new")
     _add_directories(merge)
@@ -391,6 +412,10 @@ _COMMANDS: Mapping[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] =
     "run": ("run a study, or go on with one", _add_run_options),
     "show": ("print the numbers of one or more studies", _add_show_options),
     "plot": ("draw the curves of one or more studies", _add_plot_options),
+    "frontier": (
+        "say and draw which curves no other beats, for what they send",
+        _add_frontier_options,
+    ),
     "evaluate": ("play a study's trained policies again", _add_evaluate_options),
     "merge": ("join shards of a study, run apart, into one folder", _add_merge_options),
     "verify": (

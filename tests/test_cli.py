@@ -834,6 +834,17 @@ def test_a_thousand_arms_are_run_if_they_are_meant(capsys):
     refused(call(capsys, "run", *words), 2, "1,002 arms, more than 1,000.*--yes")
 
 
+def test_the_frontier_is_said_and_drawn(capsys, tmp_path):
+    words = ("--uplink-budget", "messages=0", "--uplink-budget", "messages=1")
+    assert run(capsys, *GRID, *words, "--out", tmp_path / "new")[0] == 0
+    code, printed, _ = call(capsys, "frontier", tmp_path / "new", "--x", "messages")
+    assert code == 0
+    assert "* dql, 0 messages per episode" in re.sub(" +", " ", printed)
+    assert (tmp_path / "new" / "frontier.png").exists()
+    wrong = call(capsys, "frontier", tmp_path / "new", "--x", "mesages")
+    refused(wrong, 2, "'mesages'; did you mean 'messages'")
+
+
 def test_shards_are_run_and_merged(capsys, tmp_path):
     words = ("run", *GRID, "--trials", "4", "--episodes", "3", "--quiet")
     for first, last in ((0, 1), (2, 3)):

@@ -8,7 +8,7 @@ from commenv.cli_options import make_parser
 from commenv.cli_parser import Parser
 
 COMMANDS = (
-    *("list", "run", "show", "plot", "evaluate"),
+    *("list", "run", "show", "plot", "frontier", "evaluate"),
     *("merge", "verify", "reproduce", "report"),
 )
 # What each command needs besides the option at hand.
@@ -16,6 +16,7 @@ NEEDED = {
     "run": ["--env", "E", "--algorithm", "A"],
     "show": ["DIR"],
     "plot": ["DIR"],
+    "frontier": ["DIR"],
     "evaluate": ["DIR"],
     "merge": ["OUT", "DIR"],
     "verify": ["DIR"],

@@ -40,7 +40,16 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
-__all__ = ["DEFAULT_PANELS", "FORMATS", "plot", "save"]
+__all__ = [
+    "DEFAULT_PANELS",
+    "FORMATS",
+    "canvas",
+    "dress",
+    "plot",
+    "save",
+    "style_of",
+    "with_picture",
+]
 
 DEFAULT_PANELS = ("reward", "frequency", "size")
 FORMATS = ("pdf", "png", "svg")
@@ -118,14 +127,21 @@ def plot(
     drawn = {panel: curves(frame, x, panel) for panel in panels}
     entries = _legend_entries(list(drawn.values()))
     caption = _caption([one for panel in drawn.values() for one in panel])
-    figure, axes = _canvas(len(panels), entries, title, [caption, *notes])
+    figure, axes = canvas(len(panels), entries, title, [caption, *notes])
     for panel, ax in zip(panels, axes, strict=True):
         for index, one in enumerate(drawn[panel]):
             _draw_curve(ax, one, index, len(drawn[panel]))
-        _dress(ax, x, panel)
+        dress(ax, x, panel)
         if panel in _IN_RETURNS:
             _draw_optima(ax, [one.label for one in drawn[panel]], optimum or {})
-    # Notebooks ask an object for this method; pyplot would otherwise have to be loaded.
+    return with_picture(figure)
+
+
+def with_picture(figure: Figure) -> Figure:
+    """The figure, which notebooks can show.
+
+    They ask an object for this method; pyplot would otherwise have to be loaded.
+    """
     figure._repr_png_ = partial(_bytes, figure, "png")  # type: ignore[attr-defined]
     return figure
 
@@ -182,7 +198,7 @@ def _panels(
     return tuple(dict.fromkeys(panels))
 
 
-def _canvas(
+def canvas(
     count: int, entries: Sequence[Artist], title: str | None, captions: Sequence[str]
 ) -> tuple[Figure, list[Axes]]:
     """An empty figure with its legend, its title and its captions, and room for all."""
@@ -237,7 +253,7 @@ def _legend_entries(panels: Sequence[Sequence[Curve]]) -> list[Artist]:
         raise MissingExtraError("drawing a figure", "study") from error
     names = [one.label for one in panels[0]]
     entries: list[Artist] = [
-        Line2D([], [], label=name, **_style(index, len(names)))
+        Line2D([], [], label=name, **style_of(index, len(names)))
         for index, name in enumerate(names)
     ]
     if any(one.held_from is not None for panel in panels for one in panel):
@@ -247,7 +263,7 @@ def _legend_entries(panels: Sequence[Sequence[Curve]]) -> list[Artist]:
     return entries
 
 
-def _style(index: int, count: int) -> dict[str, Any]:
+def style_of(index: int, count: int) -> dict[str, Any]:
     """Colour, width and marker of a curve; a curve that is alone needs no marker."""
     style: dict[str, Any] = {
         "color": _COLOURS[index % len(_COLOURS)],
@@ -280,7 +296,7 @@ def _draw_curve(ax: Axes, one: Curve, index: int, count: int) -> None:
     Markers stand evenly along x, those of different curves at different places, so
     that of curves that lie on each other all are seen.
     """
-    style = _style(index, count)
+    style = style_of(index, count)
     colour = style["color"]
     if one.trials > 1:
         alpha = _BAND_OPACITY * min(1.0, _FEW_BANDS / count)
@@ -357,7 +373,7 @@ def _draw_optima(
         ax.set_ylim(bottom, max(top, max(values) + 0.09 * (top - bottom)))
 
 
-def _dress(ax: Axes, x: str, y: str) -> None:
+def dress(ax: Axes, x: str, y: str) -> None:
     """Title, axis labels with units, number formats, limits and grid."""
     ax.set_title(y.replace("_", " ").capitalize(), loc="left", size=10.5, weight="bold")
     ax.set_xlabel(x_label(x), size=10)

@@ -18,7 +18,7 @@ from commenv.study.statistics import apart, mean_interval
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["frontier"]
+__all__ = ["frontier", "render"]
 
 
 def frontier(
@@ -80,6 +80,35 @@ def frontier(
     rows.sort(key=lambda row: (row["x"], -row["y"]))
     table = pd.DataFrame(rows, columns=[*_COLUMNS])
     return table if every else table[table["beaten_by"].isna()].reset_index(drop=True)
+
+
+def render(table: pd.DataFrame, x: str, y: str) -> str:
+    """A frontier as plain text; a star stands before the arms on it.
+
+    Args:
+        table: What :func:`frontier` gave.
+        x: What is spent.
+        y: What is had for it.
+    """
+    import pandas as pd
+
+    columns = {
+        "": ["*" if best else "" for best in table["beaten_by"].isna()],
+        "label": table["label"].tolist(),
+    }
+    for name, axis in (("x", x), ("y", y)):
+        columns[axis] = [f"{mean:,.4f}" for mean in table[name]]
+        columns[f"95 % of {axis}"] = [
+            "-" if np.isnan(low) else f"{low:,.4f} to {high:,.4f}"
+            for low, high in zip(
+                table[f"{name}_low"], table[f"{name}_high"], strict=True
+            )
+        ]
+    text = pd.DataFrame(columns).to_string(index=False)
+    return (
+        f"{text}\n\n*: no other arm in the same environment beats it, with at least as "
+        f"much {y} for no more {x}"
+    )
 
 
 _COLUMNS = (

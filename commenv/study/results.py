@@ -249,6 +249,34 @@ class Results:
             self.frame, x, y, settings=self.settings, ranges=self.ranges, every=every
         )
 
+    def plot_frontier(
+        self,
+        x: str = "uplink_bytes",
+        y: str = "evaluation",
+        *,
+        title: str | None = None,
+        path: str | Path | None = None,
+    ) -> Figure:
+        """All arms of :meth:`frontier` as a figure, a panel for each environment.
+
+        Args:
+            x: As there.
+            y: As there.
+            title: Above the panels.
+            path: Where to save the picture too: ``.png``, ``.svg`` or ``.pdf``.
+
+        Raises:
+            UnknownNameError: An unknown axis, column or picture format.
+            ResultsError: A trial has no value of ``y``.
+        """
+        from commenv.study.figures import save
+        from commenv.study.frontier_figure import plot_frontier
+
+        figure = plot_frontier(self.frontier(x, y, every=True), x, y, title=title)
+        if path is not None:
+            save(figure, path)
+        return figure
+
     def sizes(self) -> pd.DataFrame:
         """How many messages of each size were sent, trial by trial.
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import commenv
 from commenv import Budget, Channel
 from commenv.errors import UnknownNameError
-from commenv.study.frontier import frontier
+from commenv.study.frontier import frontier, render
 from commenv.study.statistics import mean_interval
 
 pd = pytest.importorskip("pandas")
@@ -96,3 +96,41 @@ def test_unknown_axes_are_named():
         frontier(frame, "uplink_byte")
     with pytest.raises(UnknownNameError, match=r"'evaluatoin'.*'evaluation'"):
         frontier(frame, y="evaluatoin")
+
+
+def test_a_figure_has_a_panel_for_each_environment_and_one_style_for_each_arm(tmp_path):
+    budgets = {"tight": Channel(budget=Budget(messages=0)), "free": Channel()}
+    results = commenv.run(
+        ["SimpleGrid-v0", "WindyGrid-v0"],
+        "dql",
+        num_trials=2,
+        num_episodes=4,
+        uplink=budgets,
+        progress=False,
+    )
+    figure = results.plot_frontier(title="what", path=tmp_path / "frontier.png")
+    assert (tmp_path / "frontier.png").read_bytes().startswith(b"\x89PNG")
+    assert [ax.get_title(loc="left") for ax in figure.axes] == [
+        "SimpleGrid-v0",
+        "WindyGrid-v0",
+    ]
+    (legend,) = figure.legends
+    texts = [text.get_text() for text in legend.get_texts()]
+    assert texts == ["dql, free", "dql, tight"]
+    for ax in figure.axes:
+        table = results.frontier(every=True)
+        own = table[table["environment"] == ax.get_title(loc="left")]
+        drawn = {
+            (float(x), float(y))
+            for container in ax.containers
+            for x, y in container[0].get_xydata()
+        }
+        assert drawn == set(zip(own["x"], own["y"], strict=True))
+
+
+def test_the_table_stars_the_frontier():
+    table = frontier(frame_of([(1, 1), (2, 2), (3, 0)]), every=True)
+    lines = render(table, "uplink_bytes", "evaluation").splitlines()
+    assert [line.startswith("*") for line in lines[1:4]] == [True, True, False]
+    assert "3.0000" in lines[3]
+    assert "0.0000" in lines[3]
