@@ -183,8 +183,9 @@ class Store:
                 f"{self.manifest_path} was replaced since it was first read; repeat the"
                 " command, or choose another folder"
             )
+        if self._manifest is None:
+            self._settings = digest_of_settings(manifest)
         self._manifest = found
-        self._settings = digest_of_settings(manifest)
         return manifest
 
     @property
