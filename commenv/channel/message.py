@@ -72,7 +72,7 @@ class Messages:
         refuse_nan(records)
 
     @classmethod
-    def checked(cls, records: NDArray[np.void], counts: NDArray[np.int64]) -> Messages:
+    def trusted(cls, records: NDArray[np.void], counts: NDArray[np.int64]) -> Messages:
         """The same of what is known to be right, without looking at it again."""
         messages = cls.__new__(cls)
         messages.records, messages.counts = records, counts
@@ -116,7 +116,7 @@ class Messages:
         if keep.all():
             return self
         counts = np.bincount(self.senders[keep], minlength=self.counts.size)
-        return Messages.checked(self.records[keep], counts.reshape(self.counts.shape))
+        return Messages.trusted(self.records[keep], counts.reshape(self.counts.shape))
 
 
 def check_mask(mask: NDArray[np.bool_], counts: NDArray[np.int64]) -> None:

@@ -130,7 +130,7 @@ class Outbox:
         speaking[places] = True
         names = [self._agents[place] for place in places]
         records = self._form.pack([message for _, message in spoken], names)
-        messages = Messages.checked(records, speaking[None].astype(np.int64))
+        messages = Messages.trusted(records, speaking[None].astype(np.int64))
         return Said(messages, leaving, speaking)
 
     def _link(self, place: int, to: Any) -> int | None:

@@ -67,13 +67,13 @@ def frontier(
         _row(frame, label, x, y, (ranges or {}).get(label, {}).get(y))
         for label in known
     ]
+    worlds = {label: _world(own) for label, own in known.items()}
     for row in rows:
         row["environment"] = known[row["label"]].get("environment")
         better = [
             one
             for one in rows
-            if _world(known[one["label"]]) == _world(known[row["label"]])
-            and _beats(one, row)
+            if worlds[one["label"]] == worlds[row["label"]] and _beats(one, row)
         ]
         best = max(better, key=lambda one: one["y"], default={"label": None})
         row["beaten_by"] = best["label"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,13 @@ from commenv.study.lock import locked
 from commenv.study.manifest import SHARE, Manifest, differences
 from commenv.study.names import words_for
 from commenv.study.results import Results, load
+from commenv.study.software import MACHINE
 from commenv.study.store import Store, check_extra
 from commenv.study.stored_block import StoredBlock
 
 __all__ = ["merge"]
+
+_logger = logging.getLogger("commenv")
 
 
 def merge(out: str | Path, directories: Sequence[str | Path]) -> Results:
@@ -62,22 +66,44 @@ def merge(out: str | Path, directories: Sequence[str | Path]) -> Results:
 
 
 def _check_alike(one: Path, first: Manifest, other: Path, second: Manifest) -> None:
-    """Raises ResultsError where two folders hold different studies."""
-    for what, old, new in (
-        ("settings", _settings(first), _settings(second)),
-        ("software", first.software, second.software),
+    """Raises ResultsError where two folders hold different studies.
+
+    Shards may come from machines of several types, which the log says.
+    """
+    for what, left_out, old, new in (
+        ("settings", SHARE, first.study, second.study),
+        ("software", MACHINE, first.software, second.software),
     ):
-        if lines := differences(old, new):
-            words = "; ".join(lines).replace(" there, ", f" in {one}, ")
-            words = words.replace("asked for", f"in {other}")
+        parts = (_without(left_out, old), _without(left_out, new))
+        if words := _in_words(one, other, *parts):
             raise ResultsError(
-                f"{one} and {other} differ in {what} ({shown(words, 1000)}); merge "
-                "shards of one study"
+                f"{one} and {other} differ in {what} ({words}); merge shards of one "
+                "study"
             )
+    machines = (
+        {name: manifest.software.get(name) for name in MACHINE}
+        for manifest in (first, second)
+    )
+    if words := _in_words(one, other, *machines):
+        _logger.warning(
+            "%s and %s were computed on machines of two types (%s): the last bits of "
+            "what they hold may differ from those of one run",
+            one,
+            other,
+            words,
+        )
 
 
-def _settings(manifest: Manifest) -> Mapping[str, Any]:
-    return {name: x for name, x in manifest.study.items() if name not in SHARE}
+def _without(names: Sequence[str], given: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if name not in names}
+
+
+def _in_words(
+    one: Path, other: Path, old: Mapping[str, Any], new: Mapping[str, Any]
+) -> str:
+    """Where two folders differ; nothing where they do not."""
+    words = "; ".join(differences(old, new)).replace(" there, ", f" in {one}, ")
+    return shown(words.replace("asked for", f"in {other}"), 1000)
 
 
 def _blocks(stores: Sequence[Store], manifest: Manifest) -> list[StoredBlock]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-__all__ = ["software", "unlike"]
+__all__ = ["MACHINE", "software", "unlike"]
 
 _PACKAGES = (
     "commenv",
@@ -22,6 +22,9 @@ _PACKAGES = (
     "torch",
     "mujoco",
 )
+MACHINE = ("platform", "machine", "cpu", "simd", "blas", "libc")
+"""What :func:`software` says of the machine, and not of what was installed on it."""
+
 _ARITHMETIC = ("machine", "cpu", "simd", "blas", "libc", "numpy")
 _WHERE_USED = ("torch", "mujoco")
 

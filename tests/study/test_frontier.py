@@ -56,7 +56,7 @@ def test_it_is_the_pareto_set_by_brute_force(points):
         assert one == other or (one[0] < other[0] and one[1] < other[1])
 
 
-def test_a_study_of_budgets(tmp_path):
+def test_a_study_of_budgets():
     sizes = (20, 100, 1000)
     results = commenv.run(
         ["SimpleGrid-v0", "WindyGrid-v0"],

@@ -9,6 +9,7 @@ import pytest
 
 import commenv
 from commenv.errors import ResultsError
+from commenv.study.software import software
 from tests.study.blocks import ALGORITHMS
 
 pd = pytest.importorskip("pandas")
@@ -82,11 +83,17 @@ def test_merged_policies_act_and_the_trace_is_there(tmp_path):
     ):
         np.testing.assert_array_equal(one, other)
     steps = [
-        pd.concat(map(pd.read_parquet, sorted(folder.glob("trace/*/*/steps-*"))))
+        pd.concat(
+            map(pd.read_parquet, sorted(folder.glob("trace/*/*/steps-*"))),
+            ignore_index=True,
+        )
         for folder in (tmp_path / "all", tmp_path / "once")
     ]
-    steps = [one.sort_values([*one.columns[:4]], kind="stable") for one in steps]
-    assert len(steps[0]) == len(steps[1])
+    both = (
+        one.sort_values([*one.columns[:4]], kind="stable", ignore_index=True)
+        for one in steps
+    )
+    pd.testing.assert_frame_equal(*both, check_exact=True)
     assert commenv.load(tmp_path / "all").verify(progress=False).verdict == "holds"
 
 
@@ -133,6 +140,21 @@ def test_other_software_is_named(tmp_path, monkeypatch):
     study("dql", first_trial=5, out=tmp_path / "b")
     with pytest.raises(ResultsError, match=r"in software \(.*commenv: .* '9.9' in"):
         commenv.merge(tmp_path / "all", [tmp_path / "a", tmp_path / "b"])
+
+
+def test_shards_of_machines_of_two_types_are_merged_and_the_log_says_so(
+    tmp_path, monkeypatch, caplog
+):
+    study("dql", last_trial=4, out=tmp_path / "a")
+    here = software()
+    monkeypatch.setattr(
+        "commenv.study.store.software", lambda: here | {"cpu": "an abacus"}
+    )
+    study("dql", first_trial=5, out=tmp_path / "b")
+    found = commenv.merge(tmp_path / "all", [tmp_path / "a", tmp_path / "b"])
+    assert found.frame["trial"].nunique() == 10
+    assert "machines of two types (cpu: " in caplog.text
+    assert "'an abacus' in " in caplog.text
 
 
 @pytest.mark.parametrize(
