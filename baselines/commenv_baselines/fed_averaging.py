@@ -47,7 +47,7 @@ class FedAgents(RoundAgents):
         problem: The task.
         start: What every agent starts from: float32, shape (trials, P).
         local_steps: Environment steps of each agent in a round.
-        make_model: Makes the model of one agent, from its seed and its start.
+        make_model: Makes the model of an agent from its number, its seed and its start.
     """
 
     resumable: ClassVar[bool] = False
@@ -57,7 +57,7 @@ class FedAgents(RoundAgents):
         problem: Problem,
         start: Vectors,
         local_steps: int,
-        make_model: Callable[[int, Vectors], LocalModel],
+        make_model: Callable[[int, int, Vectors], LocalModel],
     ) -> None:
         self._problem = problem
         self._local_steps = local_steps
@@ -94,8 +94,10 @@ class FedAgents(RoundAgents):
         shape, own = self._problem.shape, self.memory["own"]
         vectors = own.reshape(-1, own.shape[-1])
         if not self._models:
-            seeds = self._problem.draws.seeds("local model", 0).ravel().tolist()
-            self._models = list(map(self._make_model, seeds, vectors))
+            draws = self._problem.draws
+            agents = draws.agents * len(draws.trials)  # trial by trial
+            seeds = draws.seeds("local model", 0).ravel().tolist()
+            self._models = list(map(self._make_model, agents, seeds, vectors))
         measured = np.empty((len(vectors), 2))
         trained = np.empty_like(vectors)
         for row, (model, vector) in enumerate(zip(self._models, vectors, strict=True)):

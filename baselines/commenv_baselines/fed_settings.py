@@ -70,15 +70,15 @@ class FedSB3(Algorithm):
         if (make_env := problem.make_env) is None:
             raise ValueError(
                 f"{self.name} trains in instances of its own, and this problem has no "
-                "make_env; give it a function that makes a Gymnasium environment"
+                "make_env; give it a function that makes an agent's environment"
             )
         models = _models()
         gamma = problem.gamma if self.discount is None else self.discount
 
-        def make_model(seed: int, start: NDArray[np.float32]) -> LocalModel:
+        def make_model(agent: int, seed: int, start: NDArray[np.float32]) -> LocalModel:
             model: LocalModel = models.LocalModel(
                 lambda env: self.model(env, gamma),
-                make_env(),
+                make_env(agent),
                 problem.gamma,
                 seed,
                 start,

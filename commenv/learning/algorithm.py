@@ -45,12 +45,13 @@ class Problem:
         num_episodes: Rounds that are planned, N in the thesis.
         signals: The names of the signals that the scheme reads; agents need not
             compute others.
-        mdp: The environment's tables, where it has some; what an algorithm learns from
-            them is knowledge that others lack, so say so in its name.
+        mdp: The environment's tables, where it has some and all agents are in the same;
+            what an algorithm learns from them is knowledge that others lack, so say so
+            in its name.
         evaluator: Computes the value of a policy that does not explore.
-        make_env: Makes one instance of the environment as a Gymnasium environment, with
-            its arguments and time limit, for agents that train in instances of their
-            own; None where nobody said how.
+        make_env: Makes an instance of the environment of an agent, by its number, as a
+            Gymnasium environment, with its arguments and time limit, for agents that
+            train in instances of their own; None where nobody said how.
         team: How many agents each trial has, where ``draws`` are those of some alone.
     """
 
@@ -62,7 +63,7 @@ class Problem:
     evaluator: Evaluator
     signals: frozenset[str] = frozenset()
     mdp: TabularMDP | None = None
-    make_env: Callable[[], gym.Env[Any, Any]] | None = None
+    make_env: Callable[[int], gym.Env[Any, Any]] | None = None
     team: int | None = None
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple, TypeAlias
 
@@ -18,6 +18,7 @@ __all__ = [
     "Act",
     "Evaluator",
     "ExactEvaluator",
+    "MeanEvaluator",
     "Played",
     "PlayedEvaluator",
     "Policy",
@@ -118,6 +119,50 @@ class ExactEvaluator(Evaluator):
         states = np.tile(np.arange(self.mdp.num_states), self.num_trials)
         actions = np.asarray(act(states)).reshape(self.num_trials, -1)
         return self.table_values(np.eye(self.mdp.num_actions)[actions], episode)
+
+
+class MeanEvaluator(Evaluator):
+    """The mean over agents that are in worlds of their own.
+
+    Args:
+        parts: What evaluates in each world that differs, by the first agent in it.
+        weights: How many agents are in each.
+    """
+
+    def __init__(self, parts: Mapping[int, Evaluator], weights: Sequence[int]) -> None:
+        self.parts = dict(parts)
+        self._shares = np.asarray(weights) / sum(weights)
+
+    def close(self) -> None:
+        """Closes the evaluators of all worlds."""
+        for part in self.parts.values():
+            part.close()
+
+    def each(self, policy: Policy, episode: int) -> dict[int, NDArray[np.float64]]:
+        """The policy's value in each world, by the first agent in it: (trials,)."""
+        return {
+            agent: part.policy_values(policy, episode)
+            for agent, part in self.parts.items()
+        }
+
+    def mean(self, each: Mapping[int, NDArray[np.float64]]) -> NDArray[np.float64]:
+        """The mean over agents of what :meth:`each` gave; NaN where one is."""
+        mean = np.zeros(len(next(iter(each.values()))))
+        with np.errstate(invalid="ignore"):
+            # One by one: the order of a sum must not depend on who shares the batch.
+            for share, values in zip(self._shares, each.values(), strict=True):
+                mean += share * values
+        return mean
+
+    def table_values(
+        self, policy: NDArray[np.float64], episode: int
+    ) -> NDArray[np.float64]:
+        """The mean of the tables' values."""
+        return self.mean(self.each(policy, episode))
+
+    def values(self, act: Act, episode: int) -> NDArray[np.float64]:
+        """The mean of the functions' values."""
+        return self.mean(self.each(act, episode))
 
 
 class PlayedEvaluator(Evaluator):

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
 from gymnasium import spaces
-from gymnasium.utils.env_checker import data_equivalence
 from pettingzoo import AECEnv, ParallelEnv
 from pettingzoo.utils import wrappers
 from pettingzoo.utils.conversions import parallel_to_aec
 
 from commenv.channel import Channel
-from commenv.checks import check_integer, check_kwargs
+from commenv.checks import check_integer
 from commenv.envs.making import make_batched
+from commenv.envs.own_worlds import (
+    OwnArguments,
+    agents_in_words,
+    arguments_of_each,
+    grouped,
+)
 from commenv.envs.patchwork import Patchwork
 from commenv.envs.pictures import scalar_mode
 from commenv.multiagent.instances import ParallelInstances
@@ -22,14 +27,12 @@ from commenv.multiagent.showing import Piece, Show, check_mode
 
 __all__ = ["Forms", "forms_of", "parallel_env"]
 
-Arguments = Mapping[str, Any] | None
-
 
 def parallel_env(
     env_id: str,
     num_agents: int,
     *,
-    env_kwargs: Arguments | Sequence[Arguments] = None,
+    env_kwargs: OwnArguments = None,
     uplink: Channel | None = None,
     downlink: Channel | None = None,
     max_cycles: int | None = None,
@@ -42,9 +45,10 @@ def parallel_env(
     Args:
         env_id: Any Gymnasium id, ``"module:Name-v0"`` included.
         num_agents: How many agents, each in an instance of its own.
-        env_kwargs: Arguments of the environment: one dictionary for all agents, or a
-            sequence with one (or None) for each. Agents may then have different spaces,
-            and what one meets does not depend on the arguments of the others.
+        env_kwargs: Arguments of the environment: one dictionary for all agents, a
+            sequence with one (or None) for each, or a function of the agent's number.
+            Agents may then have different spaces, and what one meets does not depend
+            on the arguments of the others.
         uplink: From the agents to the learner; unlimited and perfect by default.
         downlink: From the learner to the agents; unlimited and perfect by default.
         max_cycles: The time limit in steps; the one in the id's spec by default.
@@ -74,7 +78,7 @@ def parallel_env(
             check_integer(name, number, least=1)
     check_mode(env_id, render_mode)
     make = partial(_piece, env_id, max_cycles=max_cycles, render_mode=render_mode)
-    groups = _groups(_for_each(env_kwargs, num_agents))
+    groups = grouped(arguments_of_each(env_kwargs, num_agents))
     pieces = [make(*group) for group in groups]
     world = (
         pieces[0][1]
@@ -124,12 +128,13 @@ def _parallel(
     env_id: str,
     *,
     num_agents: int = 5,
-    env_kwargs: Arguments | Sequence[Arguments] = None,
+    env_kwargs: OwnArguments = None,
     **arguments: Any,
 ) -> ParallelInstances:
     own = {name: arguments.pop(name) for name in _NOT_THE_WORLDS if name in arguments}
     each = [
-        {**arguments, **(given or {})} for given in _for_each(env_kwargs, num_agents)
+        {**arguments, **(given or {})}
+        for given in arguments_of_each(env_kwargs, num_agents)
     ]
     return parallel_env(env_id, num_agents, env_kwargs=each, **own)
 
@@ -147,42 +152,6 @@ def _wrapped(env_id: str, **arguments: Any) -> AECEnv[str, Any, Any]:
     else:
         env = wrappers.AssertOutOfBoundsWrapper(env)
     return wrappers.OrderEnforcingWrapper(env)
-
-
-def _for_each(
-    env_kwargs: Arguments | Sequence[Arguments], num_agents: int
-) -> list[dict[str, Any]]:
-    """The arguments of every agent's environment."""
-    if env_kwargs is None or isinstance(env_kwargs, Mapping):
-        return [dict(env_kwargs or {}) for _ in range(num_agents)]
-    if isinstance(env_kwargs, str) or not isinstance(env_kwargs, Sequence):
-        check_kwargs("env_kwargs", env_kwargs)
-    if len(env_kwargs) != num_agents:
-        raise ValueError(
-            f"env_kwargs has {len(env_kwargs)} dictionaries for {num_agents} agents; "
-            "give one for each, or a single one for all"
-        )
-    for row, given in enumerate(env_kwargs):
-        if given is not None and not isinstance(given, Mapping):
-            raise ValueError(
-                f"env_kwargs of agent_{row} is {given!r}; give a dictionary or None"
-            )
-    return [dict(given or {}) for given in env_kwargs]
-
-
-def _groups(
-    arguments: Sequence[dict[str, Any]],
-) -> list[tuple[list[int], dict[str, Any]]]:
-    """The agents with equal arguments, together with these."""
-    groups: list[tuple[list[int], dict[str, Any]]] = []
-    for row, own in enumerate(arguments):
-        for rows, theirs in groups:
-            if data_equivalence(own, theirs):
-                rows.append(row)
-                break
-        else:
-            groups.append(([row], own))
-    return groups
 
 
 def _piece(
@@ -207,6 +176,5 @@ def _piece(
             max_episode_steps=max_cycles,
         )
     except ValueError as error:
-        others = f" and {len(rows) - 1} more" if len(rows) > 1 else ""
-        raise ValueError(f"agent_{rows[0]}{others}: {error}") from error
+        raise ValueError(f"{agents_in_words(rows)}: {error}") from error
     return rows, batch, arguments

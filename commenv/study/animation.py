@@ -61,7 +61,7 @@ def check_picture(path: str | Path) -> None:
 
 
 def draw(policy: TrainedPolicy, path: str | Path, *, seed: int = 0) -> Drawn:
-    """Draws one episode in the environment's own pictures.
+    """Draws one episode in the environment's own pictures: that of the first agent.
 
     Args:
         policy: Who acts.
@@ -155,7 +155,7 @@ def _episode(
 def _make(policy: TrainedPolicy) -> gym.Env[Any, Any]:
     """The environment's scalar form, which has pictures."""
     arm = policy.arm
-    arguments = {**arm.env_kwargs, "render_mode": "rgb_array"}
+    arguments = {**arm.arguments(), "render_mode": "rgb_array"}
     try:
         env = gym.make(
             find_spec(arm.environment),

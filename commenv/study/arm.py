@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
+from functools import cached_property
 from numbers import Integral
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from commenv.channel import Channel
 from commenv.channel.parts import wrong_part
+from commenv.envs.own_worlds import arguments_of_each, grouped
 from commenv.learning import Algorithm, Scheme
 from commenv.learning.plugins import (
     ALGORITHMS,
@@ -42,7 +44,8 @@ class Arm:
     Attributes:
         label: What tables and figures call it.
         environment: A Gymnasium id.
-        env_kwargs: The environment's arguments.
+        env_kwargs: The environment's arguments; or those of each agent's own, in a
+            tuple.
         time_limit: Steps after which an episode is cut.
         algorithm: The algorithm with its settings.
         scheme: The scheme with its settings.
@@ -51,14 +54,15 @@ class Arm:
         downlink: The channel from the learner to the agents.
 
     Raises:
-        ValueError: A number of agents outside its range, or a scheme that reads signals
-            which its algorithm does not offer.
+        ValueError: A number of agents outside its range, not one dictionary of
+            arguments for each, or a scheme that reads signals which its algorithm does
+            not offer.
         TypeError: A channel, an algorithm or a scheme of another type.
     """
 
     label: str
     environment: str
-    env_kwargs: dict[str, Any]
+    env_kwargs: dict[str, Any] | tuple[dict[str, Any], ...]
     time_limit: int
     algorithm: Algorithm
     scheme: Scheme
@@ -68,6 +72,9 @@ class Arm:
 
     def __post_init__(self) -> None:
         check_count("num_agents", self.num_agents)
+        if isinstance(self.env_kwargs, (list, tuple)):
+            own = arguments_of_each(self.env_kwargs, self.num_agents)
+            object.__setattr__(self, "env_kwargs", tuple(own))
         for name in ("uplink", "downlink"):
             if not isinstance(channel := getattr(self, name), Channel):
                 raise TypeError(f"{name}: {wrong_part(channel, Channel)}")
@@ -75,6 +82,18 @@ class Arm:
         check_plugin(self.scheme, SCHEMES)
         _check_signals(self.algorithm, self.scheme)
         self.scheme.start((1, self.num_agents))  # knows how many may send
+
+    @cached_property
+    def worlds(self) -> Sequence[tuple[Sequence[int], dict[str, Any]]]:
+        """The arguments of each world that differs, after the agents that are in it."""
+        if isinstance(self.env_kwargs, tuple):
+            return grouped(self.env_kwargs)
+        return [(range(self.num_agents), self.env_kwargs)]
+
+    def arguments(self, agent: int = 0) -> dict[str, Any]:
+        """The arguments of an agent's environment."""
+        own = self.env_kwargs
+        return own[agent] if isinstance(own, tuple) else own
 
     def describe(self) -> dict[str, Any]:
         """The arm as plain data, for the manifest."""

@@ -7,13 +7,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from commenv.errors import ResultsError
 from commenv.learning import Evaluator, Rounds
+from commenv.learning.evaluation import MeanEvaluator
 from commenv.snapshots import Resumable, Snapshot
 from commenv.study.arm import Arm
 from commenv.study.checkpoints import Checkpoints
-from commenv.study.frame import COLUMNS
+from commenv.study.frame import COLUMNS, HELD, world_column
 from commenv.study.policies import Memory, check_memory
 from commenv.study.series import Learned, Series
 from commenv.study.setting_up import problem_of, rounds_of, world_of
@@ -43,6 +45,9 @@ _UNFIT = (
 def optimum_of(study: Study, arm: Arm) -> float | None:
     """The exact optimal value of the start within the time limit; None without tables.
 
+    Where agents are in worlds of their own, it is the mean of each one's optimum, which
+    no policy that they share need reach.
+
     Raises:
         ValueError: The algorithm does not fit the environment, or its learner remembers
             what cannot be kept.
@@ -51,6 +56,21 @@ def optimum_of(study: Study, arm: Arm) -> float | None:
     problem = problem_of(replace(study, evaluation_episodes=1), arm, [0], world)
     arm.algorithm.agents(problem)
     check_memory(arm.algorithm.learner(problem).memory, arm.algorithm.name)
+    world.close()
+    optima = [_optimum_in(study, arm, agents[0]) for agents, _ in arm.worlds]
+    if len(optima) == 1:
+        return optima[0]
+    known = [
+        len(agents) * value
+        for (agents, _), value in zip(arm.worlds, optima, strict=True)
+        if value is not None
+    ]
+    return sum(known) / arm.num_agents if len(known) == len(optima) else None
+
+
+def _optimum_in(study: Study, arm: Arm, agent: int) -> float | None:
+    """The same in the world of one agent."""
+    world = world_of(arm, 1, agent)
     world.close()
     if world.mdp is None:
         return None
@@ -130,7 +150,9 @@ class _State(Resumable):
     ) -> None:
         self.rounds = rounds
         self.evaluator = evaluator
-        self.series = Series(study, len(trials))
+        own = len(arm.worlds) > 1
+        worlds = [world_column(agents[0]) for agents, _ in arm.worlds] if own else []
+        self.series = Series(study, len(trials), worlds)
         self.learned = Learned(rounds.learner)
         self.sent = SentSizes(rounds.env, arm.label, list(trials))
 
@@ -183,14 +205,23 @@ def _play(
         state.sent.keep(stopped)
         if due or stopped.any():
             which = running if due else stopped
-            values = rounds.learner.evaluate(episode)
-            held = rounds.held_values(state.evaluator, episode)
-            series.evaluate(which, values, held)
+            series.evaluate(which, _evaluated(state, episode))
         report(int(running.sum()))
         if not series.running.any():
             break
         if checkpoints is not None and checkpoints.due(episode):
             checkpoints.keep(state.snapshot())
+
+
+def _evaluated(state: _State, episode: int) -> dict[str, NDArray[np.float64]]:
+    """The values of what the learner has and of what agents hold, by column."""
+    rounds, evaluator = state.rounds, state.evaluator
+    held = {HELD: rounds.held_values(evaluator, episode)}
+    if not isinstance(evaluator, MeanEvaluator):
+        return {"evaluation": rounds.learner.evaluate(episode)} | held
+    each = evaluator.each(rounds.learner.policy(), episode)
+    worlds = {world_column(agent): values for agent, values in each.items()}
+    return {"evaluation": evaluator.mean(each)} | worlds | held
 
 
 def _table(study: Study, arm: Arm, trials: Sequence[int], series: Series) -> pa.Table:
@@ -215,4 +246,5 @@ def _table(study: Study, arm: Arm, trials: Sequence[int], series: Series) -> pa.
         else series.column(column.name)
         for column in COLUMNS
     }
+    columns |= {name: series.column(name) for name in series.worlds}
     return pa.table(columns)

@@ -205,9 +205,12 @@ def of_recomputing(
 
 def draws_its_own(arm: Arm) -> bool:
     """Whether an environment draws its own randomness, from seeds that we give it."""
-    world = world_of(arm, 1)
-    world.close()
-    return isinstance(world, ScalarBatch)
+    for agents, _ in arm.worlds:
+        world = world_of(arm, 1, agents[0])
+        world.close()
+        if isinstance(world, ScalarBatch):
+            return True
+    return False
 
 
 def _compared(study: Study, block: Block, found: Recomputed) -> tuple[str, str]:

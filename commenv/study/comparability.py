@@ -71,8 +71,11 @@ def _of_arm(arm: Mapping[str, Any]) -> Settings:
     for way in ("uplink", "downlink"):
         parts = _mapping(arm.get(way))
         settings |= {f"{way} {name}": x for name, x in parts.items() if name != "class"}
-    for name, value in _mapping(arm.get("env_kwargs")).items():
+    own = arm.get("env_kwargs")
+    for name, value in _mapping(own).items():
         settings[f"environment argument {name}"] = value
+    if isinstance(own, list):
+        settings["environment arguments by agent"] = own
     for part in _COMPARED:
         plugin = arm[part]
         settings[part] = plugin.get("class")

@@ -28,9 +28,9 @@ from commenv.learning import make_algorithm, make_scheme
 from commenv.learning.plugins import ALGORITHMS, SCHEMES, find, is_registered
 from commenv.study.arm import Arm
 from commenv.study.manifest import differences
-from commenv.study.product import time_limit
 from commenv.study.spec import Study
 from commenv.study.store import Store
+from commenv.study.time_limit import time_limit
 
 __all__ = ["check_allowed", "study_of", "unfit"]
 
@@ -40,7 +40,7 @@ _NOT_FINITE = ("inf", "-inf", "nan")
 class _Arm(msgspec.Struct):
     label: str
     environment: str
-    env_kwargs: dict[str, Any]
+    env_kwargs: dict[str, Any] | list[dict[str, Any]]
     time_limit: int
     algorithm: dict[str, Any]
     scheme: dict[str, Any]
@@ -115,7 +115,7 @@ class _Maker:
             self._channel(arm.downlink),
         )
 
-    def _time_limit(self, arm: _Arm, env_kwargs: dict[str, Any]) -> int:
+    def _time_limit(self, arm: _Arm, env_kwargs: Any) -> int:
         try:
             return time_limit(arm.environment, env_kwargs, arm.time_limit)
         except UnknownNameError as error:

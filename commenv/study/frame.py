@@ -7,6 +7,7 @@ the frame as a mapping from label to value.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,7 +17,17 @@ from commenv.errors import ResultsError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["COLUMNS", "EVALUATIONS", "KEY", "NAMES", "Column", "validate"]
+__all__ = [
+    "COLUMNS",
+    "EVALUATIONS",
+    "HELD",
+    "KEY",
+    "NAMES",
+    "Column",
+    "validate",
+    "world_column",
+    "world_columns",
+]
 
 
 @dataclass(frozen=True)
@@ -97,11 +108,28 @@ COLUMNS: tuple[Column, ...] = (
 
 NAMES: tuple[str, ...] = tuple(column.name for column in COLUMNS)
 
-EVALUATIONS: tuple[str, ...] = ("evaluation", "held_evaluation")
+HELD = "held_evaluation"
+EVALUATIONS: tuple[str, ...] = ("evaluation", HELD)
 """The columns that may have no value: not every round is evaluated."""
+
+_IN_A_WORLD = re.compile(r"evaluation_agent_\d{1,8}")
 
 KEY: tuple[str, ...] = ("label", "trial", "episode")
 """The columns that tell a row from every other one."""
+
+
+def world_column(agent: int) -> str:
+    """The column of evaluations in the world of an agent, where worlds differ.
+
+    It stands beside :data:`COLUMNS`, for the first agent of each world, and has no
+    value in the rows of other arms, nor where ``evaluation`` has none.
+    """
+    return f"evaluation_agent_{agent}"
+
+
+def world_columns(names: Iterable[str]) -> list[str]:
+    """Those of the names that :func:`world_column` gives."""
+    return [name for name in names if _IN_A_WORLD.fullmatch(name)]
 
 
 def validate(frame: pd.DataFrame) -> None:

@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 import itertools
-import logging
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from gymnasium.error import DependencyNotInstalled
-
 from commenv.channel import Channel
-from commenv.checks import check_env_id
-from commenv.envs.making import make_batched
-from commenv.errors import CommenvError, UnknownNameError
+from commenv.envs.own_worlds import OwnArguments, arguments_of_each, grouped
+from commenv.errors import UnknownNameError
 from commenv.learning import Algorithm, Scheme, make_algorithm, make_scheme
 from commenv.learning.plugins import ALGORITHMS, SCHEMES, check_plugin, find
-from commenv.study.arm import Arm, check_whole, setting_names
+from commenv.study.arm import Arm, setting_names
 from commenv.study.labels import Choice, label_of, named_choices, told_apart
+from commenv.study.time_limit import time_limit
 
-__all__ = ["DEFAULT_TIME_LIMIT", "arms", "time_limit"]
-
-DEFAULT_TIME_LIMIT = 200
-"""Steps after which an episode is cut where the environment sets no limit."""
-
-_logger = logging.getLogger("commenv")
+__all__ = ["arms"]
 
 
 class _Pair(NamedTuple):
@@ -46,6 +38,7 @@ def arms(
     max_episode_steps: int | None = None,
     *,
     num_agents: int | Sequence[int] | Mapping[str, int] = 5,
+    env_kwargs: OwnArguments | Mapping[str, OwnArguments] = None,
     uplink: Channel | Sequence[Channel] | Mapping[str, Channel] | None = None,
     downlink: Channel | Sequence[Channel] | Mapping[str, Channel] | None = None,
     most: int | None = None,
@@ -66,16 +59,21 @@ def arms(
         max_episode_steps: The time limit; when left out the environment's own, or
             :data:`DEFAULT_TIME_LIMIT` where it has none.
         num_agents: Agents of each trial.
+        env_kwargs: The environments' arguments: one dictionary for all agents, a list
+            with one for each agent, or a function of the agent's number. A dictionary
+            of these by name, at least one of them a list or a function, is a product.
         uplink: The channel from the agents to the learner.
         downlink: The channel from the learner to the agents.
         most: How many arms at most.
 
     Raises:
         ValueError: An unknown name or setting, a value that is not allowed, two arms
-            that are the same, or more than ``most``.
+            that are the same, as many dictionaries of arguments as there are not
+            agents, or more than ``most``.
     """
-    channels = {
+    others = {
         "num_agents": _choices(num_agents, "num_agents"),
+        "env_kwargs": _arguments(env_kwargs),
         "uplink": _choices(uplink, "uplink"),
         "downlink": _choices(downlink, "downlink"),
     }
@@ -85,7 +83,7 @@ def arms(
         None if schemes is None else _choices(schemes, "scheme"),
         _settings(settings),
     )
-    count = len(places) * len(pairs) * math.prod(map(len, channels.values()))
+    count = len(places) * len(pairs) * math.prod(map(len, others.values()))
     if most is not None and count > most:
         raise ValueError(
             f"{count:,} arms, more than {most:,}; leave some out, or allow as many "
@@ -93,20 +91,20 @@ def arms(
         )
     limits: dict[str, int] = {}
     labels, made = [], []
-    for place, pair, *others in itertools.product(places, pairs, *channels.values()):
-        environment, env_kwargs = place.value, pair.env_kwargs
-        key = f"{environment} {env_kwargs}"
+    for place, pair, *rest in itertools.product(places, pairs, *others.values()):
+        agents, own_arguments, up, down = (choice.value for choice in rest)
+        arguments = _together(pair.env_kwargs, own_arguments, agents)
+        key = f"{place.value} {arguments}"
         if key not in limits:
-            limits[key] = time_limit(environment, env_kwargs, max_episode_steps)
-        agents, up, down = (choice.value for choice in others)
+            limits[key] = time_limit(place.value, arguments, max_episode_steps)
         own = pair.algorithm.value.scheme
-        parts = [place.word, pair.settings.word, *(choice.word for choice in others)]
+        parts = [place.word, pair.settings.word, *(choice.word for choice in rest)]
         labels.append(label_of(pair.algorithm, pair.scheme, own, parts))
         made.append(
             Arm(
                 "",
-                environment,
-                env_kwargs,
+                place.value,
+                arguments,
                 limits[key],
                 pair.algorithm.value,
                 pair.scheme.value,
@@ -132,6 +130,47 @@ def _choices(values: Any, field: str) -> list[Choice]:
     return (
         named_choices(listed, field) if len(listed) > 1 else list(map(Choice, listed))
     )
+
+
+def _arguments(env_kwargs: Any) -> list[Choice]:
+    """The choices of environments' arguments.
+
+    Arguments may be dictionaries themselves, so that a list or a function tells that a
+    dictionary holds choices by name.
+    """
+
+    def by_agent(value: Any) -> bool:
+        return callable(value) or (
+            isinstance(value, (list, tuple))
+            and all(one is None or isinstance(one, Mapping) for one in value)
+        )
+
+    named = isinstance(env_kwargs, Mapping) and all(
+        value is None or isinstance(value, Mapping) or by_agent(value)
+        for value in env_kwargs.values()
+    )
+    if named and any(map(by_agent, env_kwargs.values())):
+        return named_choices(env_kwargs, "env_kwargs")
+    return [Choice(env_kwargs)]
+
+
+def _together(
+    settings: dict[str, Any], own: OwnArguments, num_agents: int
+) -> dict[str, Any] | tuple[dict[str, Any], ...]:
+    """The arguments from settings, and those of all agents or of each.
+
+    Raises:
+        ValueError: An argument is given both ways, or not one dictionary for each.
+    """
+    count = 1 if own is None or isinstance(own, Mapping) else num_agents
+    each = arguments_of_each(own, count)
+    for name in sorted({name for one in each for name in one} & settings.keys()):
+        raise ValueError(
+            f"{name!r} is given as an argument and as the setting 'env.{name}'; give "
+            "it once"
+        )
+    together = tuple({**settings, **one} for one in each)
+    return together[0] if len(grouped(together)) == 1 else together
 
 
 def _pairs(
@@ -201,41 +240,6 @@ def _schemes(
         scheme: Scheme = _configure(algorithm.scheme, SCHEMES, asked, unused, own)
         return [Choice(scheme, scheme.name)]
     return _plugins(schemes, SCHEMES, asked, unused)
-
-
-def time_limit(
-    environment: str, env_kwargs: dict[str, Any], asked: int | None = None
-) -> int:
-    """Steps after which an episode is cut: as asked, the environment's own, or 200.
-
-    Raises:
-        ValueError: An environment that cannot be made.
-        ImportError: It lacks a package.
-    """
-    check_env_id(environment)
-    if asked is not None:
-        check_whole("max_episode_steps", asked)
-    try:
-        world = make_batched(
-            environment, 1, env_kwargs=env_kwargs, max_episode_steps=asked
-        )
-    except (CommenvError, ValueError):
-        raise
-    except (DependencyNotInstalled, ImportError) as error:
-        raise ImportError(f"{environment} lacks a package: {error}") from error
-    except Exception as error:  # whatever a foreign constructor may raise
-        reason = f"{type(error).__name__}: {error}"
-        raise ValueError(
-            f"{environment} cannot be made with {env_kwargs} ({reason})"
-        ) from error
-    world.close()
-    if world.max_episode_steps is None:
-        _logger.info(
-            "%s sets no time limit: its episodes are cut after %d steps",
-            environment,
-            DEFAULT_TIME_LIMIT,
-        )
-    return world.max_episode_steps or DEFAULT_TIME_LIMIT
 
 
 def _configure(

@@ -7,7 +7,7 @@ follows from the environment's tables or, without any, from the rewards of its s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from commenv.envs import BatchedEnv, TabularMDP
 from commenv.study.arm import Arm
+from commenv.study.frame import world_column
 from commenv.study.setting_up import world_of
 from commenv.study.spec import Study
 from commenv.study.statistics import Bounds
@@ -27,7 +28,25 @@ Ranges: TypeAlias = Mapping[str, Mapping[str, Bounds]]
 
 def ranges_of(study: Study, arm: Arm) -> dict[str, Bounds]:
     """The ranges of an arm's columns; of those that are left out none is known."""
-    world = world_of(arm, 1)
+    found = {agents[0]: _ranges_in(study, arm, agents[0]) for agents, _ in arm.worlds}
+    if len(found) == 1:
+        return found[0]
+    weights = [len(agents) for agents, _ in arm.worlds]
+    known = {
+        name: _mean([ranges[name] for ranges in found.values()], weights)
+        for name in found[0]
+        if all(name in ranges for ranges in found.values())
+    }
+    return known | {
+        world_column(agent): ranges["evaluation"]
+        for agent, ranges in found.items()
+        if "evaluation" in ranges
+    }
+
+
+def _ranges_in(study: Study, arm: Arm, agent: int) -> dict[str, Bounds]:
+    """The same in the world of one agent."""
+    world = world_of(arm, 1, agent)
     try:
         discounted = return_range(world, study.gamma, arm.time_limit)
         total = return_range(world, 1.0, arm.time_limit)
@@ -42,6 +61,12 @@ def ranges_of(study: Study, arm: Arm) -> dict[str, Bounds]:
         for name, bounds in known.items()
         if bounds is not None and np.isfinite(bounds).all()
     }
+
+
+def _mean(ranges: Sequence[Bounds], weights: Sequence[int]) -> Bounds:
+    """The range of a mean over agents, some of whom share a range."""
+    low, high = np.average(np.asarray(ranges), axis=0, weights=weights).tolist()
+    return low, high
 
 
 def value_range(mdp: TabularMDP, gamma: float, horizon: int) -> Bounds:

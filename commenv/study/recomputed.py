@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from commenv.errors import ResultsError
 from commenv.study.arm import Arm
 from commenv.study.block import optimum_of, run_block
-from commenv.study.frame import NAMES
 from commenv.study.policies import Memory, unpacked
 from commenv.study.ranges import ranges_of
 from commenv.study.setting_up import problem_of, world_of
@@ -103,7 +102,7 @@ def recompute(
 def _stored(block: StoredBlock) -> _Numbers:
     """What a folder holds of a block."""
     frame = block.table()
-    numbers: _Numbers = {name: frame[name] for name in NAMES}
+    numbers: _Numbers = {str(name): frame[name] for name in frame.columns}
     if "sizes" in block.seal.files:
         sizes = block.sizes()
         numbers |= {f"sizes: {name}": sizes[name] for name in SIZE_COLUMNS}

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from commenv.channel import Channel
 from commenv.checks import path_of
+from commenv.envs.own_worlds import OwnArguments
 from commenv.errors import BlocksFailedError, ResultsError
 from commenv.learning import Algorithm, Scheme
 from commenv.study.arm import check_count
@@ -59,6 +60,7 @@ def run(
     gamma: float = 0.9,
     seed: int = 0,
     settings: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+    env_kwargs: OwnArguments | Mapping[str, OwnArguments] = None,
     uplink: Channel | Sequence[Channel] | Mapping[str, Channel] | None = None,
     downlink: Channel | Sequence[Channel] | Mapping[str, Channel] | None = None,
     stop: Mapping[str, float] | None = None,
@@ -101,6 +103,13 @@ def run(
         settings: ``{"alpha": 0.5}`` for every algorithm or scheme that has such a
             setting, ``{"dql.alpha": 0.5}`` for one, ``{"env.size": 7}`` for the
             environments.
+        env_kwargs: Arguments of the environments: one dictionary for all agents, a list
+            with one for each agent, or a function of the agent's number. Agents that
+            are in worlds of their own learn together: an evaluation is the mean over
+            agents of the policy's value in each one's world, and the columns
+            ``evaluation_agent_0`` and so on hold its value in each world that differs,
+            by the first agent in it. A dictionary of these by name, at least one of
+            them a list or a function, is a product.
         uplink: The channel from the agents to the learner.
         downlink: The channel from the learner to the agents.
         stop: ``{"uplink_bytes": 1e6}``: a trial stops after the round in which its
@@ -161,6 +170,7 @@ def run(
             settings,
             max_episode_steps,
             num_agents=num_agents,
+            env_kwargs=env_kwargs,
             uplink=uplink,
             downlink=downlink,
             most=most_arms,

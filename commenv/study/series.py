@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from commenv.errors import ResultsError
 from commenv.learning import Learner
 from commenv.snapshots import Resumable, Snapshot, array_of, arrays_of
-from commenv.study.frame import COLUMNS, EVALUATIONS
+from commenv.study.frame import COLUMNS, EVALUATIONS, HELD
 from commenv.study.spec import Study
 
 __all__ = ["Learned", "Series"]
@@ -26,11 +27,22 @@ _MEASURED = [column.name for column in COLUMNS if column.dtype == "float64"]
 
 
 class Series(Resumable):
-    """What is measured in each round, for every trial of a block."""
+    """What is measured in each round, for every trial of a block.
+
+    Args:
+        study: The settings.
+        num_trials: Trials of the block.
+        worlds: The columns of evaluations in agents' own worlds, if there are any.
+    """
 
     _remembered: ClassVar[tuple[str, ...]] = ("running", "_totals")
 
-    def __init__(self, study: Study, num_trials: int) -> None:
+    def __init__(
+        self, study: Study, num_trials: int, worlds: Sequence[str] = ()
+    ) -> None:
+        self.worlds = tuple(worlds)
+        self._evaluations = [*EVALUATIONS, *worlds]
+        self._columns = [*_MEASURED, *worlds]
         self._stop = dict(study.stop or {})
         self._num_episodes = study.num_episodes
         self._totals = {name: np.zeros(num_trials) for name in _COSTS}
@@ -43,7 +55,7 @@ class Series(Resumable):
         for name, source in _COSTS.items():
             self._totals[name] = self._totals[name] + measured[source]
         measured["env_steps"] = self._totals["env_steps"]
-        for name in EVALUATIONS:
+        for name in self._evaluations:
             measured[name] = np.full(len(self.running), np.nan)
         self.rows.append(measured)
         self.taken.append(self.running)
@@ -52,10 +64,7 @@ class Series(Resumable):
             self.running = self.running & (self._totals[name] < limit)
 
     def evaluate(
-        self,
-        which: NDArray[np.bool_],
-        values: NDArray[np.float64],
-        held: NDArray[np.float64],
+        self, which: NDArray[np.bool_], found: Mapping[str, NDArray[np.float64]]
     ) -> None:
         """Enters evaluations of the last round for some of the trials.
 
@@ -64,12 +73,13 @@ class Series(Resumable):
 
         Args:
             which: bool, shape (trials,).
-            values: Of what the learner has.
-            held: Of what agents hold; NaN where that was not evaluated.
+            found: Values by column: of what the learner has, in agents' own worlds too,
+                and of what agents hold, which are NaN where that was not evaluated.
         """
-        values = np.where(np.isfinite(values), values, -np.inf)
-        for name, given in zip(EVALUATIONS, (values, held), strict=True):
-            self.rows[-1][name][which] = given[which]
+        for name, values in found.items():
+            if name != HELD:
+                values = np.where(np.isfinite(values), values, -np.inf)
+            self.rows[-1][name][which] = values[which]
 
     def column(self, name: str) -> NDArray[np.float64]:
         """A measured column, trial by trial, of the rounds that each has played."""
@@ -92,7 +102,7 @@ class Series(Resumable):
         trials, columns = len(self.running), snapshot["columns"]
         taken = array_of(snapshot["taken"], "rounds taken", np.bool_, None, trials)
         like = np.zeros(taken.shape)
-        arrays_of(columns, "the series", dict.fromkeys(_MEASURED, like))
+        arrays_of(columns, "the series", dict.fromkeys(self._columns, like))
         on = np.vstack([taken, self.running])
         if len(taken) >= self._num_episodes or (on[1:] > on[:-1]).any():
             raise ResultsError("a snapshot has rounds that were not played like this")

@@ -19,7 +19,7 @@ from commenv.learning.scheme import State
 from commenv.learning.shard import Shard
 from commenv.learning.sharded import Crew, ShardedRounds
 from commenv.study.arm import Arm
-from commenv.study.setting_up import problem_of, world_of
+from commenv.study.setting_up import problem_of, world_of, worlds_of
 from commenv.study.spec import Study
 from commenv.wrappers import ChannelEnv
 
@@ -128,7 +128,7 @@ def _shard(
     state: State,
 ) -> Shard:
     agents = range(*share)
-    world = world_of(arm, len(trials) * len(agents))
+    world = worlds_of(arm, len(trials), agents)
     env = ChannelEnv(world, trials, agents, gamma=study.gamma)
     problem = problem_of(study, arm, trials, world, agents)
     return Shard(

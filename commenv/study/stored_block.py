@@ -29,7 +29,7 @@ from commenv.study.checksums import (
     read_sealed,
 )
 from commenv.study.files import reason_of
-from commenv.study.frame import COLUMNS, NAMES
+from commenv.study.frame import COLUMNS, NAMES, world_columns
 from commenv.study.names import trials_in
 from commenv.study.reading import metadata_of, read_table
 from commenv.study.sizes import SIZE_DTYPES, check_sizes
@@ -124,7 +124,7 @@ class StoredBlock:
         return self._trials_of(self._table_data())
 
     def table(self) -> pd.DataFrame:
-        """Its table, of :data:`commenv.study.frame.COLUMNS`.
+        """Its table, of :data:`commenv.study.frame.COLUMNS` and agents' own worlds.
 
         Raises:
             ResultsError: It is damaged or not ours.
@@ -134,7 +134,11 @@ class StoredBlock:
         data = self._table_data()
         self._trials_of(data)
         try:
-            frame = read_table(data, {one.name: one.dtype for one in COLUMNS})
+            dtypes: dict[str, str] = {one.name: one.dtype for one in COLUMNS}
+            names = metadata_of(data).schema.to_arrow_schema().names
+            frame = read_table(
+                data, dtypes | dict.fromkeys(world_columns(names), "float64")
+            )
         except (ResultsError, pa.ArrowException, OSError, UnicodeError) as error:
             raise self._damaged(self.path, error) from None
         pa.default_memory_pool().release_unused()  # else it keeps half as much again

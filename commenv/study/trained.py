@@ -26,11 +26,11 @@ from commenv.study.described import check_allowed, unfit
 from commenv.study.manifest import brief
 from commenv.study.names import trials_in
 from commenv.study.policies import Memory, read_memory
-from commenv.study.product import time_limit
 from commenv.study.setting_up import problem_of, world_of
 from commenv.study.spec import Study
 from commenv.study.store import Store, check_extra
 from commenv.study.stored_block import StoredBlock
+from commenv.study.time_limit import time_limit
 
 if TYPE_CHECKING:
     import torch
@@ -43,7 +43,7 @@ class _Arm(msgspec.Struct):
 
     label: str
     environment: str
-    env_kwargs: dict[str, Any]
+    env_kwargs: dict[str, Any] | list[dict[str, Any]]
     time_limit: int
     algorithm: dict[str, Any]
     num_agents: int
@@ -272,12 +272,13 @@ def _study(store: Store, described: _Study, arm: _Arm, allow: Collection[str]) -
     if not isinstance(reference, str) or not is_registered(reference, ALGORITHMS):
         check_allowed(store, reference, allow)
     try:
-        limit = time_limit(arm.environment, arm.env_kwargs, arm.time_limit)
+        env_kwargs: Any = arm.env_kwargs
+        limit = time_limit(arm.environment, env_kwargs, arm.time_limit)
         algorithm = make_algorithm(str(reference), settings)
         own = Arm(
             arm.label,
             arm.environment,
-            arm.env_kwargs,
+            env_kwargs,
             limit,
             algorithm,
             Always(),

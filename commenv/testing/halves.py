@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from commenv.channel import Messages
 from commenv.learning import Learner, Problem, RoundAgents, Rounds, Signal
 from commenv.study.arm import Arm
-from commenv.study.setting_up import problem_of, world_of
+from commenv.study.setting_up import problem_of, worlds_of
 from commenv.study.spec import Study
 from commenv.wrappers import ChannelEnv
 
@@ -26,7 +26,7 @@ def watch(study: Study, arm: Arm) -> None:
         AssertionError: A promise that is broken.
     """
     trials = range(study.num_trials)
-    world = world_of(arm, study.num_trials * arm.num_agents)
+    world = worlds_of(arm, study.num_trials)
     env = ChannelEnv(world, trials, arm.num_agents, gamma=study.gamma)
     problem = problem_of(study, arm, trials, world)
     signals = frozenset(arm.algorithm.signals) | problem.signals

@@ -23,7 +23,7 @@ from commenv.channel import (
 from commenv.checks import check_integer
 from commenv.draws import Draws
 from commenv.envs.batched import BatchedEnv, BatchedStep
-from commenv.envs.making import make_batched
+from commenv.envs.own_worlds import OwnArguments, arguments_of_each, make_worlds
 from commenv.errors import EnvironmentFaultError, NotResetError
 from commenv.snapshots import Snapshot
 from commenv.wrappers.metrics import Metrics, check_gamma
@@ -425,7 +425,7 @@ def batched_env(
     *,
     uplink: Channel | None = None,
     downlink: Channel | None = None,
-    env_kwargs: dict[str, Any] | None = None,
+    env_kwargs: OwnArguments = None,
     gamma: float = 0.9,
     max_episode_steps: int | None = None,
 ) -> ChannelEnv:
@@ -437,7 +437,8 @@ def batched_env(
         num_agents: Agents of each, which share one learner.
         uplink: From the agents to the learner; unlimited and perfect by default.
         downlink: From the learner to the agents; unlimited and perfect by default.
-        env_kwargs: Arguments of the environment.
+        env_kwargs: Arguments of the environment: one dictionary for all agents, a
+            sequence with one for each, or a function of the agent's number.
         gamma: The discount of the metric ``reward``, in [0, 1].
         max_episode_steps: The time limit; the one in the id's spec by default.
 
@@ -454,10 +455,10 @@ def batched_env(
     """
     for name, number in (("num_trials", num_trials), ("num_agents", num_agents)):
         check_integer(name, number, least=1)
-    world = make_batched(
+    world = make_worlds(
         env_id,
-        num_trials * num_agents,
-        env_kwargs=env_kwargs,
+        num_trials,
+        arguments_of_each(env_kwargs, num_agents),
         max_episode_steps=max_episode_steps,
     )
     return ChannelEnv(

@@ -66,7 +66,7 @@ def problem_of(env_id=CART, trials=(0,), agents=2, gamma=0.9, **changes):
         gamma=gamma,
         num_episodes=10,
         evaluator=evaluator,
-        make_env=lambda: make_scalar(env_id),
+        make_env=lambda agent: make_scalar(env_id),
         **changes,
     )
 
@@ -315,7 +315,7 @@ def measured(settings, rounds=2, **how):
             **vars(problem),
             "observation_space": Countdown.observation_space,
             "action_space": Countdown.action_space,
-            "make_env": Countdown,
+            "make_env": lambda agent: Countdown(),
         }
     )
     return [

@@ -25,7 +25,6 @@ from commenv.study.arm import Arm
 from commenv.study.claims import Verdict, judge, write_csv
 from commenv.study.figures import plot, save
 from commenv.study.files import write_atomically
-from commenv.study.product import time_limit
 from commenv.study.results import Results
 from commenv.study.run import execute
 from commenv.study.spec import Study
@@ -34,6 +33,7 @@ from commenv.study.thesis.exact import expected_sending, first_round
 from commenv.study.thesis.figure import Context, Curve, Figure, Scale
 from commenv.study.thesis.grids import GRID_FIGURES
 from commenv.study.thesis.search import SEARCH_FIGURES
+from commenv.study.time_limit import time_limit
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Picture
