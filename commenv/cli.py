@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import itertools
+import json
 import logging
 import os
 import sys
@@ -105,6 +106,7 @@ def _run(options: argparse.Namespace) -> None:
             gamma=options.gamma,
             seed=options.seed,
             settings=_settings(options.set),
+            env_kwargs=_by_agent(options.env_kwargs),
             uplink=channels_of(options, "uplink"),
             downlink=channels_of(options, "downlink"),
             stop=_once([_limit(text) for text in options.stop], "--stop") or None,
@@ -271,6 +273,22 @@ def _setting(text: str) -> tuple[str, Any]:
     if not (name and equals):
         raise _UsageError(f"--set {text!r} has no value; write --set name=value")
     return name, value_of(value)
+
+
+def _by_agent(text: str | None) -> list[dict[str, Any]] | None:
+    """What ``--env-kwargs`` says."""
+    if text is None:
+        return None
+    try:
+        each = json.loads(text)
+    except (ValueError, RecursionError):
+        each = None
+    if not isinstance(each, list) or not all(isinstance(one, dict) for one in each):
+        raise _UsageError(
+            f"--env-kwargs {text!r} is not a JSON list of objects, one for each agent; "
+            'write for example \'[{"size": 4}, {"size": 5}]\''
+        )
+    return each
 
 
 def _once(pairs: list[tuple[str, Any]], option: str) -> dict[str, Any]:

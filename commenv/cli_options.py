@@ -69,6 +69,13 @@ def _add_run_options(run: argparse.ArgumentParser) -> None:
         "each one's own)",
     )
     study.add_argument(
+        "--env-kwargs",
+        metavar="JSON",
+        help="arguments of the environment by agent, for worlds that differ: "
+        '[{"goal": [4, 4]}, {"goal": [4, 3]}] for --agents 2 (default: --set env.NAME '
+        "for all agents)",
+    )
+    study.add_argument(
         "--agents",
         type=int,
         action="append",

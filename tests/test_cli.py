@@ -856,3 +856,20 @@ def test_shards_are_run_and_merged(capsys, tmp_path):
     assert printed.startswith(f"4 trials in {tmp_path / 'all'}")
     again = call(capsys, "merge", tmp_path / "other", tmp_path / "0", tmp_path / "all")
     refused(again, 1, "is in .*0 and in .*all; shards do not overlap")
+
+
+def test_worlds_by_agent_on_the_command_line(capsys):
+    own = '[{"goal": [4, 4]}, {"goal": [4, 3]}]'
+    size = ("--trials", "1", "--episodes", "2", "--agents", "2", "--quiet")
+    run = ("run", "--env", "SimpleGrid-v0", "--algorithm", "dql", *size)
+    assert main([*run, "--env-kwargs", own]) == 0
+    # Optima 8 and 7 steps away; their mean.
+    steps = [-(1 - 0.9**n) / 0.1 for n in (7, 6)]
+    assert f"{sum(steps) / 2:.4f}" in capsys.readouterr().out
+    for wrong in ("[1, 2]", '{"goal": [4, 4]}', "[{]"):
+        assert main([*run, "--env-kwargs", wrong]) == 2
+        assert "is not a JSON list of objects, one for each agent" in (
+            capsys.readouterr().err
+        )
+    assert main([*run, "--env-kwargs", "[{}]"]) == 2
+    assert "1 dictionaries for 2 agents" in capsys.readouterr().err

@@ -47,10 +47,11 @@ class Mean:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What the policies of one label came to.
+    """What the policies of one label came to, in one world.
 
     Attributes:
         label: The label.
+        agent: The first agent in that world; None where all agents are in the same.
         trials: How many policies were played.
         episodes: How many episodes each.
         discounted: Return with the study's gamma, over trials (over episodes where
@@ -61,6 +62,7 @@ class Evaluation:
     """
 
     label: str
+    agent: int | None
     trials: int
     episodes: int
     discounted: Mean
@@ -88,6 +90,9 @@ def evaluate(
         seed: Of the episodes. They are never those of the study's own evaluations.
         allow: See :func:`commenv.study.trained.trained`.
 
+    Returns:
+        One for each label; where agents are in worlds of their own, one for each world.
+
     Raises:
         ResultsError: A folder that is not ours or is damaged, or has no finished trial.
         ValueError: An unknown label, a trial that is not finished, no episode, or more
@@ -99,9 +104,12 @@ def evaluate(
     if episodes > MOST:
         raise ValueError(f"{episodes} episodes; at most {MOST:,} are handled")
     rows = [
-        _evaluate(one, one.trials if trial is None else [trial], episodes, seed)
+        _evaluate(
+            one, agents[0], one.trials if trial is None else [trial], episodes, seed
+        )
         for one in trained(directory, label, allow)
         if one.trials
+        for agents, _ in one.arm.worlds
     ]
     if not rows:
         raise ResultsError(
@@ -114,7 +122,7 @@ def render(rows: Sequence[Evaluation]) -> str:
     """A plain-text table, without a newline at the end."""
     cells = [
         (
-            row.label,
+            row.label if row.agent is None else f"{row.label}, agent {row.agent}",
             str(row.trials),
             str(row.episodes),
             str(row.discounted),
@@ -131,11 +139,11 @@ def render(rows: Sequence[Evaluation]) -> str:
 
 
 def _evaluate(
-    one: Trained, trials: Sequence[int], episodes: int, seed: int
+    one: Trained, agent: int, trials: Sequence[int], episodes: int, seed: int
 ) -> Evaluation:
-    """One label; trial by trial, so that memory does not grow with their number."""
+    """One label in an agent's world; trial by trial, so that memory does not grow."""
     policies = [one.policy(trial).policy for trial in trials]
-    gamma, world = one.study.gamma, world_of(one.arm, episodes)
+    gamma, world = one.study.gamma, world_of(one.arm, episodes, agent)
     played = [
         PlayedEvaluator(lambda _: world, Draws(seed, [trial], 1), gamma, episodes).play(
             policy, one.study.num_episodes
@@ -147,11 +155,12 @@ def _evaluate(
     world.close()
     together = Played(*(np.concatenate(parts) for parts in zip(*played, strict=True)))
     exact = None
-    if one.world.mdp is not None:
-        exactly = ExactEvaluator(one.world.mdp, gamma, one.arm.time_limit, 1)
+    if world.mdp is not None:
+        exactly = ExactEvaluator(world.mdp, gamma, limit, 1)
         exact = float(np.mean([exactly.policy_values(one, 0) for one in policies]))
     return Evaluation(
         one.arm.label,
+        agent if len(one.arm.worlds) > 1 else None,
         len(trials),
         episodes,
         _mean(together.returns, ranges[0]),

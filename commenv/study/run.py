@@ -297,7 +297,10 @@ def _execute(
     import pyarrow as pa
 
     measured.sort(key=lambda one: one.block)
-    tables = pa.concat_tables(one.table for one in measured).to_pandas()
+    tables = pa.concat_tables(
+        (one.table for one in measured),
+        promote_options="default",  # some arms have columns of their own
+    ).to_pandas()
     sizes = pa.concat_tables(one.sizes for one in measured).to_pandas()
     return Results(
         tables,

@@ -3,7 +3,7 @@
 from commenv.study.product import arms
 from commenv.study.spec import Study
 
-_OF_ARMS = ("num_agents", "uplink", "downlink")
+_OF_ARMS = ("num_agents", "env_kwargs", "uplink", "downlink")
 
 
 def built(environment, algorithm, scheme=None, settings=None, limit=None, **rest):

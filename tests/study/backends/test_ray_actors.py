@@ -36,10 +36,12 @@ CHANNELS = {
     "downlink": Channel(codec=Delta(key_every=3), link=BernoulliLoss(0.2)),
 }
 DELTAS = {**CHANNELS, "uplink": dataclasses.replace(CHANNELS["uplink"], codec=Delta())}
+GOALS = [{"goal": (3, column)} for column in range(AGENTS)]
 ALGORITHMS = {
     "dql": (("dql", None), CHANNELS),
     "es": (("es", None), DELTAS),
     "espc": (("espc", ["top", "random"]), DELTAS),
+    "own worlds": (("dql", None), CHANNELS | {"env_kwargs": GOALS}),
 }
 
 
