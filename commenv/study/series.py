@@ -13,7 +13,7 @@ from commenv.snapshots import Resumable, Snapshot, array_of, arrays_of
 from commenv.study.frame import COLUMNS, EVALUATIONS
 from commenv.study.spec import Study
 
-__all__ = ["Learned", "Series"]
+__all__ = ["MEASURED", "Learned", "Series"]
 
 _COSTS = {
     "env_steps": "episode_length",
@@ -22,34 +22,47 @@ _COSTS = {
     "total_bytes": "total_size",
 }
 
-_MEASURED = [column.name for column in COLUMNS if column.dtype == "float64"]
+MEASURED = [column.name for column in COLUMNS if column.dtype == "float64"]
+"""The columns that are measured in a round."""
 
 
 class Series(Resumable):
-    """What is measured in each round, for every trial of a block."""
+    """What is measured in each round, for every trial of a block.
 
-    _remembered: ClassVar[tuple[str, ...]] = ("running", "_totals")
+    Attributes:
+        running: Which trials go on: (trials,).
+        pruned: Which were stopped from outside: (trials,).
+        totals: What each trial has spent so far, by stop quantity: (trials,).
+        rows: What was measured in each round, by column: (trials,).
+        taken: Which trials have played each round: (trials,).
+    """
+
+    _remembered: ClassVar[tuple[str, ...]] = ("running", "pruned", "totals")
 
     def __init__(self, study: Study, num_trials: int) -> None:
         self._stop = dict(study.stop or {})
         self._num_episodes = study.num_episodes
-        self._totals = {name: np.zeros(num_trials) for name in _COSTS}
+        self.totals = {name: np.zeros(num_trials) for name in _COSTS}
         self.running = np.ones(num_trials, dtype=np.bool_)
+        self.pruned = np.zeros(num_trials, dtype=np.bool_)
         self.rows: list[dict[str, NDArray[np.float64]]] = []
         self.taken: list[NDArray[np.bool_]] = []
 
     def add(self, measured: dict[str, NDArray[np.float64]]) -> None:
         """Takes a round, and finds out who has reached a limit."""
         for name, source in _COSTS.items():
-            self._totals[name] = self._totals[name] + measured[source]
-        measured["env_steps"] = self._totals["env_steps"]
+            self.totals[name] = self.totals[name] + measured[source]
+        measured["env_steps"] = self.totals["env_steps"]
         for name in EVALUATIONS:
             measured[name] = np.full(len(self.running), np.nan)
         self.rows.append(measured)
         self.taken.append(self.running)
-        self.running = self.running & (len(self.rows) < self._num_episodes)
-        for name, limit in self._stop.items():
-            self.running = self.running & (self._totals[name] < limit)
+        self.running = self.running & self._below(len(self.rows))
+
+    def prune(self, stopped: NDArray[np.bool_]) -> None:
+        """Stops trials that are running after the last round."""
+        self.running = self.running & ~stopped
+        self.pruned = self.pruned | stopped
 
     def evaluate(
         self,
@@ -92,17 +105,26 @@ class Series(Resumable):
         trials, columns = len(self.running), snapshot["columns"]
         taken = array_of(snapshot["taken"], "rounds taken", np.bool_, None, trials)
         like = np.zeros(taken.shape)
-        arrays_of(columns, "the series", dict.fromkeys(_MEASURED, like))
+        arrays_of(columns, "the series", dict.fromkeys(MEASURED, like))
         on = np.vstack([taken, self.running])
-        if len(taken) >= self._num_episodes or (on[1:] > on[:-1]).any():
+        if len(taken) > self._num_episodes or (on[1:] > on[:-1]).any():
             raise ResultsError("a snapshot has rounds that were not played like this")
-        if not len(taken) or not taken[0].all() or not self.running.any():
-            raise ResultsError("a snapshot before the first round or after the last")
+        if not len(taken) or not taken[0].all():
+            raise ResultsError("a snapshot before the first round")
+        if (self.running != ~self.pruned & self._below(len(taken))).any():
+            raise ResultsError("a snapshot has other trials that go on than its totals")
         self.taken = list(taken)
         self.rows = [
             {name: values[position] for name, values in columns.items()}
             for position in range(len(self.taken))
         ]
+
+    def _below(self, num_rounds: int) -> NDArray[np.bool_]:
+        """Which trials have reached no limit after so many rounds."""
+        below = np.full(len(self.running), num_rounds < self._num_episodes)
+        for name, limit in self._stop.items():
+            below &= self.totals[name] < limit
+        return below
 
     @property
     def mask(self) -> NDArray[np.bool_]:
