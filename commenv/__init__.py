@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from commenv.draws import Draws
     from commenv.envs import TabularMDP
     from commenv.multiagent import CommunicationBudget, parallel_env
+    from commenv.study.callbacks import Callback, StopTrial, TrialRound
     from commenv.study.merging import merge
     from commenv.study.results import Results, load
     from commenv.study.run import run
@@ -35,6 +36,7 @@ __version__ = "0.1.0"
 __all__ = [
     "BernoulliLoss",
     "Budget",
+    "Callback",
     "Channel",
     "ChannelEnv",
     "CommunicationBudget",
@@ -44,7 +46,9 @@ __all__ = [
     "Messages",
     "Metrics",
     "Results",
+    "StopTrial",
     "TabularMDP",
+    "TrialRound",
     "Unit",
     "__version__",
     "batched_env",
@@ -75,11 +79,21 @@ _ROOMS = {
     "draws": ("Draws",),
     "envs": ("TabularMDP",),
     "multiagent": ("CommunicationBudget", "parallel_env"),
-    "study": ("Results", "load", "load_policy", "merge", "run"),
+    "study": (
+        "Callback",
+        "Results",
+        "StopTrial",
+        "TrialRound",
+        "load",
+        "load_policy",
+        "merge",
+        "run",
+    ),
     "wrappers": ("ChannelEnv", "Metrics", "batched_env", "find_channel"),
     "errors": (),
     "learning": (),
     "testing": (),
+    "trackers": (),
 }
 _HOMES = {name: room for room, names in _ROOMS.items() for name in names}
 

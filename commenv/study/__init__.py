@@ -1,6 +1,7 @@
 """Studies: what to run, where it is kept, and how it is shown."""
 
 from commenv.study.arm import Arm
+from commenv.study.callbacks import Callback, StopTrial, TrialRound
 from commenv.study.merging import merge
 from commenv.study.product import arms
 from commenv.study.results import Results, load
@@ -11,9 +12,12 @@ from commenv.study.verification import Verification, verify
 
 __all__ = [
     "Arm",
+    "Callback",
     "Results",
+    "StopTrial",
     "Study",
     "TrainedPolicy",
+    "TrialRound",
     "Verification",
     "arms",
     "execute",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from commenv.snapshots import Resumable, Snapshot
 from commenv.study.arm import Arm
 from commenv.study.checkpoints import Checkpoints
 from commenv.study.frame import COLUMNS, HELD, world_column
+from commenv.study.played import NOTHING, Played, Wanted, played_by
 from commenv.study.policies import Memory, check_memory
 from commenv.study.series import Learned, Series
 from commenv.study.setting_up import problem_of, rounds_of, world_of
@@ -90,6 +91,9 @@ def run_block(
     resume: Snapshot | None = None,
     checkpoints: Checkpoints | None = None,
     shards: Shards | None = None,
+    tell: Callable[[Played], None] = lambda played: None,
+    wanted: Wanted = NOTHING,
+    pruned: Callable[[list[int]], None] = lambda trials: None,
 ) -> pa.Table:
     """Runs some trials of an arm together.
 
@@ -107,6 +111,10 @@ def run_block(
         checkpoints: Given a snapshot when one is due, if the agents can go on from one
             and nothing is traced.
         shards: Spreads the agents over shards that may run elsewhere.
+        tell: Called with the rounds that are wanted; may stop trials. If it raises an
+            exception, or ``report`` does, a snapshot is given to ``checkpoints``.
+        wanted: Which rounds.
+        pruned: Called at the end with the trials that ``tell`` stopped.
 
     Returns:
         A table of :data:`commenv.study.frame.COLUMNS`, ordered by trial and episode.
@@ -125,14 +133,23 @@ def run_block(
         if resume is not None:
             state.restore(resume)
             report(state.num_played)
-        _play(study, arm, state, report, trace, checkpoints)
+        _play(study, arm, state, _Hearing(report, tell, wanted), trace, checkpoints)
     finally:
         env.close()
         rounds.close()
         evaluator.close()
     keep(state.learned.memory)
     count(state.sent.table())
+    pruned(state.trials[state.series.pruned].tolist())
     return _table(study, arm, trials, state.series)
+
+
+class _Hearing(NamedTuple):
+    """Who hears of a block while it runs; see :func:`run_block`."""
+
+    report: Callable[[int], None]
+    tell: Callable[[Played], None]
+    wanted: Wanted
 
 
 class _State(Resumable):
@@ -148,6 +165,7 @@ class _State(Resumable):
         rounds: Rounds,
         evaluator: Evaluator,
     ) -> None:
+        self.label, self.trials = arm.label, np.asarray(trials)
         self.rounds = rounds
         self.evaluator = evaluator
         own = len(arm.worlds) > 1
@@ -172,6 +190,19 @@ class _State(Resumable):
             raise ResultsError(
                 f"a snapshot after {played} rounds, of which {measured} were measured"
             )
+        if not (self.series.running.any() or self.sent.any):
+            raise ResultsError("a snapshot of ended trials without what they have sent")
+
+    def end(self, stopped: NDArray[np.bool_]) -> None:
+        """Keeps what some trials have learned and sent, since they have ended."""
+        self.learned.keep(stopped)
+        self.sent.keep(stopped)
+
+    def evaluate(self, which: NDArray[np.bool_]) -> None:
+        """Evaluates some trials after the last round."""
+        if which.any():
+            episode = self.rounds.env.episode
+            self.series.evaluate(which, _evaluated(self, episode))
 
     @property
     def num_played(self) -> int:
@@ -183,12 +214,14 @@ def _play(
     study: Study,
     arm: Arm,
     state: _State,
-    report: Callable[[int], None],
+    hearing: _Hearing,
     trace: Trace | None,
     checkpoints: Checkpoints | None,
 ) -> None:
     """Plays all rounds that are left."""
     rounds, series = state.rounds, state.series
+    if not series.running.any():  # the state was kept after the last round
+        return
     first = rounds.env.episode + 1
     played = rounds.play(study.num_episodes - first)
     for episode, metrics in enumerate(played, first):
@@ -198,15 +231,19 @@ def _play(
         series.add({**metrics.mean_over_agents(), "invalid": invalid})
         if trace is not None:
             trace.on_round(rounds.env)
-            trace.follow(series.running)
-        due = (episode + 1) % study.evaluate_every == 0
         stopped = running & ~series.running
-        state.learned.keep(stopped)
-        state.sent.keep(stopped)
-        if due or stopped.any():
-            which = running if due else stopped
-            series.evaluate(which, _evaluated(state, episode))
-        report(int(running.sum()))
+        evaluated = running if (episode + 1) % study.evaluate_every == 0 else stopped
+        state.end(stopped)
+        state.evaluate(evaluated)
+        try:
+            hearing.report(int(running.sum()))
+            _tell(state, hearing, running, evaluated)
+        except (Exception, KeyboardInterrupt):
+            if checkpoints is not None:
+                checkpoints.keep(state.snapshot())
+            raise
+        if trace is not None:
+            trace.follow(series.running)
         if not series.running.any():
             break
         if checkpoints is not None and checkpoints.due(episode):
@@ -222,6 +259,39 @@ def _evaluated(state: _State, episode: int) -> dict[str, NDArray[np.float64]]:
     each = evaluator.each(rounds.learner.policy(), episode)
     worlds = {world_column(agent): values for agent, values in each.items()}
     return {"evaluation": evaluator.mean(each)} | worlds | held
+
+
+def _tell(
+    state: _State,
+    hearing: _Hearing,
+    running: NDArray[np.bool_],
+    evaluated: NDArray[np.bool_],
+) -> None:
+    """Tells of the last round, and stops the trials that are to stop.
+
+    Args:
+        state: After that round.
+        hearing: Who is told.
+        running: The trials that have played it.
+        evaluated: Those of them that were evaluated.
+    """
+    series, wanted = state.series, hearing.wanted
+    ended = running & ~series.running
+    heard = (True, evaluated.any(), ended.any())
+    if not any(one and due for one, due in zip(wanted, heard, strict=True)):
+        return
+    told = played_by(state.label, state.trials, series, running, evaluated, False)
+    assert told.stops is not None
+    try:
+        hearing.tell(told)
+    finally:  # what was decided before an exception counts
+        pruned = np.isin(state.trials, list(told.stops)) & series.running
+        late = pruned & ~evaluated
+        series.prune(pruned)
+        state.end(pruned)
+        state.evaluate(late)
+    if pruned.any():
+        hearing.tell(played_by(state.label, state.trials, series, pruned, late, True))
 
 
 def _table(study: Study, arm: Arm, trials: Sequence[int], series: Series) -> pa.Table:

@@ -147,6 +147,7 @@ def of_ledgers(blocks: Sequence[Block], settings: Settings) -> Check:
                 constant,
                 settings.num_episodes,
                 bool(settings.stop),
+                block.stored.seal.pruned,
             )
         except ResultsError as error:
             problems.append(str(error))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -59,11 +59,13 @@ class Seal(msgspec.Struct, forbid_unknown_fields=True):
             :data:`MANIFEST`, and :data:`TRACE` with the names of a trace's files.
         software: What computed the block; see
             :func:`commenv.study.software.software`.
+        pruned: The trials that a callback stopped.
         own: SHA-256 of all the above.
     """
 
     files: dict[str, Digest]
     software: dict[str, str]
+    pruned: list[int]
     own: str
 
 
@@ -110,9 +112,17 @@ def read_sealed(path: Path, expected: Digest, within: Path) -> bytes:
     return data
 
 
-def packed_seal(files: Mapping[str, Digest], software: Mapping[str, str]) -> bytes:
+def packed_seal(
+    files: Mapping[str, Digest],
+    software: Mapping[str, str],
+    pruned: Sequence[int] = (),
+) -> bytes:
     """The content of a file of checksums; the arguments are a :class:`Seal`'s."""
-    content = {"files": msgspec.to_builtins(dict(files)), "software": dict(software)}
+    content = {
+        "files": msgspec.to_builtins(dict(files)),
+        "software": dict(software),
+        "pruned": list(pruned),
+    }
     own = digest(json.dumps(content, sort_keys=True).encode()).sha256
     return json.dumps(content | {"own": own}, indent=1).encode()
 
@@ -127,7 +137,7 @@ def read_seal(path: Path, within: Path | None = None) -> Seal:
     try:
         data = read_file(path, _MOST_BYTES, within)
         seal = msgspec.json.decode(data, type=Seal)
-        if packed_seal(seal.files, seal.software) != data:
+        if packed_seal(seal.files, seal.software, seal.pruned) != data:
             raise msgspec.ValidationError("its own checksum is another")
     except FileNotFoundError:
         raise

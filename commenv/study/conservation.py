@@ -6,6 +6,7 @@ table holds means over agents, so times their number every count is whole.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,6 +38,7 @@ def unbalanced(
     constant: dict[str, Any],
     num_episodes: int,
     may_stop: bool,
+    pruned: Collection[int] = (),
 ) -> list[str]:
     """What does not add up in a block.
 
@@ -48,6 +50,7 @@ def unbalanced(
         constant: What some columns must be in every row.
         num_episodes: Rounds of a trial.
         may_stop: Whether a trial may have fewer.
+        pruned: The trials that a callback stopped, so that they have fewer.
 
     Returns:
         A line for each trial and sum that differs, and for every other fault.
@@ -57,7 +60,17 @@ def unbalanced(
     except ResultsError as error:
         return [str(error)]
     with np.errstate(over="ignore", invalid="ignore"):  # foreign numbers: they differ
-        return _faults(table, sizes, trials, constant, num_episodes, may_stop)
+        wrong = _faults(table, sizes, trials, constant)
+        for trial, rows in table.groupby("trial"):
+            fewer = trial in pruned
+            lines = _rounds(rows, num_episodes, may_stop or fewer)
+            if fewer and len(rows) == num_episodes:
+                lines.append("stopped by a callback, and has all its episodes")
+            wrong += [f"trial {trial}: {line}" for line in lines]
+    return wrong + [
+        f"trial {trial}, stopped by a callback, is not in it"
+        for trial in sorted(set(pruned) - set(trials))
+    ]
 
 
 def _faults(
@@ -65,10 +78,8 @@ def _faults(
     sizes: pd.DataFrame | None,
     trials: range,
     constant: dict[str, Any],
-    num_episodes: int,
-    may_stop: bool,
 ) -> list[str]:
-    """The same of a table of the right form."""
+    """The same of a table of the right form, whatever its rounds."""
     wrong = [
         f"column {name!r} is not {value!r} throughout"
         for name, value in constant.items()
@@ -79,8 +90,7 @@ def _faults(
         wrong.append(f"its trials are not {trials.start} to {trials.stop - 1}")
     for trial, rows in table.groupby("trial"):
         own = None if sizes is None else sizes[sizes["trial"] == trial]
-        lines = _rounds(rows, num_episodes, may_stop) + _sums(rows, own)
-        wrong += [f"trial {trial}: {line}" for line in lines]
+        wrong += [f"trial {trial}: {line}" for line in _sums(rows, own)]
     return wrong
 
 

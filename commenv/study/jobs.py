@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from commenv.errors import EnvironmentFaultError, ShardsLostError
 from commenv.snapshots import Snapshot
-from commenv.study.backends import Kept
+from commenv.study.backends import Kept, Report
 from commenv.study.block import run_block
 from commenv.study.checkpoint import unpacked
 from commenv.study.checkpoints import Checkpoints, Schedule
 from commenv.study.plan import Block
+from commenv.study.played import NOTHING, Wanted
 from commenv.study.policies import Memory
 from commenv.study.sharding import Shards
 from commenv.study.software import software
@@ -55,6 +55,7 @@ class Job:
         resumption: None where nothing is kept.
         store: Where the trace goes, if there is one.
         shards: How the agents are spread; None for one batch.
+        wanted: Which rounds are reported.
     """
 
     study: Study
@@ -62,6 +63,7 @@ class Job:
     resumption: Resumption | None = None
     store: Store | None = None
     shards: Shards | None = None
+    wanted: Wanted = NOTHING
 
 
 class Measured(NamedTuple):
@@ -73,6 +75,7 @@ class Measured(NamedTuple):
         sizes: The histogram of its messages' sizes.
         learned: What its learners learned.
         software: What computed it.
+        pruned: The trials that whoever listened has stopped.
     """
 
     block: Block
@@ -80,6 +83,7 @@ class Measured(NamedTuple):
     sizes: pa.Table
     learned: Memory
     software: dict[str, str]
+    pruned: list[int]
 
 
 class Failed(NamedTuple):
@@ -94,13 +98,13 @@ class Failed(NamedTuple):
     error: EnvironmentFaultError
 
 
-def run_job(job: Job, report: Callable[[int | Kept], None]) -> Measured | Failed:
+def run_job(job: Job, report: Report) -> Measured | Failed:
     """Runs a block; where shards are lost, again from its last state.
 
     Args:
         job: The block.
-        report: Called with the number of trials that have played another round, and
-            with the states that are to be kept.
+        report: Called with the number of trials that have played another round, with
+            the rounds that are wanted, and with the states that are to be kept.
 
     Raises:
         ShardsLostError: Again and again, without a new state in between.
@@ -137,7 +141,7 @@ def keep(store: Store, study: Study, measured: Measured) -> None:
     store.write_policies(arm, label, trials, measured.learned)
     store.write_sizes(arm, label, trials, measured.sizes)
     # Last: it says that all is there.
-    store.write_block(arm, label, measured.table, measured.software)
+    store.write_block(arm, label, measured.table, measured.software, measured.pruned)
 
 
 class _States:
@@ -146,11 +150,12 @@ class _States:
     Attributes:
         name: The block's.
         count: How many states were kept.
+        report: As given.
     """
 
-    def __init__(self, job: Job, report: Callable[[int | Kept], None]) -> None:
+    def __init__(self, job: Job, report: Report) -> None:
         self.name = job.block.name(job.study)
-        self._report = report
+        self.report = report
         self._reported = self._played = 0
         self.count = 0
         self._newest: bytes | None = None
@@ -173,13 +178,13 @@ class _States:
         """Hands on what no attempt before has played."""
         self._played += count
         if self._played > self._reported:
-            self._report(self._played - self._reported)
+            self.report(self._played - self._reported)
             self._reported = self._played
 
     def keep(self, data: bytes) -> None:
         """Takes the newest state, and hands it on."""
         self._newest, self.count = data, self.count + 1
-        self._report(Kept(self.name, data))
+        self.report(Kept(self.name, data))
 
 
 def _run(job: Job, states: _States) -> Measured:
@@ -187,6 +192,7 @@ def _run(job: Job, states: _States) -> Measured:
     arm, trials = study.arms[block.arm], list(block.trials)
     learned, trace = Memory(), None
     sizes: list[pa.Table] = []
+    pruned: list[int] = []
     if study.trace and job.store is not None:
         folder = job.store.trace_folder(block.arm, arm.label, block.trials)
         trace = Trace(folder, trials, arm.num_agents, job.store.check_ours)
@@ -202,6 +208,9 @@ def _run(job: Job, states: _States) -> Measured:
             resume=states.begin(),
             checkpoints=_checkpoints(job, states),
             shards=job.shards,
+            tell=states.report,
+            wanted=job.wanted,
+            pruned=pruned.extend,
         )
         if trace is not None:
             trace.finish()
@@ -209,7 +218,7 @@ def _run(job: Job, states: _States) -> Measured:
         if trace is not None:
             trace.abandon()
         raise
-    return Measured(block, table, sizes[0], learned, software())
+    return Measured(block, table, sizes[0], learned, software(), pruned)
 
 
 def _checkpoints(job: Job, states: _States) -> Checkpoints | None:

@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 FORMAT = "commenv study"
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 _MOST_BYTES = 16 * 2**20
 
 

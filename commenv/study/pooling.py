@@ -41,6 +41,10 @@ def pooled(one: Results, other: Results) -> Results:
         [*one.directories, *other.directories],
         {**one.settings, **other.settings},
         {**one.ranges, **other.ranges},
+        {
+            label: sorted([*one.pruned.get(label, ()), *other.pruned.get(label, ())])
+            for label in {**one.pruned, **other.pruned}
+        },
     )
 
 

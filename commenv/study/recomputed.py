@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from commenv.errors import ResultsError
 from commenv.study.arm import Arm
 from commenv.study.block import optimum_of, run_block
+from commenv.study.played import Played, Wanted
 from commenv.study.policies import Memory, unpacked
 from commenv.study.ranges import ranges_of
 from commenv.study.setting_up import problem_of, world_of
@@ -73,7 +74,7 @@ def recompute(
     """Runs a block again and compares its table, sizes, policies, optimum and ranges.
 
     Its trials run in other blocks than before, since no number may depend on which
-    trials share a block.
+    trials share a block. Those that a callback stopped are stopped in the same round.
 
     Args:
         store: The folder; what a block was stored without is not compared.
@@ -90,11 +91,12 @@ def recompute(
     manifest = store.manifest()
     known = _known(manifest.optima[label], manifest.ranges.get(label))
     stored = _stored(block) | known
-    now = _run(study, study.arms[arm], trials, _other_blocks(trials), report)
+    ends = _ends(block)
+    now = _run(study, study.arms[arm], trials, _other_blocks(trials), ends, report)
     different = _differences(stored, now)
     by_block = False
     if different:
-        as_stored = _run(study, study.arms[arm], trials, [trials])
+        as_stored = _run(study, study.arms[arm], trials, [trials], ends)
         by_block = not _differences(stored, as_stored)
     return Recomputed(len(stored), tuple(different), by_block)
 
@@ -103,6 +105,7 @@ def _stored(block: StoredBlock) -> _Numbers:
     """What a folder holds of a block."""
     frame = block.table()
     numbers: _Numbers = {str(name): frame[name] for name in frame.columns}
+    numbers["stopped by callbacks"] = block.seal.pruned
     if "sizes" in block.seal.files:
         sizes = block.sizes()
         numbers |= {f"sizes: {name}": sizes[name] for name in SIZE_COLUMNS}
@@ -110,6 +113,15 @@ def _stored(block: StoredBlock) -> _Numbers:
         memory = _policies(block.beside("policies"), data)
         numbers |= {f"policies: {name}": one for name, one in memory.items()}
     return numbers
+
+
+def _ends(block: StoredBlock) -> dict[int, set[int]]:
+    """The trials that a callback stopped, by the last round that they played."""
+    trials = block.table()["trial"]
+    found: dict[int, set[int]] = {}
+    for trial in block.seal.pruned:
+        found.setdefault(int((trials == trial).sum()) - 1, set()).add(trial)
+    return found
 
 
 def _known(optimum: float | None, ranges: Mapping[str, Bounds] | None) -> _Numbers:
@@ -131,10 +143,17 @@ def _run(
     arm: Arm,
     trials: list[int],
     blocks: list[list[int]],
+    ends: Mapping[int, set[int]],
     report: Callable[[int], None] = lambda count: None,
 ) -> _Numbers:
-    """What some trials give, run in these blocks."""
+    """What some trials give, run in these blocks and stopped after these rounds."""
     frames, sizes, memories = [], [], []
+    pruned: list[int] = []
+
+    def stop(played: Played) -> None:
+        if played.stops is not None:
+            played.stops.update(ends.get(played.episode, ()))
+
     for block in blocks:
         memory, counted = Memory(), list[Any]()
         table = run_block(
@@ -144,6 +163,9 @@ def _run(
             report=lambda count: report(min(count, len(trials))),
             keep=memory.update,
             count=counted.append,
+            tell=stop,
+            wanted=Wanted(rounds=bool(ends)),
+            pruned=pruned.extend,
         )
         frames.append(_of_trials(table, trials))
         sizes.append(_of_trials(counted[0], trials))
@@ -151,6 +173,7 @@ def _run(
         memories.append({name: values[own] for name, values in memory.items()})
     return (
         _joined(frames, "")
+        | {"stopped by callbacks": pruned}
         | _joined(sizes, "sizes: ")
         | _joined(memories, "policies: ")
         | _known(optimum_of(study, arm), ranges_of(study, arm))

@@ -39,6 +39,7 @@ class Results:
         directories: The folders that the results are kept in, if any.
         settings: As the attribute.
         ranges: As the attribute; none is known when left out.
+        pruned: As the attribute.
 
     Attributes:
         directories: As given.
@@ -50,6 +51,8 @@ class Results:
             ``"seed"`` and ``"environment argument size"``.
         ranges: The least and the greatest value that a label's columns can have, where
             it is known: ``ranges[label][column]``. Intervals rest on it.
+        pruned: The trials of each label that a callback stopped, see
+            :class:`commenv.StopTrial`; a label without any is left out.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class Results:
         directories: Sequence[str | Path] = (),
         settings: Mapping[str, Settings] | None = None,
         ranges: Ranges | None = None,
+        pruned: Mapping[str, Sequence[int]] | None = None,
     ) -> None:
         self.frame = frame
         self.optimum = dict(optimum)
@@ -67,6 +71,7 @@ class Results:
         self._sizes = sizes
         self.directories = tuple(directories)
         self.settings = dict(settings or {})
+        self.pruned = {label: list(trials) for label, trials in (pruned or {}).items()}
 
     def __repr__(self) -> str:
         labels = ", ".join(repr(str(label)) for label in self.frame["label"].unique())
@@ -90,12 +95,21 @@ class Results:
     def table(self) -> str:
         """A plain-text table: evaluation, optimum, gap, reward, messages, bytes.
 
-        Below it stands in what settings the folders differ, if there are several.
+        Below it stands how many trials callbacks have stopped, and in what settings the
+        folders differ, if there are several.
         """
         from commenv.study.tables import render, summary
 
         table = render(summary(self.frame, self.optimum))
-        return "\n".join([table, *self._different()])
+        return "\n".join([table, *self._stopped(), *self._different()])
+
+    def _stopped(self) -> list[str]:
+        """How many trials of each label a callback has stopped, a line for each."""
+        of_label = self.frame.groupby("label", observed=True)["trial"].nunique()
+        return [
+            f"{label}: callbacks stopped {len(trials)} of {of_label[label]} trials"
+            for label, trials in self.pruned.items()
+        ]
 
     def _different(self) -> list[str]:
         """In what settings the folders of these results differ, a line for each."""
@@ -401,6 +415,7 @@ def _load(directories: tuple[str | Path, ...]) -> Results:
     optimum: dict[str, float | None] = {}
     settings: dict[str, Settings] = {}
     ranges: dict[str, Mapping[str, Bounds]] = {}
+    pruned: dict[str, list[int]] = {}
     names: list[dict[Any, str]] = []
     for directory, one in zip(directories, found, strict=True):
         new: dict[Any, str] = {
@@ -411,6 +426,7 @@ def _load(directories: tuple[str | Path, ...]) -> Results:
         optimum |= {new[label]: value for label, value in one.optimum.items()}
         settings |= {new[label]: value for label, value in one.settings.items()}
         ranges |= {new[label]: known for label, known in one.ranges.items()}
+        pruned |= {new[label]: trials for label, trials in one.pruned.items()}
         names.append(new)
 
     def sizes() -> pd.DataFrame:
@@ -421,7 +437,7 @@ def _load(directories: tuple[str | Path, ...]) -> Results:
         return pd.concat(parts, ignore_index=True)
 
     frame = pd.concat(frames, ignore_index=True)
-    loaded = Results(frame, optimum, sizes, directories, settings, ranges)
+    loaded = Results(frame, optimum, sizes, directories, settings, ranges, pruned)
     for line in loaded._different():
         _logger.warning("%s", line)
     return loaded
@@ -444,4 +460,10 @@ def _read(directory: str | Path) -> Results:
             )
     settings = settings_of_study(manifest.study, manifest.software)
     ranges = {label: manifest.ranges.get(label, {}) for label in manifest.optima}
-    return Results(frame, manifest.optima, settings=settings, ranges=ranges)
+    return Results(
+        frame,
+        manifest.optima,
+        settings=settings,
+        ranges=ranges,
+        pruned=store.pruned(),
+    )

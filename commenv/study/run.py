@@ -16,9 +16,11 @@ from commenv.learning import Algorithm, Scheme
 from commenv.study.arm import check_count
 from commenv.study.backends import Backend, choose
 from commenv.study.block import optimum_of
+from commenv.study.callbacks import Callback
 from commenv.study.checkpoints import Schedule
 from commenv.study.comparability import settings_of_study
 from commenv.study.jobs import Failed, Measured, run_job
+from commenv.study.listening import Listeners
 from commenv.study.lock import locked
 from commenv.study.plan import blocks_of, missing
 from commenv.study.product import arms
@@ -77,6 +79,7 @@ def run(
     checkpoint_minutes: float = 1.0,
     trace: bool = False,
     most_arms: int | None = None,
+    callbacks: Sequence[Callback] = (),
     progress: bool = True,
 ) -> Results:
     """Runs a study: the product of everything that its arms may differ in.
@@ -146,6 +149,10 @@ def run(
         trace: Keep every step and message under ``out`` too; not on a Ray cluster,
             whose machines do not share a disk.
         most_arms: Refuse a product of more arms; any number when left out.
+        callbacks: Objects of classes derived from :class:`commenv.Callback`, which hear
+            of every round here, in this process, and may stop trials that run here: not
+            with several workers. Stopped trials are finished ones, so that the same
+            command again returns them as they are.
         progress: Say on standard error how far the study has come.
 
     Returns:
@@ -161,6 +168,7 @@ def run(
         BlocksFailedError: An environment raised an error, or returned what cannot be
             used, in some of the blocks; the others were finished first.
         EnvironmentFaultError: An environment says that its rewards are vectors.
+        TypeError: ``callbacks`` is no list of callbacks.
     """
     study = Study(
         arms=arms(
@@ -195,6 +203,7 @@ def run(
         block=block,
         actors=actors,
         schedule=Schedule(checkpoint_episodes, checkpoint_minutes),
+        callbacks=callbacks,
         progress=progress,
     )
 
@@ -209,10 +218,12 @@ def execute(
     actors: int | None = None,
     block: int | None = None,
     schedule: Schedule | None = None,
+    callbacks: Sequence[Callback] = (),
     progress: bool = True,
 ) -> Results:
     """Runs what is missing of a study; the arguments are those of :func:`run`."""
     check_extra("running a study")
+    listeners = Listeners(callbacks)
     schedule = schedule or Schedule()
     chosen = choose(backend, workers, address, actors)
     if block is not None:
@@ -225,16 +236,17 @@ def execute(
         {arm.label: optimum_of(study, arm) for arm in study.arms},
         {arm.label: ranges_of(study, arm) for arm in study.arms},
     )
+    how = (known, chosen, block, schedule, listeners, progress)
     if out is None:
         _logger.info("no results folder is named, so this run will keep nothing")
-        return _execute(study, None, known, chosen, block, schedule, progress)
+        return _execute(study, None, *how)
     with locked(path_of("out", out)) as lock:
         store = Store(out, lock)
         study = study.in_order_of(store.kept_labels())
         store.begin(study, *known)
         _announce_trace(study, store)
         with _tidied(store):
-            return _execute(study, store, known, chosen, block, schedule, progress)
+            return _execute(study, store, *how)
 
 
 def _check_trace(study: Study, out: str | Path | None, backend: Backend) -> None:
@@ -255,8 +267,30 @@ def _execute(
     backend: Backend,
     size: int | None,
     schedule: Schedule,
+    listeners: Listeners,
     progress: bool,
 ) -> Results:
+    with listeners.of(study):
+        measured = _measure(study, store, backend, size, schedule, listeners, progress)
+        results = _results(study, store, known, measured)
+        listeners.end(results)
+    return results
+
+
+def _measure(
+    study: Study,
+    store: Store | None,
+    backend: Backend,
+    size: int | None,
+    schedule: Schedule,
+    listeners: Listeners,
+    progress: bool,
+) -> list[Measured]:
+    """Runs the blocks that are missing; returns what they measured if nothing is kept.
+
+    Raises:
+        BlocksFailedError: Some have failed.
+    """
     left = missing(study, store)
     total = len(study.arms) * len(study.trials) * study.num_episodes
     to_do = sum(len(one.trials) for one in left) * study.num_episodes
@@ -266,7 +300,7 @@ def _execute(
     others: set[str] = set()
     returns = ReturnsWatched()
     with Progress(total, unit="trial-episodes", enabled=progress, done=done) as bar:
-        writer = Writer(study, store, schedule, bar)
+        writer = Writer(study, store, schedule, bar, listeners)
         if left:
             with backend:
                 cut = blocks_of(study, left, size, backend.workers, store is not None)
@@ -284,6 +318,13 @@ def _execute(
                         del one  # a table is as large as a study's other memory
     if failed:
         raise _failure(failed, study, store) from min(failed).error
+    return measured
+
+
+def _results(
+    study: Study, store: Store | None, known: _Known, measured: list[Measured]
+) -> Results:
+    """The results of a study that is complete."""
     settings = settings_of_study(study.describe(), software())
     if store is not None:
         return Results(
@@ -293,6 +334,7 @@ def _execute(
             [store.directory],
             settings=settings,
             ranges=known.ranges,
+            pruned=store.pruned(),
         )
     import pyarrow as pa
 
@@ -302,12 +344,18 @@ def _execute(
         promote_options="default",  # some arms have columns of their own
     ).to_pandas()
     sizes = pa.concat_tables(one.sizes for one in measured).to_pandas()
+    pruned: dict[str, list[int]] = {}
+    for one in measured:
+        if one.pruned:
+            label = study.arms[one.block.arm].label
+            pruned.setdefault(label, []).extend(one.pruned)
     return Results(
         tables,
         known.optima,
         lambda: sizes,
         settings=settings,
         ranges=known.ranges,
+        pruned=pruned,
     )
 
 

@@ -33,35 +33,48 @@ class Series(Resumable):
         study: The settings.
         num_trials: Trials of the block.
         worlds: The columns of evaluations in agents' own worlds, if there are any.
+
+    Attributes:
+        worlds: As given.
+        columns: All that is measured.
+        running: Which trials go on: (trials,).
+        pruned: Which were stopped from outside: (trials,).
+        totals: What each trial has spent so far, by stop quantity: (trials,).
+        rows: What was measured in each round, by column: (trials,).
+        taken: Which trials have played each round: (trials,).
     """
 
-    _remembered: ClassVar[tuple[str, ...]] = ("running", "_totals")
+    _remembered: ClassVar[tuple[str, ...]] = ("running", "pruned", "totals")
 
     def __init__(
         self, study: Study, num_trials: int, worlds: Sequence[str] = ()
     ) -> None:
         self.worlds = tuple(worlds)
         self._evaluations = [*EVALUATIONS, *worlds]
-        self._columns = [*_MEASURED, *worlds]
+        self.columns = (*_MEASURED, *worlds)
         self._stop = dict(study.stop or {})
         self._num_episodes = study.num_episodes
-        self._totals = {name: np.zeros(num_trials) for name in _COSTS}
+        self.totals = {name: np.zeros(num_trials) for name in _COSTS}
         self.running = np.ones(num_trials, dtype=np.bool_)
+        self.pruned = np.zeros(num_trials, dtype=np.bool_)
         self.rows: list[dict[str, NDArray[np.float64]]] = []
         self.taken: list[NDArray[np.bool_]] = []
 
     def add(self, measured: dict[str, NDArray[np.float64]]) -> None:
         """Takes a round, and finds out who has reached a limit."""
         for name, source in _COSTS.items():
-            self._totals[name] = self._totals[name] + measured[source]
-        measured["env_steps"] = self._totals["env_steps"]
+            self.totals[name] = self.totals[name] + measured[source]
+        measured["env_steps"] = self.totals["env_steps"]
         for name in self._evaluations:
             measured[name] = np.full(len(self.running), np.nan)
         self.rows.append(measured)
         self.taken.append(self.running)
-        self.running = self.running & (len(self.rows) < self._num_episodes)
-        for name, limit in self._stop.items():
-            self.running = self.running & (self._totals[name] < limit)
+        self.running = self.running & self._below(len(self.rows))
+
+    def prune(self, stopped: NDArray[np.bool_]) -> None:
+        """Stops trials that are running after the last round."""
+        self.running = self.running & ~stopped
+        self.pruned = self.pruned | stopped
 
     def evaluate(
         self, which: NDArray[np.bool_], found: Mapping[str, NDArray[np.float64]]
@@ -102,17 +115,26 @@ class Series(Resumable):
         trials, columns = len(self.running), snapshot["columns"]
         taken = array_of(snapshot["taken"], "rounds taken", np.bool_, None, trials)
         like = np.zeros(taken.shape)
-        arrays_of(columns, "the series", dict.fromkeys(self._columns, like))
+        arrays_of(columns, "the series", dict.fromkeys(self.columns, like))
         on = np.vstack([taken, self.running])
-        if len(taken) >= self._num_episodes or (on[1:] > on[:-1]).any():
+        if len(taken) > self._num_episodes or (on[1:] > on[:-1]).any():
             raise ResultsError("a snapshot has rounds that were not played like this")
-        if not len(taken) or not taken[0].all() or not self.running.any():
-            raise ResultsError("a snapshot before the first round or after the last")
+        if not len(taken) or not taken[0].all():
+            raise ResultsError("a snapshot before the first round")
+        if (self.running != ~self.pruned & self._below(len(taken))).any():
+            raise ResultsError("a snapshot has other trials that go on than its totals")
         self.taken = list(taken)
         self.rows = [
             {name: values[position] for name, values in columns.items()}
             for position in range(len(self.taken))
         ]
+
+    def _below(self, num_rounds: int) -> NDArray[np.bool_]:
+        """Which trials have reached no limit after so many rounds."""
+        below = np.full(len(self.running), num_rounds < self._num_episodes)
+        for name, limit in self._stop.items():
+            below &= self.totals[name] < limit
+        return below
 
     @property
     def mask(self) -> NDArray[np.bool_]:

@@ -61,6 +61,11 @@ class SentSizes(Resumable):
         self._trials = np.asarray(trials)
         self._rows: list[dict[str, NDArray[Any]]] = []
 
+    @property
+    def any(self) -> bool:
+        """Whether any trial has stopped."""
+        return bool(self._rows)
+
     def keep(self, stopped: NDArray[np.bool_]) -> None:
         """Takes the histograms of the trials that have just stopped."""
         if not stopped.any():

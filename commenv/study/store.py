@@ -244,6 +244,7 @@ class Store:
         label: str,
         table: pa.Table,
         computed_by: Mapping[str, str] | None = None,
+        pruned: Sequence[int] = (),
     ) -> Path:
         """Keeps a block of consecutive trials, and checksums of all that is kept of it.
 
@@ -253,6 +254,7 @@ class Store:
             table: What was measured.
             computed_by: What :func:`commenv.study.software.software` gave where that
                 was; what it gives here when left out.
+            pruned: Its trials that a callback stopped.
 
         Raises:
             ResultsError: The folder cannot be written to.
@@ -267,7 +269,8 @@ class Store:
         files |= self._trace_digests(self.trace_folder(arm, label, ends))
         by = software() if computed_by is None else computed_by
         path = self.directory / "blocks" / f"{name}.parquet"
-        self._write(self.block(path).beside("checksums"), packed_seal(files, by))
+        sealed = packed_seal(files, by, pruned)
+        self._write(self.block(path).beside("checksums"), sealed)
         self._write(path, data)
         self.checkpoints.remove(arm, label, ends)
         return path
@@ -283,7 +286,8 @@ class Store:
         for name, path in block.files().items():
             if name != "blocks":
                 files[path] = block.content(name)
-        files[block.beside("checksums")] = packed_seal(seal.files, seal.software)
+        sealed = packed_seal(seal.files, seal.software, seal.pruned)
+        files[block.beside("checksums")] = sealed
         files[block.path] = block.content("blocks")  # last: it says that all is there
         for path, data in files.items():
             assert data is not None
@@ -415,6 +419,19 @@ class Store:
         if not parts:
             raise self._empty()
         return pd.concat(parts, ignore_index=True)
+
+    def pruned(self) -> dict[str, list[int]]:
+        """The trials of each label that a callback stopped; no label without any.
+
+        Raises:
+            ResultsError: A block's checksums are missing or damaged.
+        """
+        found = {}
+        for arm, described in enumerate(self.manifest().study["arms"]):
+            blocks = map(self.block, self.block_paths(arm))
+            if trials := {trial for block in blocks for trial in block.seal.pruned}:
+                found[described["label"]] = sorted(trials)
+        return found
 
     def _empty(self) -> ResultsError:
         return ResultsError(

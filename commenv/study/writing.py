@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from commenv.study.backends import Backend, Kept
 from commenv.study.checkpoints import Schedule
 from commenv.study.jobs import Job, Measured, Resumption, keep
+from commenv.study.listening import Listeners
 from commenv.study.plan import Block
+from commenv.study.played import Played
 from commenv.study.policies import Memory
 from commenv.study.progress import Progress
 from commenv.study.spec import Study
@@ -44,20 +46,27 @@ class JobsToDo(Mapping[str, tuple[Job]]):
 
 
 class Writer:
-    """Writes all that a study keeps, whoever computes it.
+    """Writes all that a study keeps, whoever computes it, and tells who listens.
 
     Args:
         study: The settings.
         store: Where to; None to keep nothing.
         schedule: When the states of blocks are kept.
         bar: Shows how far the study has come.
+        listeners: Are told of rounds.
     """
 
     def __init__(
-        self, study: Study, store: Store | None, schedule: Schedule, bar: Progress
+        self,
+        study: Study,
+        store: Store | None,
+        schedule: Schedule,
+        bar: Progress,
+        listeners: Listeners,
     ) -> None:
         self._study, self._store = study, store
         self._schedule, self._bar = schedule, bar
+        self._listeners = listeners
         self._blocks: dict[str, Block] = {}
 
     def know(self, block: Block) -> str:
@@ -78,12 +87,16 @@ class Writer:
         elif backend.shards is not None:  # to go on where one is lost
             resumption = Resumption(self._schedule, {}, None)
         trace_to = self._store if self._study.trace else None
-        return Job(self._study, block, resumption, trace_to, backend.shards)
+        wanted = self._listeners.wanted
+        return Job(self._study, block, resumption, trace_to, backend.shards, wanted)
 
-    def hear(self, said: int | Kept) -> None:
+    def hear(self, said: int | Kept | Played) -> None:
         """Takes what a job reports."""
         if isinstance(said, int):
             self._bar.advance(said)
+        elif isinstance(said, Played):
+            arm = self._study.arms[self._blocks[said.block].arm]
+            self._listeners.hear(arm, said)
         elif self._store is not None:
             where = self._where(self._blocks[said.name])
             self._store.checkpoints.write(*where, said.data)

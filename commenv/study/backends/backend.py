@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias
 
 if TYPE_CHECKING:
+    from commenv.study.played import Played
     from commenv.study.sharding import Shards
 
 __all__ = [
@@ -38,8 +39,8 @@ class Kept(NamedTuple):
     data: bytes
 
 
-Report: TypeAlias = Callable[[int | Kept], None]
-"""What jobs report to: how much more they have done, and their states."""
+Report: TypeAlias = "Callable[[int | Kept | Played], None]"
+"""What jobs report to: how much more they have done, their states, and rounds."""
 
 ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"
@@ -87,8 +88,9 @@ class Backend(ABC):
         Args:
             job: A function that can be imported by name.
             jobs: Arguments by name; they and the results can be pickled.
-            report: Called here with what the jobs report: numbers, at least 0, and
-                states.
+            report: Called here with what the jobs report: numbers, at least 0, states
+                and rounds. Those of a job come in their order, all of them before the
+                iterator ends; rounds may come again where a job is run again.
 
         Yields:
             The jobs' results, each as soon as it is there, in any order.

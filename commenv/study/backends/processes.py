@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import math
 import multiprocessing
 import os
 import queue
@@ -14,7 +14,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures import wait as wait_for
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import Connection, wait
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from commenv.errors import ResultsError
 from commenv.study.backends.backend import (
@@ -28,10 +28,14 @@ from commenv.study.backends.backend import (
 from commenv.study.backends.local import Local
 from commenv.study.backends.signals import SIGNALS, Deferred, signals_held
 
+if TYPE_CHECKING:
+    from commenv.study.played import Played
+
 __all__ = ["Processes", "in_workers"]
 
 _SECONDS_BETWEEN_LOOKS = 0.1
 _SECONDS_TO_END = 5.0
+_SECONDS_TO_BE_HEARD = 60.0
 
 _reports: Any = None
 _stop: Any = None
@@ -65,10 +69,11 @@ def in_workers(
 ) -> Generator[Any]:
     """Runs ``job(*arguments[i], report)`` for every i, in processes of their own.
 
-    A job that fails, or an interrupt here, ends the others at their next report; those
-    that do not report within a few seconds, or before a second interrupt, are ended
-    where they are. Interrupts are heard between two looks at the workers: the pool's
-    own bookkeeping does not survive an exception in the middle of it.
+    A job that fails, or an interrupt here, ends the others at their next report; the
+    states that they leave then are reported before the exception goes on. Those that do
+    not report within a few seconds, or before a second interrupt, are ended where they
+    are. Interrupts are heard between two looks at the workers: the pool's own
+    bookkeeping does not survive an exception in the middle of it.
 
     Args:
         job: A function that can be imported by name.
@@ -96,8 +101,9 @@ def in_workers(
         ) as pool,
     ):
         try:
+            futures: set[Future[_Ended]] = set()
             with signals_held():
-                futures = {pool.submit(_run, job, one) for one in arguments}
+                futures |= {pool.submit(_run, job, one) for one in arguments}
             yield from _finished(futures, reports, report, signals)
         except BrokenProcessPool as error:
             leash.close()
@@ -109,6 +115,8 @@ def in_workers(
         except BaseException:
             stop.set()
             _dismiss(pool, leash, signals)
+            for state in _states(futures):
+                report(state)
             raise
 
 
@@ -123,23 +131,35 @@ def _dismiss(pool: ProcessPoolExecutor, leash: Connection, signals: Deferred) ->
     end.join()
 
 
+def _states(futures: set[Future[_Ended]]) -> list[Kept]:
+    """The states of the jobs that were told to stop, and did."""
+    over = (one for one in futures if one.done() and not one.cancelled())
+    ended = [one.result() for one in over if not _has_failed(one)]
+    return [one.state for one in ended if one.state is not None]
+
+
 def _finished(
-    pending: set[Future[Any]],
+    pending: set[Future[_Ended]],
     reports: Any,
     report: Report,
     signals: Deferred,
 ) -> Generator[Any]:
     """The results of jobs as they come; hands on reports, raises what a job raises."""
-    while pending:
+    unheard, quiet_since = 0, math.inf
+    while pending or unheard:
         signals.handle()
-        with contextlib.suppress(queue.Empty):
+        try:
             report(reports.get(timeout=_SECONDS_BETWEEN_LOOKS))
+            unheard, quiet_since = unheard - 1, math.inf
+        except queue.Empty:
+            quiet_since = min(quiet_since, time.monotonic())
         done, pending = wait_for(pending, timeout=0)
         for future in sorted(done, key=_has_failed):
-            yield future.result()
-    with contextlib.suppress(queue.Empty):
-        while True:
-            report(reports.get(timeout=_SECONDS_BETWEEN_LOOKS))
+            unheard += future.result().reports
+            yield future.result().result
+        # A worker may have died after its job, with reports that were not out yet.
+        if not pending and time.monotonic() - quiet_since > _SECONDS_TO_BE_HEARD:
+            raise BrokenProcessPool("a report has not come")
 
 
 def _has_failed(done: Future[Any]) -> bool:
@@ -163,11 +183,47 @@ def _end_with_parent(held: Connection) -> None:
     os._exit(1)
 
 
-def _run(job: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-    return job(*arguments, _report)
+class _Ended(NamedTuple):
+    """How a job has ended.
+
+    Attributes:
+        result: What it returned; None if it was told to stop.
+        reports: How many reports it made.
+        state: The last one since it was told to stop, if it has any.
+    """
+
+    result: Any
+    reports: int
+    state: Kept | None
 
 
-def _report(said: int | Kept) -> None:
-    if _stop.is_set():
-        raise InterruptedError("the study was stopped")
-    _reports.put(said)
+class _Reporter:
+    """What a job reports to.
+
+    Attributes:
+        count: How many reports it made.
+        state: As in :class:`_Ended`.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.state: Kept | None = None
+
+    def __call__(self, said: int | Kept | Played) -> None:
+        if not _stop.is_set():
+            self.count += 1
+            _reports.put(said)
+        elif isinstance(said, Kept):
+            self.state = said  # nobody reads reports any more
+        else:
+            raise InterruptedError("the study was stopped")
+
+
+def _run(job: Callable[..., Any], arguments: tuple[Any, ...]) -> _Ended:
+    report = _Reporter()
+    try:
+        return _Ended(job(*arguments, report), report.count, None)
+    except InterruptedError:
+        if not _stop.is_set():
+            raise
+        return _Ended(None, report.count, report.state)

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from commenv.errors import ResultsError
 from commenv.study.backends.backend import Backend, Jobs, Kept, Report, cpus_here
@@ -27,6 +27,9 @@ from commenv.study.backends.ray_session import (
 )
 from commenv.study.backends.ray_watch import Counts, Nodes, Stragglers
 from commenv.study.backends.ray_worker import perform
+
+if TYPE_CHECKING:
+    from commenv.study.played import Played
 
 __all__ = ["RayTasks"]
 
@@ -88,6 +91,8 @@ class RayTasks(Backend):
                 self._signals.handle()
                 outcomes = tasks.look()
                 report(tasks.new_counts())
+                for played in tasks.new_rounds():
+                    report(played)
                 for kept in tasks.new_states():
                     report(kept)
                 for one in sorted(outcomes, key=lambda one: one.error is not None):
@@ -170,7 +175,7 @@ class _Tasks:
             self._start(self._waiting.popleft())
         done, _ = ray.wait(list(self._running), timeout=_SECONDS_BETWEEN_LOOKS)
         self._nodes.look_now_and_then()
-        self._note_counts()
+        self._note_counts(wait=bool(done))
         outcomes = [self._outcome(ref, self._running.pop(ref)) for ref in done]
         return [one for one in outcomes if one is not None]
 
@@ -179,6 +184,10 @@ class _Tasks:
         total, before = sum(self._counted.values()), self._told
         self._told = total
         return total - before
+
+    def new_rounds(self) -> list[Played]:
+        """Rounds of jobs since the last call; some may come again."""
+        return self._counts.rounds()
 
     def new_states(self) -> list[Kept]:
         """States of what is unfinished, since the last call."""
@@ -261,9 +270,9 @@ class _Tasks:
         self._waiting.appendleft(again)
         return None
 
-    def _note_counts(self) -> None:
-        """Takes what is known of the tasks that run."""
-        latest, now = self._counts.latest(), time.monotonic()
+    def _note_counts(self, wait: bool) -> None:
+        """Takes what is known of the tasks that run, or, after a wait, all of it."""
+        latest, now = self._counts.latest(wait), time.monotonic()
         for attempt in self._running.values():
             number, count = latest.get(attempt.name, (0, 0))
             if number == attempt.number:

@@ -6,9 +6,12 @@ import logging
 import statistics
 import time
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from commenv.study.backends.ray_worker import Counter
+
+if TYPE_CHECKING:
+    from commenv.study.played import Played
 
 __all__ = ["Counts", "Nodes", "Stragglers"]
 
@@ -36,18 +39,31 @@ class Counts:
         self._asked: Any = None
         self._latest: dict[str, tuple[int, int]] = {}
         self._states: dict[str, bytes] = {}
+        self._rounds: list[Played] = []
 
-    def latest(self) -> dict[str, tuple[int, int]]:
-        """The latest attempt at each job, and its count, as far as is known."""
+    def latest(self, wait: bool = False) -> dict[str, tuple[int, int]]:
+        """The latest attempt at each job, and its count, as far as is known.
+
+        Args:
+            wait: Until all is known that was told before this call.
+        """
         import ray
 
-        if self._asked is not None and ray.wait([self._asked], timeout=0)[0]:
-            self._latest, states = ray.get(self._asked)
-            self._states.update(states)
-            self._asked = None
+        if self._asked is not None and (wait or ray.wait([self._asked], timeout=0)[0]):
+            self._take(ray.get(self._asked))
+        if wait:
+            self._take(ray.get(self.counter.latest.remote()))
         if self._asked is None:
             self._asked = self.counter.latest.remote()
         return self._latest
+
+    def rounds(self) -> list[Played]:
+        """The rounds of jobs in their order, as far as is known, that are not out yet.
+
+        They may come again where a job is run again.
+        """
+        rounds, self._rounds = self._rounds, []
+        return rounds
 
     def states(self) -> dict[str, bytes]:
         """The newest state of each job, as far as is known, that is not out yet."""
@@ -59,6 +75,12 @@ class Counts:
         import ray
 
         ray.kill(self.counter)
+
+    def _take(self, answer: tuple[Any, Any, Any]) -> None:
+        self._latest, states, rounds = answer
+        self._states.update(states)
+        self._rounds += rounds
+        self._asked = None
 
 
 class Stragglers:

@@ -6,9 +6,12 @@ import copy
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from commenv.study.backends.backend import Kept
+
+if TYPE_CHECKING:
+    from commenv.study.played import Played
 
 __all__ = ["Counter", "perform"]
 
@@ -21,44 +24,69 @@ class Counter:
     def __init__(self) -> None:
         self._counts: dict[str, tuple[int, int]] = {}
         self._states: dict[str, bytes] = {}
+        self._rounds: list[Played] = []
 
     def take(self, name: str, attempt: int, count: int) -> None:
-        """Notes what an attempt at a job has counted so far."""
-        self._counts[name] = (attempt, count)
+        """Notes what an attempt at a job has counted so far, if it is the latest."""
+        if attempt >= self._counts.get(name, (0, 0))[0]:
+            self._counts[name] = (attempt, count)
+
+    def hear(self, name: str, attempt: int, rounds: list[Played]) -> None:
+        """Takes rounds of a job, unless a later attempt at it has begun."""
+        if self._counts[name][0] == attempt:
+            self._rounds += rounds
 
     def keep(self, name: str, data: bytes) -> None:
         """Takes the state of a job."""
         self._states[name] = data
 
-    def latest(self) -> tuple[dict[str, tuple[int, int]], dict[str, bytes]]:
-        """The latest attempt at each job with its count, and states not yet asked for.
+    def latest(
+        self,
+    ) -> tuple[dict[str, tuple[int, int]], dict[str, bytes], list[Played]]:
+        """The latest attempt at each job with its count, and what was not asked for.
 
-        Each state is the newest of its job.
+        That is the newest state of each job, and all rounds in their order.
         """
         states, self._states = self._states, {}
-        return self._counts, states
+        rounds, self._rounds = self._rounds, []
+        return self._counts, states, rounds
+
+    def settle(self) -> None:
+        """Answers once it has taken all that whoever asks has told it before."""
 
 
 class _Reporter:
-    """Adds up what a job counts, and tells it now and then; hands on its states."""
+    """Adds up what a job counts, and tells it now and then, with the rounds since.
+
+    It hands on states at once, after the rounds that led to them.
+    """
 
     def __init__(
-        self, tell: Callable[[int], None], keep: Callable[[bytes], None]
+        self,
+        tell: Callable[[int, list[Played]], None],
+        keep: Callable[[bytes], None],
     ) -> None:
         self._tell, self._keep = tell, keep
         self.count = 0
-        self._told = time.monotonic()
-        tell(0)
+        self._rounds: list[Played] = []
+        self.tell()
 
-    def __call__(self, said: int | Kept) -> None:
-        if not isinstance(said, int):
+    def __call__(self, said: int | Kept | Played) -> None:
+        if isinstance(said, Kept):
+            self.tell()
             self._keep(said.data)
-            return
-        self.count += said
-        now = time.monotonic()
-        if now - self._told >= _SECONDS_BETWEEN_REPORTS:
-            self._told = now
-            self._tell(self.count)
+        elif isinstance(said, int):
+            self.count += said
+        else:
+            self._rounds.append(said)
+        if time.monotonic() - self._told >= _SECONDS_BETWEEN_REPORTS:
+            self.tell()
+
+    def tell(self) -> None:
+        """Tells all that was not told yet."""
+        self._told = time.monotonic()
+        rounds, self._rounds = self._rounds, []
+        self._tell(self.count, rounds)
 
 
 def perform(
@@ -83,8 +111,10 @@ def perform(
     # A copy, since Ray's own arrays cannot be written to.
     job, arguments = copy.deepcopy(ray.get(content[0]))
 
-    def tell(count: int) -> None:
+    def tell(count: int, rounds: list[Played]) -> None:
         counter.take.options(num_returns=0).remote(name, attempt, count)
+        if rounds:
+            counter.hear.options(num_returns=0).remote(name, attempt, rounds)
 
     def keep(data: bytes) -> None:
         counter.keep.options(num_returns=0).remote(name, data)
@@ -92,4 +122,7 @@ def perform(
     report = _Reporter(tell, keep)
     began = time.monotonic()
     result = job(*arguments, report)
-    return result, report.count, time.monotonic() - began
+    seconds = time.monotonic() - began
+    report.tell()
+    ray.get(counter.settle.remote())
+    return result, report.count, seconds
