@@ -44,9 +44,9 @@ def arguments_of_each(
         check_kwargs("env_kwargs", env_kwargs)
     if len(env_kwargs) != num_agents:
         raise ValueError(
-            f"env_kwargs has {len(env_kwargs)} dictionaries for {num_agents} agents; "
-            "give one for each, a function of the agent's number, or a single one for "
-            "all"
+            f"env_kwargs is of length {len(env_kwargs)}, and num_agents is "
+            f"{num_agents}; give a dictionary for each agent, a function of an agent's "
+            "number, or one dictionary for all"
         )
     for agent, given in enumerate(env_kwargs):
         if given is not None and not isinstance(given, Mapping):

@@ -22,9 +22,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from msgspec import convert
-
-from commenv.checks import path_of
 from commenv.errors import MissingExtraError, ResultsError
 from commenv.study.checkpoint_folder import ACTORS, CheckpointFolder
 from commenv.study.checksums import (
@@ -36,17 +33,14 @@ from commenv.study.checksums import (
     packed_seal,
 )
 from commenv.study.files import make_folder, usable, write_atomically
-from commenv.study.frame import validate
+from commenv.study.kept import KeptStudy
 from commenv.study.lock import LOCK, Lock
 from commenv.study.manifest import (
     Manifest,
-    Settings,
     brief,
     check_same,
     differences,
-    digest_of_settings,
     packed_manifest,
-    read_manifest,
 )
 from commenv.study.names import arm_folder, block_name
 from commenv.study.policies import Memory, packed
@@ -57,7 +51,6 @@ from commenv.study.statistics import Bounds
 from commenv.study.stored_block import ENDINGS, StoredBlock
 
 if TYPE_CHECKING:
-    import pandas as pd
     import pyarrow as pa
 
 __all__ = ["Store", "check_extra"]
@@ -65,7 +58,7 @@ __all__ = ["Store", "check_extra"]
 _EXTRA = ("pandas", "pyarrow", "safetensors")
 
 
-class Store:
+class Store(KeptStudy):
     """A results folder.
 
     Args:
@@ -77,17 +70,10 @@ class Store:
     """
 
     def __init__(self, directory: str | Path, lock: Lock | None = None) -> None:
-        self.directory = path_of("a folder", directory)
+        super().__init__(directory)
         self.checkpoints = CheckpointFolder(self.directory, self.check_ours)
         self._lock = lock
-        self._manifest: Digest | None = None
-        self._settings: Digest | None = None
         self._digests: dict[str, dict[str, Digest]] = {}
-
-    @property
-    def manifest_path(self) -> Path:
-        """Where the settings stand."""
-        return self.directory / "manifest.json"
 
     def begin(
         self,
@@ -170,33 +156,6 @@ class Store:
             )
         return True
 
-    def manifest(self) -> Manifest:
-        """The manifest, checked.
-
-        Raises:
-            ResultsError: There is none, it is not ours or damaged, or it is another
-                than when it was first read.
-        """
-        manifest, found = read_manifest(self.manifest_path)
-        if self._manifest not in (None, found):
-            raise ResultsError(
-                f"{self.manifest_path} was replaced since it was first read; repeat the"
-                " command, or choose another folder"
-            )
-        if self._manifest is None:
-            self._settings = digest_of_settings(manifest)
-        self._manifest = found
-        return manifest
-
-    @property
-    def trials(self) -> range:
-        """The numbers of the trials that belong into the folder.
-
-        Raises:
-            ResultsError: The manifest is damaged.
-        """
-        return convert(self.manifest().study, Settings).trials
-
     def check_ours(self) -> None:
         """Checks that the folder is still the one that this run began with.
 
@@ -206,37 +165,6 @@ class Store:
         if self._lock is not None:
             self._lock.check()
         self.manifest()
-
-    def block(self, path: Path) -> StoredBlock:
-        """A finished block, by the file of its table."""
-        return StoredBlock(self.directory, path, self._settings_digest())
-
-    def kept_labels(self) -> list[str]:
-        """The labels of the study that is kept, in its order; none if there is none.
-
-        Raises:
-            ResultsError: The manifest is not ours, or damaged, or cannot be read.
-        """
-        with usable(self.directory):
-            if not self.manifest_path.exists():
-                return []
-        return [arm["label"] for arm in self.manifest().study["arms"]]
-
-    def finished(self, arm: int) -> set[int]:
-        """The trials of an arm whose blocks are there and as they were written."""
-        return set(self.blocks(arm))
-
-    def blocks(self, arm: int) -> dict[int, StoredBlock]:
-        """The block that holds each finished trial of an arm.
-
-        Raises:
-            ResultsError: One is damaged.
-        """
-        found: dict[int, StoredBlock] = {}
-        for path in self.block_paths(arm):
-            block = self.block(path)
-            found = dict.fromkeys(block.trials(), block) | found
-        return found
 
     def write_block(
         self,
@@ -344,101 +272,6 @@ class Store:
             "manifest": self._settings_digest().sha256,
         }
 
-    def block_paths(self, arm: int) -> list[Path]:
-        """The files of an arm's blocks, in the order of their trials.
-
-        Raises:
-            ResultsError: A folder on the way is a link.
-        """
-        return [
-            path
-            for path in listed(self.directory, "blocks", f"{arm:02d}-")
-            if path.name.startswith("trials-") and path.suffix == ".parquet"
-        ]
-
-    def trace_folder(self, arm: int, label: str, trials: Sequence[int]) -> Path:
-        """Where the trace of a block of consecutive trials goes."""
-        folder = self.directory / "trace" / arm_folder(arm, label)
-        return folder / block_name(trials)
-
-    def frame(self) -> pd.DataFrame:
-        """All rows that are there, ordered by arm, trial and episode.
-
-        Raises:
-            ResultsError: No block is there yet, or one is damaged.
-            MissingExtraError: The extra ``study`` is not installed.
-        """
-        try:
-            import pandas as pd
-            import pyarrow.parquet  # noqa: F401
-        except ImportError as error:
-            raise MissingExtraError("reading results", "study") from error
-        parts = []
-        for arm, described in enumerate(self.manifest().study["arms"]):
-            blocks = [
-                self._read_labelled(path, described["label"])
-                for path in self.block_paths(arm)
-            ]
-            if blocks:
-                key = ["trial", "episode"]
-                joined = pd.concat(blocks, ignore_index=True)
-                blocks.clear()  # a table is as large as a study's other memory
-                if joined.duplicated(key).any():
-                    joined = joined.drop_duplicates(key, ignore_index=True)
-                if not pd.MultiIndex.from_frame(joined[key]).is_monotonic_increasing:
-                    joined = joined.sort_values(key, kind="stable", ignore_index=True)
-                parts.append(joined)
-        if not parts:
-            raise self._empty()
-        frame = pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
-        validate(frame)
-        return frame
-
-    def sizes(self) -> pd.DataFrame:
-        """How large the messages of all trials that are there were.
-
-        Returns:
-            A frame of :data:`commenv.study.sizes.SIZE_COLUMNS`, each trial once.
-
-        Raises:
-            ResultsError: No block is there yet, a block was stored without its sizes,
-                or one is damaged.
-        """
-        import pandas as pd
-
-        parts = []
-        for arm in range(len(self.manifest().study["arms"])):
-            known: set[int] = set()
-            for path in self.block_paths(arm):
-                block = self.block(path)
-                trials = set(block.trials()) - known
-                part = block.sizes() if trials else None
-                if part is not None:
-                    parts.append(part[part["trial"].isin(trials)])
-                known |= trials
-        if not parts:
-            raise self._empty()
-        return pd.concat(parts, ignore_index=True)
-
-    def pruned(self) -> dict[str, list[int]]:
-        """The trials of each label that a callback stopped; no label without any.
-
-        Raises:
-            ResultsError: A block's checksums are missing or damaged.
-        """
-        found = {}
-        for arm, described in enumerate(self.manifest().study["arms"]):
-            blocks = map(self.block, self.block_paths(arm))
-            if trials := {trial for block in blocks for trial in block.seal.pruned}:
-                found[described["label"]] = sorted(trials)
-        return found
-
-    def _empty(self) -> ResultsError:
-        return ResultsError(
-            f"{self.directory} holds no finished block yet; run the study again "
-            "to go on with it"
-        )
-
     def _write_beside(
         self, kind: str, arm: int, label: str, trials: Sequence[int], data: bytes
     ) -> Path:
@@ -462,22 +295,6 @@ class Store:
             make_folder(self.directory, path.parent)
             write_atomically(path, data)
         return path
-
-    def _settings_digest(self) -> Digest:
-        if self._settings is None:
-            self.manifest()
-        assert self._settings is not None
-        return self._settings
-
-    def _read_labelled(self, path: Path, label: str) -> pd.DataFrame:
-        """A block whose rows all have the label that the manifest gives its arm."""
-        table = self.block(path).table()
-        if not (table["label"] == label).all():
-            raise ResultsError(
-                f"{path} is damaged (its label is not {label!r} throughout); delete it "
-                "and run the study again"
-            )
-        return table
 
     def tidy(self) -> None:
         """Removes what a killed run left half done; fails where nothing may change.

@@ -89,7 +89,7 @@ def test_equal_arguments_are_played_together():
         ({"max_cycles": 0}, "max_cycles 0 is too small"),
         ({"trial": -1}, "trial -1 is negative"),
         ({"gamma": 1.5}, r"gamma 1.5 is outside \[0, 1\]"),
-        ({"env_kwargs": [None]}, "env_kwargs has 1 dictionaries for 2 agents"),
+        ({"env_kwargs": [None]}, "of length 1, and num_agents is 2"),
         ({"env_kwargs": [None, 3]}, "env_kwargs of agent_1 is 3; give a dictionary"),
         ({"env_kwargs": [None, {"sise": 3}]}, "agent_1: .* has no argument 'sise'"),
         ({"env_kwargs": {"render_mode": "ansi"}}, "env_kwargs has render_mode 'ansi'"),

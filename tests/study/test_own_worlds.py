@@ -197,8 +197,11 @@ def test_own_and_common_worlds_are_a_product_by_name():
 @pytest.mark.parametrize(
     ("how", "words"),
     [
-        ({"env_kwargs": WINDS, "num_agents": 5}, "4 dictionaries for 5 agents"),
-        ({"env_kwargs": WINDS, "num_agents": [4, 3]}, "4 dictionaries for 3 agents"),
+        ({"env_kwargs": WINDS, "num_agents": 5}, "length 4, and num_agents is 5"),
+        (
+            {"env_kwargs": WINDS, "num_agents": [4, 3]},
+            "length 4, and num_agents is 3",
+        ),
         (
             {"env_kwargs": WINDS, "settings": {"env.wind": {"up": 0.1}}},
             "'wind' is given as an argument and as the setting 'env.wind'",
