@@ -93,7 +93,13 @@ def _add_run_options(run: argparse.ArgumentParser) -> None:
         ),
         ("--first-trial", int, 0, "with --last-trial: run these of them alone", ""),
         ("--last-trial", int, None, "see --first-trial", "the last"),
-        ("--episodes", int, 1000, "rounds of each trial", ""),
+        (
+            "--episodes",
+            int,
+            1000,
+            "rounds of each trial, in all: a folder of fewer gets those that it lacks",
+            "",
+        ),
         ("--gamma", float, 0.9, "discount of a step, 0 to 1", ""),
         ("--seed", int, 0, "of all random draws, a whole number from 0", ""),
         (

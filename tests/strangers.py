@@ -110,7 +110,9 @@ def sparse(kind: str) -> Callable[[Path, Path], None]:
             seal_path = place(folder, "checksums")
             seal = read_seal(seal_path)
             seal.files |= {MANIFEST: manifest, kind: Digest(60 * 10**9, "0" * 64)}
-            seal_path.write_bytes(packed_seal(seal.files, seal.software))
+            seal_path.write_bytes(
+                packed_seal(seal.files, seal.software, seal.pruned, seal.rounds)
+            )
 
     return prepare
 

@@ -295,11 +295,14 @@ class Algorithm(ABC):
         name: What results call it.
         scheme: The name of the scheme that it uses unless told otherwise.
         signals: The names of the signals that its agents offer to schemes.
+        plans: Whether its numbers depend on how many rounds are planned
+            (``problem.num_episodes``). A study with it gets no more rounds later.
     """
 
     name: ClassVar[str]
     scheme: ClassVar[str] = "always"
     signals: ClassVar[tuple[str, ...]] = ()
+    plans: ClassVar[bool] = False
 
     def scheme_settings(self) -> dict[str, Any]:
         """How its own scheme is set, where a study does not say otherwise."""

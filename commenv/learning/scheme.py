@@ -109,12 +109,15 @@ class Scheme(ABC):
             agents there are in all is ``draws.num_agents`` then. Schemes that do not
             say so decide in one place, which costs every round a second message to each
             machine.
+        plans: Whether its decisions depend on how many rounds are planned
+            (``draws.num_episodes``). A study with it gets no more rounds later.
     """
 
     name: ClassVar[str]
     requires: ClassVar[tuple[str, ...]] = ()
     needs_global: ClassVar[bool] = False
     separable: ClassVar[bool] = False
+    plans: ClassVar[bool] = False
 
     def start(self, shape: tuple[int, int]) -> State:
         """The state before the first round; empty by default.

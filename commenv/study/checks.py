@@ -145,7 +145,7 @@ def of_ledgers(blocks: Sequence[Block], settings: Settings) -> Check:
                 sizes,
                 block.trials,
                 constant,
-                settings.num_episodes,
+                block.stored.seal.rounds,
                 bool(settings.stop),
                 block.stored.seal.pruned,
             )

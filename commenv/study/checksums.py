@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -60,12 +61,14 @@ class Seal(msgspec.Struct, forbid_unknown_fields=True):
         software: What computed the block; see
             :func:`commenv.study.software.software`.
         pruned: The trials that a callback stopped.
+        rounds: Of how many rounds the study was when the block was run.
         own: SHA-256 of all the above.
     """
 
     files: dict[str, Digest]
     software: dict[str, str]
     pruned: list[int]
+    rounds: Annotated[int, msgspec.Meta(ge=1)]
     own: str
 
 
@@ -115,16 +118,22 @@ def read_sealed(path: Path, expected: Digest, within: Path) -> bytes:
 def packed_seal(
     files: Mapping[str, Digest],
     software: Mapping[str, str],
-    pruned: Sequence[int] = (),
+    pruned: Sequence[int],
+    rounds: int,
 ) -> bytes:
     """The content of a file of checksums; the arguments are a :class:`Seal`'s."""
     content = {
         "files": msgspec.to_builtins(dict(files)),
         "software": dict(software),
         "pruned": list(pruned),
+        "rounds": rounds,
     }
     own = digest(json.dumps(content, sort_keys=True).encode()).sha256
     return json.dumps(content | {"own": own}, indent=1).encode()
+
+
+def _packed(seal: Seal) -> bytes:
+    return packed_seal(seal.files, seal.software, seal.pruned, seal.rounds)
 
 
 def read_seal(path: Path, within: Path | None = None) -> Seal:
@@ -137,7 +146,7 @@ def read_seal(path: Path, within: Path | None = None) -> Seal:
     try:
         data = read_file(path, _MOST_BYTES, within)
         seal = msgspec.json.decode(data, type=Seal)
-        if packed_seal(seal.files, seal.software, seal.pruned) != data:
+        if _packed(seal) != data:
             raise msgspec.ValidationError("its own checksum is another")
     except FileNotFoundError:
         raise

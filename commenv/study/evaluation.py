@@ -30,6 +30,9 @@ is not known, there is an interval from {LEAST_UNBOUNDED} on.
 steps: mean length of an episode. exact: the expected discounted return from the
 environment's tables (- where there are none), mean over trials."""
 
+_OWN_WORLDS = """\
+agent: in this agent's world, and in that of every agent whose arguments are equal."""
+
 
 @dataclass(frozen=True)
 class Mean:
@@ -135,7 +138,8 @@ def render(rows: Sequence[Evaluation]) -> str:
     widths = [max(map(len, column)) for column in zip(_HEADER, *cells, strict=True)]
     rule = tuple("-" * width for width in widths)
     lines = [_line(line, widths) for line in (_HEADER, rule, *cells)]
-    return "\n".join([*lines, "", _FOOTNOTE])
+    own = any(row.agent is not None for row in rows)
+    return "\n".join([*lines, "", _FOOTNOTE, *[_OWN_WORLDS] * own])
 
 
 def _evaluate(

@@ -13,6 +13,7 @@ from commenv.study.backends import Kept, Report
 from commenv.study.block import run_block
 from commenv.study.checkpoint import unpacked
 from commenv.study.checkpoints import Checkpoints, Schedule
+from commenv.study.growing import check_goes_on
 from commenv.study.plan import Block
 from commenv.study.played import NOTHING, Wanted
 from commenv.study.policies import Memory
@@ -135,9 +136,18 @@ def run_job(job: Job, report: Report) -> Measured | Failed:
 
 
 def keep(store: Store, study: Study, measured: Measured) -> None:
-    """Writes what a block measured."""
+    """Writes what a block measured.
+
+    Raises:
+        ResultsError: The folder cannot be written to, or holds other numbers of the
+            block's first rounds.
+    """
     arm, trials = measured.block.arm, measured.block.trials
     label = study.arms[arm].label
+    if (old := store.outgrown_block(arm, label, trials)) is not None:
+        name = measured.block.name(study)
+        check_goes_on(old, measured.table, study.evaluate_every, name)
+        store.forget(old)
     store.write_policies(arm, label, trials, measured.learned)
     store.write_sizes(arm, label, trials, measured.sizes)
     # Last: it says that all is there.

@@ -19,7 +19,7 @@ from commenv.study.manifest import (
     digest_of_settings,
     read_manifest,
 )
-from commenv.study.names import arm_folder, block_name
+from commenv.study.names import arm_folder, block_name, trials_in
 from commenv.study.safe_files import listed
 from commenv.study.stored_block import StoredBlock
 
@@ -89,8 +89,27 @@ class KeptStudy:
         return [arm["label"] for arm in self.manifest().study["arms"]]
 
     def finished(self, arm: int) -> set[int]:
-        """The trials of an arm whose blocks are there and as they were written."""
-        return set(self.blocks(arm))
+        """The trials of an arm that are there with all rounds, as they were written.
+
+        Raises:
+            ResultsError: A block is damaged.
+        """
+        rounds = self.manifest().study["num_episodes"]
+        there = self.blocks(arm).items()
+        return {trial for trial, block in there if block.seal.rounds >= rounds}
+
+    def outgrown(self, arm: int) -> list[range]:
+        """The trials of each block of an arm that has fewer rounds than the study now.
+
+        Raises:
+            ResultsError: A block's checksums are missing or damaged.
+        """
+        rounds = self.manifest().study["num_episodes"]
+        return [
+            trials
+            for path in self.block_paths(arm)
+            if self.block(path).seal.rounds < rounds and (trials := trials_in(path))
+        ]
 
     def blocks(self, arm: int) -> dict[int, StoredBlock]:
         """The block that holds each finished trial of an arm.

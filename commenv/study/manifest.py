@@ -16,6 +16,7 @@ from commenv.study.files import unusable
 from commenv.study.safe_files import check_depth, read_file
 
 __all__ = [
+    "GROWING",
     "SHARE",
     "Manifest",
     "Settings",
@@ -96,6 +97,10 @@ SHARE = ("num_trials", "first_trial", "last_trial")
 """The settings that no trial depends on: how many there are, and which are here."""
 
 
+GROWING = ("num_trials", "num_episodes")
+"""What a study may get more of; the first trials and rounds stay as they are."""
+
+
 def packed_manifest(
     study: dict[str, Any],
     optima: dict[str, float | None],
@@ -121,9 +126,11 @@ def packed_manifest(
 def digest_of_settings(manifest: Manifest) -> Digest:
     """The digest of all that a block depends on.
 
-    Of a study that has got more trials, or was merged of shards, it is the same.
+    Of a study that has got more trials or rounds, or was merged of shards, it is the
+    same.
     """
-    study = {name: x for name, x in manifest.study.items() if name not in SHARE}
+    left_out = {*SHARE, *GROWING}
+    study = {name: x for name, x in manifest.study.items() if name not in left_out}
     content = [study, manifest.optima, manifest.ranges]
     return digest(json.dumps(content, sort_keys=True).encode())
 

@@ -58,6 +58,8 @@ def merge(out: str | Path, directories: Sequence[str | Path]) -> Results:
     study |= {"first_trial": 0, "last_trial": None}
     with locked(path_of("out", out)) as lock:
         store = Store(out, lock)
+        if store.kept_labels():
+            _check_alike(store.directory, store.manifest(), folders[0], manifests[0])
         store.begin_as(study, manifests[0])
         for block in blocks:
             if not (store.directory / block.path.relative_to(block.root)).exists():

@@ -22,7 +22,8 @@ class Block(NamedTuple):
     Attributes:
         arm: The arm's place in the study.
         trials: The trials' numbers.
-        begun: Whether it was begun, with these trials, and has a checkpoint.
+        begun: Whether it was begun, with these trials: it has a checkpoint, or fewer
+            rounds than the study has now.
     """
 
     arm: int
@@ -42,7 +43,10 @@ def missing(study: Study, store: Store | None) -> list[Block]:
     blocks = []
     for arm in range(len(study.arms)):
         done = set() if store is None else store.finished(arm)
-        for trials in [] if store is None else store.checkpoints.begun(arm):
+        begun: list[range] = []
+        if store is not None:
+            begun = [*store.checkpoints.begun(arm), *store.outgrown(arm)]
+        for trials in begun:
             if set(trials) <= set(study.trials) and done.isdisjoint(trials):
                 blocks.append(Block(arm, tuple(trials), begun=True))
                 done.update(trials)

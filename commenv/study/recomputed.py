@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,6 +91,7 @@ def recompute(
     manifest = store.manifest()
     known = _known(manifest.optima[label], manifest.ranges.get(label))
     stored = _stored(block) | known
+    study = replace(study, num_episodes=block.seal.rounds)
     ends = _ends(block)
     now = _run(study, study.arms[arm], trials, _other_blocks(trials), ends, report)
     different = _differences(stored, now)

@@ -448,8 +448,10 @@ def _read(directory: str | Path) -> Results:
     frame, manifest = store.frame(), store.manifest()
     trials = frame.groupby("label", observed=True)["trial"].nunique()
     wanted = len(store.trials)
-    for label in manifest.optima:
-        if (there := int(trials.get(label, 0))) < wanted:
+    for arm, described in enumerate(manifest.study["arms"]):
+        label = described["label"]
+        short = sum(map(len, store.outgrown(arm)))
+        if (there := int(trials.get(label, 0)) - short) < wanted:
             _logger.warning(
                 "%s is unfinished: %d of %d trials of %s are there; run the study "
                 "again to go on",

@@ -99,7 +99,9 @@ def run(
         first_trial: Of those that are run here, the first; what several machines have
             run, :func:`commenv.merge` joins.
         last_trial: The last one.
-        num_episodes: Rounds of each trial.
+        num_episodes: Rounds of each trial, in all. A folder of fewer gets those that it
+            lacks: blocks with a state go on from it, and finished ones are run again,
+            their first rounds held against what is stored.
         gamma: The discount of the metric and of every algorithm.
         seed: Of all draws. Equal seeds and settings give equal numbers, whatever
             ``workers`` and ``block`` are.
@@ -123,7 +125,7 @@ def run(
             tables to evaluate exactly from.
         max_episode_steps: The time limit; the environment's own when left out.
         out: A folder for the results. One that holds an unfinished study with the same
-            settings is continued, and one of fewer trials gets more.
+            settings is continued, and one of fewer trials or rounds gets more.
         backend: Where the blocks of trials run: ``"local"``, in this process;
             ``"processes"``; or ``"ray"`` (extra ``ray``), on the machines of a Ray
             cluster. Left out, it is ``"local"`` for one worker and ``"processes"`` for

@@ -36,6 +36,7 @@ from commenv.study.files import make_folder, usable, write_atomically
 from commenv.study.kept import KeptStudy
 from commenv.study.lock import LOCK, Lock
 from commenv.study.manifest import (
+    GROWING,
     Manifest,
     brief,
     check_same,
@@ -86,8 +87,11 @@ class Store(KeptStudy):
         Raises:
             ResultsError: The folder holds something else, or cannot be written to.
         """
+        planning = [
+            arm.label for arm in study.arms if arm.algorithm.plans or arm.scheme.plans
+        ]
         described = study.describe()
-        return self._begin(described, optima, software(), ranges or {})
+        return self._begin(described, optima, software(), ranges or {}, planning)
 
     def begin_as(self, described: dict[str, Any], like: Manifest) -> Manifest:
         """Makes the folder for a study that is described already, or finds it begun.
@@ -99,7 +103,7 @@ class Store(KeptStudy):
         Raises:
             ResultsError: As :meth:`begin` does.
         """
-        return self._begin(described, like.optima, like.software, like.ranges)
+        return self._begin(described, like.optima, like.software, like.ranges, ())
 
     def _begin(
         self,
@@ -107,38 +111,59 @@ class Store(KeptStudy):
         optima: dict[str, float | None],
         by: dict[str, str],
         ranges: dict[str, dict[str, Bounds]],
+        planning: Sequence[str],
     ) -> Manifest:
         with usable(self.directory):
             if self._is_new():
                 self.directory.mkdir(parents=True, exist_ok=True)
                 data = packed_manifest(described, optima, by, ranges)
                 write_atomically(self.manifest_path, data)
-            self._grow(described)
+            self._grow(described, planning)
             manifest = self.manifest()
             check_same(self.directory, manifest.study, described)
             self.tidy()
         return manifest
 
-    def _grow(self, described: dict[str, Any]) -> None:
-        """Takes up that a study is to have more trials than before.
+    def _grow(self, described: dict[str, Any], planning: Sequence[str]) -> None:
+        """Takes up that a study is to have more trials or rounds than before.
 
         Raises:
-            ResultsError: Fewer.
+            ResultsError: Fewer, or more rounds for arms that plan with their number.
         """
         old = self.manifest()
-        more = described["num_trials"] - old.study["num_trials"]
-        if more < 0:
+        asked = {name: described[name] for name in GROWING}
+        had = {name: old.study[name] for name in GROWING}
+        if asked == had:
+            return
+        for name, unit in zip(GROWING, ("trials", "rounds"), strict=True):
+            if asked[name] < had[name] and not self._are_to_come(name, asked[name]):
+                raise ResultsError(
+                    f"{self.directory} is a study of {had[name]} {unit}; their number "
+                    "is a total, so give as many or more, or choose another folder"
+                )
+        if differences(old.study | asked, json.loads(json.dumps(described))):
+            return
+        if planning and asked["num_episodes"] > had["num_episodes"]:
             raise ResultsError(
-                f"{self.directory} is a study of {old.study['num_trials']} trials; "
-                f"the number of trials is their total, so give as many or more, or "
-                "choose another folder"
+                f"{self.directory} is a study of {had['num_episodes']} rounds, and "
+                f"what {planning[0]} does in a round depends on how many are planned, "
+                "so it gets no more; choose another folder"
             )
-        grown = {**old.study, "num_trials": described["num_trials"]}
-        if more and not differences(grown, json.loads(json.dumps(described))):
-            data = packed_manifest(grown, old.optima, old.software, old.ranges)
-            self.check_ours()
-            write_atomically(self.manifest_path, data)
-            self._manifest = None
+        data = packed_manifest(old.study | asked, old.optima, old.software, old.ranges)
+        self.check_ours()
+        write_atomically(self.manifest_path, data)
+        self._manifest = None
+
+    def _are_to_come(self, name: str, asked: int) -> bool:
+        """Whether no trial has more rounds than are asked for now.
+
+        So a study that was to get more rounds, and did not, can be left as it was.
+        """
+        if name != "num_episodes" or self.checkpoints.paths():
+            return False
+        arms = range(len(self.manifest().study["arms"]))
+        blocks = (self.block(path) for arm in arms for path in self.block_paths(arm))
+        return all(block.seal.rounds <= asked for block in blocks)
 
     def _is_new(self) -> bool:
         """Whether there is no manifest yet, and nothing of anybody else."""
@@ -165,6 +190,26 @@ class Store(KeptStudy):
         if self._lock is not None:
             self._lock.check()
         self.manifest()
+
+    def outgrown_block(
+        self, arm: int, label: str, trials: Sequence[int]
+    ) -> StoredBlock | None:
+        """What is there of a block, if it has fewer rounds than the study has now."""
+        name = f"{arm_folder(arm, label)}/{block_name(trials)}.parquet"
+        path = self.directory / "blocks" / name
+        if not path.exists() or not self._is_outgrown(path):
+            return None
+        return self.block(path)
+
+    def forget(self, block: StoredBlock) -> None:
+        """Removes a block's table, which says that all is there, before a longer one.
+
+        Raises:
+            ResultsError: Nothing may be changed in the folder any more.
+        """
+        with usable(self.directory):
+            self.check_ours()
+            block.path.unlink(missing_ok=True)
 
     def write_block(
         self,
@@ -197,7 +242,8 @@ class Store(KeptStudy):
         files |= self._trace_digests(self.trace_folder(arm, label, ends))
         by = software() if computed_by is None else computed_by
         path = self.directory / "blocks" / f"{name}.parquet"
-        sealed = packed_seal(files, by, pruned)
+        rounds = self.manifest().study["num_episodes"]
+        sealed = packed_seal(files, by, pruned, rounds)
         self._write(self.block(path).beside("checksums"), sealed)
         self._write(path, data)
         self.checkpoints.remove(arm, label, ends)
@@ -214,7 +260,7 @@ class Store(KeptStudy):
         for name, path in block.files().items():
             if name != "blocks":
                 files[path] = block.content(name)
-        sealed = packed_seal(seal.files, seal.software, seal.pruned)
+        sealed = packed_seal(seal.files, seal.software, seal.pruned, seal.rounds)
         files[block.beside("checksums")] = sealed
         files[block.path] = block.content("blocks")  # last: it says that all is there
         for path, data in files.items():
@@ -321,7 +367,17 @@ class Store(KeptStudy):
         if kind == "blocks" or not path.name.startswith("trials-"):
             return False
         block = self.directory / "blocks" / path.parent.name / f"{path.stem}.parquet"
-        return block.exists() == (kind == "checkpoints")
+        if kind == "checkpoints":
+            return block.exists() and not self._is_outgrown(block)
+        return not block.exists()
+
+    def _is_outgrown(self, path: Path) -> bool:
+        """Whether a block has fewer rounds than the study has now."""
+        rounds: int = self.manifest().study["num_episodes"]
+        try:
+            return self.block(path).seal.rounds < rounds
+        except ResultsError:  # whoever reads the block says so
+            return False
 
 
 def check_extra(feature: str) -> None:

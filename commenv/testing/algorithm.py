@@ -28,6 +28,7 @@ from commenv.testing.halves import watch
 __all__ = ["check_algorithm"]
 
 _TRIALS = 3
+_MORE_ROUNDS = 3
 _NEVER = float("inf")
 
 
@@ -45,7 +46,9 @@ def check_algorithm(
     It runs small studies and compares them bit for bit. Memories must be arrays with
     the right leading axes that keep their names and shapes, and say everything: a study
     resumed after any round gives the same numbers. No number may depend on which trials
-    share a block or which agents share a shard, on pickling, or on a global generator.
+    share a block or which agents share a shard, on pickling, or on a global generator,
+    nor, unless the algorithm or its scheme declares ``plans``, on how many rounds there
+    are to be.
     Messages and parameters must be finite, every declared signal must be there, and the
     policy must be one that can be evaluated, with the value that the learner reports.
 
@@ -95,6 +98,8 @@ def check_algorithm(
     _check_blocks(study, algorithm, whole)
     _check_shards(study, algorithm, whole)
     _check_resume(study, algorithm, whole)
+    if not (algorithm.plans or study.arms[0].scheme.plans):
+        _check_more_rounds(study, algorithm, whole)
 
 
 Numbers = dict[str, NDArray[Any]]
@@ -156,6 +161,20 @@ def _check_resume(study: Study, algorithm: Algorithm, whole: Numbers) -> None:
         except ResultsError as error:
             raise AssertionError(f"cannot be {words}: {error}") from error
         _same(whole, resumed, f"{words}; keep all that a half remembers in memory")
+
+
+def _check_more_rounds(study: Study, algorithm: Algorithm, whole: Numbers) -> None:
+    """Compares the rounds of a study with the first ones of a longer study."""
+    more = replace(study, num_episodes=study.num_episodes + _MORE_ROUNDS)
+    longer = _run(more, algorithm)
+    first = longer["episode"] < study.num_episodes
+    begun = {
+        name: values[first]
+        for name, values in longer.items()
+        if len(values) == len(first)
+    }
+    expected = {name: whole[name] for name in begun}
+    _same(expected, begun, "in a longer study; declare plans = True if it is meant")
 
 
 def _of_trials(numbers: Numbers, trials: list[int]) -> Numbers:

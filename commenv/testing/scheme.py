@@ -20,6 +20,7 @@ __all__ = ["check_scheme"]
 
 Level = Literal["record", "message"]
 _TRIALS, _AGENTS, _ROUNDS = 3, 4, 7  # no period of 2 or 3 fits
+_MANY_ROUNDS = 1000
 _RECORD_SIGNALS = frozenset({"td_error"})
 
 
@@ -29,8 +30,9 @@ def check_scheme(scheme: Scheme, levels: Mapping[str, Level] | None = None) -> N
     It must return masks and states of the right shapes, leave its inputs alone, leave
     global generators alone, draw none of the numbers that links and others draw,
     decide for a trial as if it were alone, survive pickling, and, unless it declares
-    ``needs_global``, decide for an agent without regard to the others' signals. If it
-    says that it is ``separable``, it must decide alike for some of a trial's agents
+    ``needs_global``, decide for an agent without regard to the others' signals, and,
+    unless it declares ``plans``, without regard to how many rounds there are to be. If
+    it says that it is ``separable``, it must decide alike for some of a trial's agents
     alone. With a setting ``m``, 0 silences everybody and the number of agents lets
     everybody speak.
 
@@ -59,6 +61,12 @@ def check_scheme(scheme: Scheme, levels: Mapping[str, Level] | None = None) -> N
         play.rounds(scheme, others_drawn_anew=True),
         "draws numbers that are not its own; use draws.uniforms",
     )
+    if not scheme.plans:
+        _same(
+            decisions,
+            play.rounds(scheme, planned=_MANY_ROUNDS),
+            "decides differently where more rounds are planned; declare plans = True",
+        )
     for trial in range(_TRIALS):
         alone = play.rounds(scheme, trials=[trial])
         mine = [mask[trial : trial + 1] for mask in decisions]
@@ -97,6 +105,7 @@ class _Play:
         disturb_all_but: int | None = None,
         agent: int | None = None,
         others_drawn_anew: bool = False,
+        planned: int = _ROUNDS,
     ) -> list[NDArray[np.bool_]]:
         """Each round's decision, padded to one row of records for each agent.
 
@@ -106,6 +115,7 @@ class _Play:
             disturb_all_but: Whose signals alone are as always.
             agent: Which agent of each trial there is; all when left out.
             others_drawn_anew: Whether everybody else's random numbers are other ones.
+            planned: How many rounds it is told that there are to be.
         """
         chosen = list(range(_TRIALS)) if trials is None else trials
         agents = list(range(_AGENTS)) if agent is None else [agent]
@@ -120,7 +130,7 @@ class _Play:
         masks = []
         for episode in range(_ROUNDS):
             counts, signals = self._signals(episode, chosen, agents, disturb_all_but)
-            draws = SchemeDraws(source, episode, _ROUNDS, _AGENTS)
+            draws = SchemeDraws(source, episode, planned, _AGENTS)
             state = {name: _read_only(values) for name, values in state.items()}
             mask, new = _select(scheme, signals, state, draws, left)
             _check_state(state, new, shape)

@@ -32,7 +32,7 @@ def reseal(folder: Path, **software: str) -> None:
         for kind in ("sizes", "policies"):
             if block.beside(kind).exists():
                 files[kind] = digest_of(block.beside(kind))
-        sealed = packed_seal(files, seal.software | software, seal.pruned)
+        sealed = packed_seal(files, seal.software | software, seal.pruned, seal.rounds)
         block.beside("checksums").write_bytes(sealed)
 
 

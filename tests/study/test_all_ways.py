@@ -27,10 +27,11 @@ pytestmark = [
 
 OURS = ("dql", "ebcdql", "davia", "es", "espc", "fed-a2c", "fed-dqn", "fed-ppo")
 STUDY = (
-    *("--env", "SimpleGrid-v0", "--agents", "2", "--episodes", "6"),
+    *("--env", "SimpleGrid-v0", "--agents", "2", "--episodes", "4"),
     *(word for name in OURS for word in ("--algorithm", name)),
     *("--set", "env.size=3", "--set", "local_steps=16", "--set", "hidden_sizes=[4]"),
     *("--set", "fed-ppo.n_steps=16", "--set", "fed-ppo.batch_size=16"),
+    *("--set", "fed-ppo.n_epochs=1", "--evaluate-every", "2"),
     *("--max-episode-steps", "20", "--checkpoint-episodes", "2"),
     *("--downlink-loss", "0.2"),
 )

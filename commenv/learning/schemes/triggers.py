@@ -105,6 +105,7 @@ class Gain(Scheme):
     name: ClassVar[str] = "gain"
     requires: ClassVar[tuple[str, ...]] = ("gain",)
     separable: ClassVar[bool] = True
+    plans: ClassVar[bool] = True
 
     least: float = 1e-4
     rho: float = 0.999
