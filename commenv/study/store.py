@@ -194,7 +194,12 @@ class Store(KeptStudy):
     def outgrown_block(
         self, arm: int, label: str, trials: Sequence[int]
     ) -> StoredBlock | None:
-        """What is there of a block, if it has fewer rounds than the study has now."""
+        """What is there of a block, if it has fewer rounds than the study has now.
+
+        Raises:
+            ResultsError: The folder was removed or replaced.
+        """
+        self.check_ours()
         name = f"{arm_folder(arm, label)}/{block_name(trials)}.parquet"
         path = self.directory / "blocks" / name
         if not path.exists() or not self._is_outgrown(path):
