@@ -53,6 +53,7 @@ bench: $(VENV)/.stamp  ## measure speed, as ratios within one run
 	$(VENV)/bin/python benchmarks/mujoco_speed.py
 	$(VENV)/bin/python benchmarks/wrapper_speed.py
 	$(VENV)/bin/python benchmarks/scale.py
+	$(VENV)/bin/python benchmarks/many_arms.py
 
 bench-peers: $(VENV)/.stamp $(PEERS:%=.venv-peer-%/.stamp)  ## measure speed beside other libraries (6 GB)
 	$(VENV)/bin/python benchmarks/peers/compare.py

@@ -143,7 +143,8 @@ def _show(options: argparse.Namespace) -> None:
 
 def _plot(options: argparse.Namespace) -> None:
     path = options.out or Path(options.directories[0]) / "curves.png"
-    commenv.load(*options.directories).plot(x=options.x, y=options.y, path=path)
+    results = commenv.load(*options.directories)
+    results.plot(x=options.x, y=options.y, facet=options.facet, path=path)
     print(f"picture: {path}")
 
 

@@ -350,6 +350,13 @@ def _add_plot_options(plot: argparse.ArgumentParser) -> None:
         "size)",
     )
     plot.add_argument(
+        "--facet",
+        metavar="FIELD",
+        help="panels side by side for each environment, algorithm, scheme, num_agents, "
+        "settings, uplink or downlink; none for one panel (default: environment, where "
+        "there are several)",
+    )
+    plot.add_argument(
         "--out", metavar="FILE", help=".png, .svg or .pdf (default: DIR/curves.png)"
     )
 

@@ -8,7 +8,7 @@ held, and the curve says from where on that is so.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,9 @@ __all__ = [
     "band",
     "curve",
     "curves",
+    "curves_of",
     "labels",
+    "rows_by_label",
     "step_values",
 ]
 
@@ -137,9 +139,16 @@ def curve(
     """
     check_x(x)
     check_y(frame, [y])
+    return _curve(_rows(frame, label), label, x, y, points, until)
+
+
+def _curve(
+    rows: pd.DataFrame, label: str, x: str, y: str, points: int, until: float | None
+) -> Curve:
+    """The curve of the rows of one label, which are in order of trial and episode."""
     if points < 2:
         raise ValueError(f"points is {points}; a curve needs at least 2")
-    trials = _trials(_rows(frame, label), label, x, y)
+    trials = _trials(rows, label, x, y)
     grid, held_from = _grid(trials, None if x == "episode" else points, until)
     values = np.stack([step_values(trial.x, trial.y, grid) for trial in trials])
     mean, low, high = band(values)
@@ -167,18 +176,39 @@ def curves(
     Raises:
         UnknownNameError: An unknown axis.
         ResultsError: The frame is empty, or a trial has no value on the y axis.
+        ValueError: ``points`` is below 2.
     """
-    names = labels(frame)
-    if not names:
+    check_x(x)
+    check_y(frame, [y])
+    return curves_of(rows_by_label(frame), x, y, points=points)
+
+
+def rows_by_label(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The rows of each label in order of trial and episode, cut once for all curves.
+
+    Raises:
+        ResultsError: The frame is empty.
+    """
+    if frame.empty:
         raise ResultsError("the frame has no rows, so no curves: run a study first")
-    drawn = [curve(frame, name, x, y, points=points) for name in names]
+    ordered = frame.sort_values(["trial", "episode"])
+    groups = ordered.groupby("label", sort=False, observed=True)
+    cut = {str(label): rows for label, rows in groups}
+    return {label: cut[label] for label in labels(frame)}
+
+
+def curves_of(
+    rows: Mapping[str, pd.DataFrame], x: str, y: str, *, points: int = 400
+) -> list[Curve]:
+    """As :func:`curves`, of what :func:`rows_by_label` gave for all labels or some."""
+    drawn = [_curve(own, label, x, y, points, None) for label, own in rows.items()]
     if x == "episode":
         return drawn
     until = max(float(one.x[-1]) for one in drawn)
     return [
         one
         if one.x[-1] == until
-        else curve(frame, one.label, x, y, points=points, until=until)
+        else _curve(rows[one.label], one.label, x, y, points, until)
         for one in drawn
     ]
 

@@ -16,75 +16,58 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from commenv.checks import path_of
 from commenv.errors import MissingExtraError, UnknownNameError
 from commenv.study.axes import (
-    X_AXES,
     check_x,
     check_y,
-    in_bytes,
-    is_amount,
-    x_label,
     y_axes,
-    y_label,
 )
-from commenv.study.curves import Curve, curves
+from commenv.study.comparability import Settings
+from commenv.study.curves import Curve, curves_of, rows_by_label
+from commenv.study.facets import Facet, facets_of
 from commenv.study.files import write_atomically
+from commenv.study.panels import (
+    GREY,
+    HELD_DASHES,
+    IN_RETURNS,
+    SMALL,
+    draw_curve,
+    draw_optima,
+    draw_others,
+    dress,
+    mark,
+    style_of,
+    style_of_others,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
-    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 __all__ = [
     "DEFAULT_PANELS",
     "FORMATS",
+    "MOST_COLOURED",
     "canvas",
-    "dress",
     "plot",
     "save",
-    "style_of",
     "with_picture",
 ]
 
 DEFAULT_PANELS = ("reward", "frequency", "size")
 FORMATS = ("pdf", "png", "svg")
-
-_IN_RETURNS = ("evaluation", "held_evaluation", "reward")
-
-# Okabe and Ito's palette without its yellow, which is too faint on white, and darker or
-# duller colours for figures of more curves. Markers, not dashes, tell curves apart
-# without colour: a dashed line means "held".
-_COLOURS = (
-    "#0072B2",
-    "#D55E00",
-    "#009E73",
-    "#CC79A7",
-    "#E69F00",
-    "#56B4E9",
-    "#000000",
-    "#882255",
-    "#999933",
-    "#332288",
-    "#8C564B",
-    "#44AA99",
-)
-_MARKERS = "os^Dv<P>"
-_MARKS = 7
-_GREY = "#555555"
-_HELD_DASHES = (0, (3.0, 1.8))
-_OPTIMUM_DASHES = (0, (7.0, 3.0))
-_SMALL = 8.5
+MOST_COLOURED = 24
+"""Curves that have a colour each; of more, some have one."""
 
 _PANEL_WIDTH, _PANEL_HEIGHT, _SINGLE_WIDTH = 4.0, 3.3, 6.2  # inches
 _LINE_HEIGHT, _CAPTION_HEIGHT = 0.18, 0.32  # inches, of legend and caption
 _CHARACTER_WIDTH = 0.07  # inches, of the legend's text
-_SHORT_NAME = 20  # characters
-_BAND_OPACITY, _FEW_BANDS = 0.16, 4  # more bands than these few are fainter
+_COLOURED_OF_MANY = 12
+_LONGEST_TITLE, _TITLE_WIDTH = 90, 45  # characters
 
 
 def plot(
@@ -93,13 +76,17 @@ def plot(
     optimum: Mapping[str, float | None] | None = None,
     x: str = "episode",
     y: str | Sequence[str] | None = None,
+    facet: str | None = None,
+    settings: Mapping[str, Settings] | None = None,
     title: str | None = None,
     notes: Sequence[str] = (),
 ) -> Figure:
-    """Draw a study: one panel for each measure, one curve for each label.
+    """Draw a study: a panel for each measure and each facet, a curve for each label.
 
     A line is the mean over trials, its band the 10th to 90th percentile. From where at
-    least one trial has ended, the line is dashed: that trial's last value is held.
+    least one trial has ended, the line is dashed: that trial's last value is held. Of
+    more than 24 curves, the 12 that end highest in the first measure have colours and
+    names; the others are grey, and none has a band.
 
     Args:
         frame: A study's frame.
@@ -111,6 +98,9 @@ def plot(
             those of all agents together.
         y: One or more columns of numbers, or ``cumulative_reward``; None draws reward,
             frequency and size.
+        facet: What panels stand side by side for, one of
+            :data:`commenv.study.facets.FACETS`; see :func:`.facets_of`.
+        settings: What each label was run with; some facets need it.
         title: A line above the panels.
         notes: Lines below the caption, such as in what settings curves differ.
 
@@ -119,22 +109,99 @@ def plot(
 
     Raises:
         MissingExtraError: matplotlib is not installed.
-        UnknownNameError: An unknown axis.
-        ResultsError: The frame is empty, or a trial has no value on a y axis.
+        UnknownNameError: An unknown axis or facet.
+        ResultsError: The frame is empty, a trial has no value on a y axis, or a facet
+            has too many values.
         ValueError: ``y`` is an empty sequence.
     """
     panels = _panels(frame, x, y)
-    drawn = {panel: curves(frame, x, panel) for panel in panels}
-    entries = _legend_entries(list(drawn.values()))
-    caption = _caption([one for panel in drawn.values() for one in panel])
-    figure, axes = canvas(len(panels), entries, title, [caption, *notes])
-    for panel, ax in zip(panels, axes, strict=True):
-        for index, one in enumerate(drawn[panel]):
-            _draw_curve(ax, one, index, len(drawn[panel]))
+    facets = facets_of(frame, facet, settings)
+    rows = rows_by_label(frame)
+    drawn = {
+        (panel, place): curves_of({name: rows[name] for name in one.names}, x, panel)
+        for panel in panels
+        for place, one in enumerate(facets)
+    }
+    first = [drawn[panels[0], place] for place in range(len(facets))]
+    coloured, others = _coloured(facets, first)
+    entries = _legend_entries(coloured, others, list(drawn.values()))
+    caption = _caption([one for panel in drawn.values() for one in panel], not others)
+    if others:
+        caption += f" In colour: the {len(coloured)} that end highest in {panels[0]}."
+    columns = len(facets) if len(facets) > 1 < len(panels) else None
+    figure, axes = canvas(len(drawn), entries, title, [caption, *notes], columns)
+    for ((panel, place), own), ax in zip(drawn.items(), axes, strict=True):
+        _fill(ax, own, facets[place], coloured, band=not others)
         dress(ax, x, panel)
-        if panel in _IN_RETURNS:
-            _draw_optima(ax, [one.label for one in drawn[panel]], optimum or {})
+        if len(facets) > 1:
+            measure = f": {panel.replace('_', ' ')}" if len(panels) > 1 else ""
+            _set_title(ax, facets[place].title + measure)
+        if panel in IN_RETURNS:
+            names = facets[place].names
+            known = {
+                names[label]: value
+                for label, value in (optimum or {}).items()
+                if label in names
+            }
+            draw_optima(ax, [(n, i, known.get(n)) for i, n in enumerate(coloured)])
+    if len(facets) > 1 and _is_one_world(frame):
+        _share_heights(axes, len(facets))
     return with_picture(figure)
+
+
+def _coloured(
+    facets: Sequence[Facet], first: Sequence[Sequence[Curve]]
+) -> tuple[list[str], int]:
+    """The names that have colours, and how many others there are.
+
+    Args:
+        facets: The panels of a measure.
+        first: The curves of the first measure in each.
+    """
+    names = list(dict.fromkeys(name for one in facets for name in one.names.values()))
+    if len(names) <= MOST_COLOURED:
+        return names, 0
+    best: dict[str, int] = {}
+    for facet, own in zip(facets, first, strict=True):
+        ordered = sorted(own, key=lambda one: -one.mean[-1])
+        for rank, one in enumerate(ordered):
+            name = facet.names[one.label]
+            best[name] = min(rank, best.get(name, rank))
+    few = set(sorted(names, key=best.__getitem__)[:_COLOURED_OF_MANY])
+    return [name for name in names if name in few], len(names) - len(few)
+
+
+def _fill(
+    ax: Axes, own: Sequence[Curve], facet: Facet, coloured: list[str], *, band: bool
+) -> None:
+    """Draws the curves of a panel."""
+    named = [(one, facet.names[one.label]) for one in own]
+    if others := [one for one, name in named if name not in coloured]:
+        draw_others(ax, others)
+    for one, name in named:
+        if name in coloured:
+            place = coloured.index(name)
+            draw_curve(ax, one, place, len(coloured), band=band)
+
+
+def _is_one_world(frame: pd.DataFrame) -> bool:
+    """Whether all returns are of one environment, so that panels can share an axis."""
+    return "environment" in frame.columns and frame["environment"].nunique() == 1
+
+
+def _share_heights(axes: Sequence[Axes], columns: int) -> None:
+    """Gives the panels of each measure the same y axis."""
+    for start in range(0, len(axes), columns):
+        row = axes[start : start + columns]
+        ends = np.array([ax.get_ylim() for ax in row])
+        for ax in row:
+            ax.set_ylim(ends[:, 0].min(), ends[:, 1].max())
+
+
+def _set_title(ax: Axes, title: str) -> None:
+    words = textwrap.fill(textwrap.shorten(title, _LONGEST_TITLE), _TITLE_WIDTH)
+    text = ax.set_title(words, loc="left", size=10.5, weight="bold")
+    text.set_parse_math(False)  # a setting is no formula, whatever it holds
 
 
 def with_picture(figure: Figure) -> Figure:
@@ -199,7 +266,11 @@ def _panels(
 
 
 def canvas(
-    count: int, entries: Sequence[Artist], title: str | None, captions: Sequence[str]
+    count: int,
+    entries: Sequence[Artist],
+    title: str | None,
+    captions: Sequence[str],
+    columns: int | None = None,
 ) -> tuple[Figure, list[Axes]]:
     """An empty figure with its legend, its title and its captions, and room for all."""
     try:
@@ -207,7 +278,8 @@ def canvas(
         from matplotlib.figure import Figure
     except ImportError as error:
         raise MissingExtraError("drawing a figure", "study") from error
-    columns = count if count <= 3 else 2
+    if columns is None:
+        columns = count if count <= 3 else 2 if count == 4 else 3
     rows = math.ceil(count / columns)
     entry = 0.7 + _CHARACTER_WIDTH * max(len(str(e.get_label())) for e in entries)
     width = max(_SINGLE_WIDTH if count == 1 else _PANEL_WIDTH * columns, entry)
@@ -228,7 +300,7 @@ def canvas(
         bbox_to_anchor=(0.5, (caption - 0.05) / height),
         ncols=in_a_row,
         frameon=False,
-        fontsize=_SMALL + 0.5,
+        fontsize=SMALL + 0.5,
         borderaxespad=0.0,
         borderpad=0.0,
         labelspacing=0.3,
@@ -240,182 +312,40 @@ def canvas(
         figure.text(0.5, y, title, ha="center", va="top", size=12, weight="bold")
     said = "\n".join(lines)
     words = figure.text(0.5, 0.08 / height, said, ha="center", va="bottom")
-    words.set(size=_SMALL, color=_GREY)
+    words.set(size=SMALL, color=GREY)
     words.set_parse_math(False)  # notes hold labels and settings, whatever these hold
     return figure, [figure.add_subplot(rows, columns, i + 1) for i in range(count)]
 
 
-def _legend_entries(panels: Sequence[Sequence[Curve]]) -> list[Artist]:
-    """One entry for each label, and one for the dashes where there are any."""
+def _legend_entries(
+    coloured: Sequence[str], others: int, panels: Sequence[Sequence[Curve]]
+) -> list[Artist]:
+    """One entry for each name, and one for the dashes and the grey if there are any."""
     try:
         from matplotlib.lines import Line2D
     except ImportError as error:
         raise MissingExtraError("drawing a figure", "study") from error
-    names = [one.label for one in panels[0]]
     entries: list[Artist] = [
-        Line2D([], [], label=name, **style_of(index, len(names)))
-        for index, name in enumerate(names)
+        Line2D([], [], label=name, **style_of(index, len(coloured)))
+        for index, name in enumerate(coloured)
     ]
+    if others:
+        words = f"{others:,} others (means)"
+        entries.append(Line2D([], [], label=words, **style_of_others()))
     if any(one.held_from is not None for panel in panels for one in panel):
-        held: dict[str, Any] = {"color": _GREY, "linewidth": 1.4}
-        held |= {"label": "last value held", "linestyle": _HELD_DASHES}
-        entries.append(Line2D([], [], **held, **_mark(_GREY)))
+        held: dict[str, Any] = {"color": GREY, "linewidth": 1.4}
+        held |= {"label": "last value held", "linestyle": HELD_DASHES}
+        entries.append(Line2D([], [], **held, **mark(GREY)))
     return entries
 
 
-def style_of(index: int, count: int) -> dict[str, Any]:
-    """Colour, width and marker of a curve; a curve that is alone needs no marker."""
-    style: dict[str, Any] = {
-        "color": _COLOURS[index % len(_COLOURS)],
-        "linewidth": 1.6 if count < 4 else 1.3,
-    }
-    if count == 1:
-        return style
-    return style | {
-        "marker": _MARKERS[(index + index // len(_COLOURS)) % len(_MARKERS)],
-        "markersize": 5.5,
-        "markeredgecolor": "white",
-        "markeredgewidth": 0.6,
-    }
-
-
-def _mark(colour: str) -> dict[str, Any]:
-    """The small open circle that says where holding begins."""
-    return {
-        "marker": "o",
-        "markersize": 4.5,
-        "markerfacecolor": "white",
-        "markeredgecolor": colour,
-        "markeredgewidth": 1.2,
-    }
-
-
-def _draw_curve(ax: Axes, one: Curve, index: int, count: int) -> None:
-    """The band, the line, and the dashed part where trials are being held.
-
-    Markers stand evenly along x, those of different curves at different places, so
-    that of curves that lie on each other all are seen.
-    """
-    style = style_of(index, count)
-    colour = style["color"]
-    if one.trials > 1:
-        alpha = _BAND_OPACITY * min(1.0, _FEW_BANDS / count)
-        ax.fill_between(
-            one.x, one.low, one.high, color=colour, alpha=alpha, linewidth=0
-        )
-    own = one.x <= (one.x[-1] if one.held_from is None else one.held_from)
-    if own.sum() == 1:
-        style.setdefault("marker", ".")  # a line of one point would not be seen
-    style["markevery"] = _marked(one.x, int(own.sum()), (index + 0.5) / count)
-    ax.plot(one.x[own], one.mean[own], label=one.label, zorder=3, **style)
-    if one.held_from is None:
-        return
-    held = one.x >= one.held_from
-    ax.plot(
-        one.x[held],
-        one.mean[held],
-        label=f"_{one.label} (held)",  # the underscore keeps it out of legends
-        color=colour,
-        linewidth=1.4,
-        linestyle=_HELD_DASHES,
-        markevery=[0],
-        zorder=4,
-        **_mark(colour),
-    )
-
-
-def _marked(x: NDArray[np.float64], own: int, shift: float) -> list[int]:
-    """Which of the first ``own`` points carry a marker: evenly along the whole x."""
-    places = x[0] + (np.arange(_MARKS) + shift) / _MARKS * (x[-1] - x[0])
-    marked = np.unique(np.searchsorted(x, places))
-    # A curve that is held nearly from the start still shows its marker once.
-    return marked[marked < own].tolist() or [own // 2]
-
-
-def _draw_optima(
-    ax: Axes, names: Sequence[str], optimum: Mapping[str, float | None]
-) -> None:
-    """A thin line with its value for each exact optimum, named where they differ."""
-    known = [(name, optimum.get(name)) for name in names]
-    values = {value: name for name, value in reversed(known) if value is not None}
-    for value, name in values.items():
-        colour = _GREY
-        text = f"exact optimum {value:.4g}"
-        if len(values) > 1:
-            colour = _COLOURS[names.index(name) % len(_COLOURS)]
-            if len(name) <= _SHORT_NAME:  # else the colour alone says whose it is
-                text = f"exact optimum of {name} {value:.4g}"
-        text = text.replace(" -", " \N{MINUS SIGN}")  # as the axis writes it
-        ax.axhline(
-            value,
-            color=colour,
-            linewidth=0.9,
-            linestyle=_OPTIMUM_DASHES,
-            label="_optimum",
-            zorder=2,
-        )
-        note = ax.annotate(
-            text,
-            (1.0, value),
-            xycoords=ax.get_yaxis_transform(),
-            xytext=(-4, 2.5),
-            textcoords="offset points",
-            ha="right",
-            va="bottom",
-            size=_SMALL,
-            color=colour,
-            zorder=5,
-        )
-        note.set_in_layout(False)  # a long name must not squeeze the panel
-    if values:
-        bottom, top = ax.get_ylim()
-        # Room for the text above the highest line.
-        ax.set_ylim(bottom, max(top, max(values) + 0.09 * (top - bottom)))
-
-
-def dress(ax: Axes, x: str, y: str) -> None:
-    """Title, axis labels with units, number formats, limits and grid."""
-    ax.set_title(y.replace("_", " ").capitalize(), loc="left", size=10.5, weight="bold")
-    ax.set_xlabel(x_label(x), size=10)
-    ax.set_ylabel(y_label(y), size=10)
-    _format_numbers(ax.xaxis, x)
-    _format_numbers(ax.yaxis, y)
-    ax.tick_params(labelsize=9)
-    ax.margins(x=0.02)
-    if y == "frequency":
-        ax.set_ylim(-0.03, 1.05)
-    elif is_amount(y):
-        # From 0, so that what was saved is seen in proportion.
-        anything = any(np.any(line.get_ydata()) for line in ax.lines)
-        top = ax.get_ylim()[1] if anything else 1.0
-        ax.set_ylim(-0.03 * top, top)
-    ax.grid(True, color="#DDDDDD", linewidth=0.6)
-    ax.set_axisbelow(True)
-    ax.spines[["top", "right"]].set_visible(False)
-
-
-def _format_numbers(axis: Axis, name: str) -> None:
-    """Bytes and large counts with SI prefixes (20 kB, 200k), the rest in full."""
-    from matplotlib.ticker import EngFormatter, MaxNLocator, StrMethodFormatter
-
-    if in_bytes(name):
-        axis.set_major_formatter(EngFormatter(unit="B"))
-    elif name in X_AXES:
-        large = axis.get_view_interval()[1] >= 1e5
-        axis.set_major_formatter(
-            EngFormatter(sep="") if large else StrMethodFormatter("{x:,g}")
-        )
-    if name in X_AXES:
-        steps, whole = [1, 2, 2.5, 5, 10], name == "episode"
-        axis.set_major_locator(MaxNLocator(nbins=6, steps=steps, integer=whole))
-
-
-def _caption(drawn: Sequence[Curve]) -> str:
+def _caption(drawn: Sequence[Curve], bands: bool) -> str:
     """How the lines and bands came about, with the number of trials."""
     counts = [one.trials for one in drawn]
     least, most = min(counts), max(counts)
     trials = f"{most:,}" if least == most else f"{least:,} to {most:,}"
-    text = f"Mean and 10th to 90th percentile of {trials} trials."
+    what = "Mean and 10th to 90th percentile" if bands else "Mean"
+    text = f"{what} of {trials} trials."
     if most == 1:
         text = "One trial for each curve."
     if any(one.held_from is not None for one in drawn):

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from commenv.errors import MissingExtraError
-from commenv.study.figures import canvas, dress, style_of, with_picture
+from commenv.study.facets import grouped
+from commenv.study.figures import MOST_COLOURED, canvas, with_picture
+from commenv.study.panels import dress, style_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,6 +24,12 @@ _CAPTION = (
     "trials for one. Hollow: another arm has at least as much for no more."
 )
 _GREY = "#888888"
+_OTHERS: dict[str, Any] = {
+    "marker": "o",
+    "markersize": 3.0,
+    "color": _GREY,
+    "alpha": 0.6,
+}
 
 
 def plot_frontier(
@@ -29,7 +37,8 @@ def plot_frontier(
 ) -> Figure:
     """Draws what arms have against what they spend, a panel for each environment.
 
-    The line joins the arms that no other beats: what is had at most for so much.
+    The line joins the arms that no other beats: what is had at most for so much. Of
+    more than 24 arms, these alone have names, and the others are grey points.
 
     Args:
         table: What :func:`commenv.study.frontier.frontier` gave, of all arms or of
@@ -41,35 +50,39 @@ def plot_frontier(
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    worlds = sorted(set(table["environment"]))
     rows: list[Any] = table.to_dict("records")
-    names = sorted({_name(row, len(worlds)) for row in rows})
+    facets = sorted(grouped({row["label"]: row["environment"] for row in rows}))
+    called = {label: name for one in facets for label, name in one.names.items()}
+    names = sorted(set(called.values()))
+    if many := len(names) > MOST_COLOURED:
+        best = {called[row["label"]] for row in rows if not _is_beaten(row)}
+        names = [name for name in names if name in best]
     entries = [_entry(name, index, len(names)) for index, name in enumerate(names)]
-    figure, axes = canvas(len(worlds), entries, title, [_CAPTION])
-    for world, ax in zip(worlds, axes, strict=True):
-        own = [row for row in rows if row["environment"] == world]
+    if many:
+        words = f"{len(set(called.values())) - len(names):,} others"
+        entries.append(_entry(words, 0, 2, **_OTHERS))
+    figure, axes = canvas(len(facets), entries, title, [_CAPTION])
+    for facet, ax in zip(facets, axes, strict=True):
+        own = [row for row in rows if row["label"] in facet.names]
         _draw_steps(ax, [row for row in own if not _is_beaten(row)])
         for row in own:
-            _draw_arm(ax, row, names.index(_name(row, len(worlds))), len(names))
+            if (name := called[row["label"]]) in names:
+                _draw_arm(ax, row, names.index(name), len(names))
+            else:
+                ax.plot(row["x"], row["y"], **_OTHERS, linestyle="none", zorder=1)
         dress(ax, x, y)
-        ax.set_title(world, loc="left", size=10.5, weight="bold")
+        ax.set_title(facet.title, loc="left", size=10.5, weight="bold")
         ax.margins(0.06)
     return with_picture(figure)
 
 
-def _entry(name: str, index: int, count: int) -> Artist:
+def _entry(name: str, index: int, count: int, **others: Any) -> Artist:
     try:
         from matplotlib.lines import Line2D
     except ImportError as error:
         raise MissingExtraError("drawing a figure", "study") from error
-    style = {"marker": "o", **style_of(index, count), "linestyle": "none"}
+    style = {"marker": "o", **style_of(index, count), **others, "linestyle": "none"}
     return Line2D([], [], label=name, **style)
-
-
-def _name(row: dict[str, Any], worlds: int) -> str:
-    """An arm's label without its environment, where that is its panel's title."""
-    label: str = row["label"]
-    return label.replace(f", {row['environment']}", "") if worlds > 1 else label
 
 
 def _is_beaten(row: dict[str, Any]) -> bool:

@@ -159,13 +159,14 @@ class KeptStudy:
                 for path in self.block_paths(arm)
             ]
             if blocks:
-                key = ["trial", "episode"]
-                joined = pd.concat(blocks, ignore_index=True)
+                joined = blocks[0]
+                if len(blocks) > 1:
+                    joined = pd.concat(blocks, ignore_index=True)
                 blocks.clear()  # a table is as large as a study's other memory
-                if joined.duplicated(key).any():
-                    joined = joined.drop_duplicates(key, ignore_index=True)
-                if not pd.MultiIndex.from_frame(joined[key]).is_monotonic_increasing:
-                    joined = joined.sort_values(key, kind="stable", ignore_index=True)
+                if not _are_in_order(joined):
+                    key = ["trial", "episode"]
+                    joined = joined.drop_duplicates(key).sort_values(key, kind="stable")
+                    joined = joined.reset_index(drop=True)
                 parts.append(joined)
         if not parts:
             raise self._empty()
@@ -233,3 +234,11 @@ class KeptStudy:
                 "and run the study again"
             )
         return table
+
+
+def _are_in_order(rows: pd.DataFrame) -> bool:
+    """Whether rows stand by trial and episode, and none stands there twice."""
+    trial, episode = (rows[name].to_numpy() for name in ("trial", "episode"))
+    same = trial[1:] == trial[:-1]
+    later = (trial[1:] > trial[:-1]) | (same & (episode[1:] > episode[:-1]))
+    return bool(later.all())

@@ -7,6 +7,7 @@ follows from the environment's tables or, without any, from the rewards of its s
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
@@ -20,10 +21,26 @@ from commenv.study.setting_up import world_of
 from commenv.study.spec import Study
 from commenv.study.statistics import Bounds
 
-__all__ = ["Ranges", "ranges_of", "return_range", "value_range"]
+__all__ = ["Ranges", "ranges_by_label", "ranges_of", "return_range", "value_range"]
 
 Ranges: TypeAlias = Mapping[str, Mapping[str, Bounds]]
 """The range of a label's columns, where it is known: ``ranges[label][column]``."""
+
+
+_NOT_OF_THE_WORLD = ("label", "algorithm", "scheme", "uplink", "downlink")
+
+
+def ranges_by_label(study: Study) -> dict[str, dict[str, Bounds]]:
+    """What :func:`ranges_of` gives for each arm, of each world once."""
+    known: dict[str, dict[str, Bounds]] = {}
+    found = {}
+    for arm in study.arms:
+        told = arm.describe().items()
+        world = json.dumps([one for one in told if one[0] not in _NOT_OF_THE_WORLD])
+        if world not in known:
+            known[world] = ranges_of(study, arm)
+        found[arm.label] = known[world]
+    return found
 
 
 def ranges_of(study: Study, arm: Arm) -> dict[str, Bounds]:

@@ -125,12 +125,14 @@ class Results:
         x: str = "episode",
         y: str | Sequence[str] | None = None,
         *,
+        facet: str | None = None,
         title: str | None = None,
         path: str | Path | None = None,
     ) -> Figure:
         """Curves with their mean and 10th to 90th percentile over trials.
 
-        In what settings folders differ that were loaded together stands below them.
+        Of more than 24, the 12 that end highest have colours, the others are grey. In
+        what settings folders differ that were loaded together stands below them.
 
         Args:
             x: ``"episode"``, ``"env_steps"``, ``"messages"``, ``"uplink_bytes"`` or
@@ -140,11 +142,16 @@ class Results:
             y: Any column of numbers, such as ``"evaluation"``, ``"reward"`` or
                 ``"episode_return"``, or ``"cumulative_reward"``; or several for as many
                 panels. Reward, frequency and size when left out.
+            facet: What panels stand side by side for: ``"environment"``,
+                ``"algorithm"``, ``"scheme"``, ``"num_agents"``, ``"settings"``,
+                ``"uplink"`` or ``"downlink"``; ``"none"`` puts all curves in one. When
+                left out, it is the environment where there are several.
             title: Above the panels.
             path: Where to save the picture too: ``.png``, ``.svg`` or ``.pdf``.
 
         Raises:
-            ValueError: An unknown axis or picture format.
+            ValueError: An unknown axis, facet or picture format.
+            ResultsError: The facet has more values than panels fit side by side.
         """
         from commenv.study.figures import plot, save
 
@@ -153,6 +160,8 @@ class Results:
             optimum=self.optimum,
             x=x,
             y=y,
+            facet=facet,
+            settings=self.settings,
             title=title,
             notes=self._different(),
         )

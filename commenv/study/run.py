@@ -25,7 +25,7 @@ from commenv.study.lock import locked
 from commenv.study.plan import blocks_of, missing
 from commenv.study.product import arms
 from commenv.study.progress import Progress
-from commenv.study.ranges import ranges_of
+from commenv.study.ranges import ranges_by_label
 from commenv.study.reading import lean_memory
 from commenv.study.results import Results
 from commenv.study.returns import ReturnsWatched
@@ -236,7 +236,7 @@ def execute(
             shares_of(arm.num_agents, chosen.shards.number)
     known = _Known(
         {arm.label: optimum_of(study, arm) for arm in study.arms},
-        {arm.label: ranges_of(study, arm) for arm in study.arms},
+        ranges_by_label(study),
     )
     how = (known, chosen, block, schedule, listeners, progress)
     if out is None:

@@ -30,6 +30,7 @@ from commenv.study.checksums import (
     Digest,
     digest,
     digest_of,
+    is_as_written,
     packed_seal,
 )
 from commenv.study.files import make_folder, usable, write_atomically
@@ -189,7 +190,16 @@ class Store(KeptStudy):
         """
         if self._lock is not None:
             self._lock.check()
-        self.manifest()
+        # Every file that is written asks, and a manifest of many arms is long to parse.
+        if self._manifest is None or not self._is_manifest(self._manifest):
+            self.manifest()
+
+    def _is_manifest(self, known: Digest) -> bool:
+        """Whether the manifest's file is still the one that was read."""
+        try:
+            return is_as_written(self.manifest_path, known, self.directory)
+        except OSError:
+            return False
 
     def outgrown_block(
         self, arm: int, label: str, trials: Sequence[int]

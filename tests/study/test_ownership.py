@@ -8,7 +8,9 @@ import pytest
 
 import commenv
 from commenv.errors import ResultsError
+from commenv.study import kept
 from commenv.study.lock import LOCK
+from commenv.study.manifest import read_manifest
 from commenv.study.writing import Writer
 from tests.strangers import contents
 
@@ -81,6 +83,22 @@ def test_a_manifest_that_is_replaced_during_a_run_stops_it(tmp_path, monkeypatch
     with pytest.raises(ResultsError, match=r"manifest.json was replaced since"):
         run(out)
     assert not list(out.glob("blocks/*/*"))
+
+
+def test_a_manifest_is_not_parsed_for_each_file_that_is_written(tmp_path, monkeypatch):
+    parsed = []
+
+    def noted(path):
+        parsed.append(path)
+        return read_manifest(path)
+
+    monkeypatch.setattr(kept, "read_manifest", noted)
+    counts = []
+    for block in (3, 1):
+        parsed.clear()
+        run(tmp_path / str(block), block=block)
+        counts.append(len(parsed))
+    assert counts[0] == counts[1]
 
 
 def test_the_software_is_looked_up_once(tmp_path, monkeypatch):

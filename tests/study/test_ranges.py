@@ -5,7 +5,8 @@ import pytest
 
 from commenv.envs import TabularMDP
 from commenv.envs.batch import TabularBatch
-from commenv.study.ranges import ranges_of, return_range, value_range
+from commenv.study import ranges
+from commenv.study.ranges import ranges_by_label, ranges_of, return_range, value_range
 from tests.study.studies import built
 
 pytest.importorskip("pandas")
@@ -92,3 +93,22 @@ def test_what_a_study_measures_lies_within(environment):
     for column, (low, high) in results.ranges["es"].items():
         values = results.frame[column].dropna().to_numpy(np.float64)
         assert low - 1e-9 <= values.min() <= values.max() <= high + 1e-9
+
+
+def test_worlds_that_arms_share_are_looked_at_once(monkeypatch):
+    study = built(
+        ["SimpleGrid-v0", "WindyGrid-v0"],
+        "dql",
+        settings=[{"alpha": a, "env.size": n} for a in (0.1, 0.2, 0.3) for n in (3, 4)],
+    )
+    expected = {arm.label: ranges_of(study, arm) for arm in study.arms}
+    looked = []
+
+    def noted(study, arm):
+        looked.append(arm.label)
+        return ranges_of(study, arm)
+
+    monkeypatch.setattr(ranges, "ranges_of", noted)
+    assert ranges_by_label(study) == expected
+    assert len(expected) == 12
+    assert len(looked) == 4
