@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import signal
 
 import pytest
 
@@ -334,10 +335,22 @@ def test_a_resumed_study_is_told_from_where_it_goes_on(tmp_path):
     assert rounds == [7] * 4 + [8] * 4
 
 
-def test_workers_keep_their_states_when_a_callback_fails(tmp_path):
+class Interrupting(Log):
+    """Asks its own process to end, as Ctrl-C does."""
+
+    def on_round(self, measured):
+        super().on_round(measured)
+        if (measured.arm.label, measured.trial, measured.round) == ("dql", 0, 6):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.parametrize(
+    ("log", "error"),
+    [(failing("round", "dql", 0, 6), Enough), (Interrupting(), KeyboardInterrupt)],
+)
+def test_workers_that_are_stopped_keep_their_states(log, error, tmp_path):
     expected = study(num_episodes=400).frame
-    log = failing("round", "dql", 0, 6)
-    with pytest.raises(Enough):
+    with pytest.raises(error):
         study(
             callbacks=[log],
             num_episodes=400,
