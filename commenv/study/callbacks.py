@@ -64,9 +64,10 @@ class Callback:
     told, if it runs in this process, keeps its state as of that round under ``out``,
     and so do blocks in other processes of this machine as of the round that they are
     in, if they come to its end within 5 seconds. The same command goes on from there
-    and gives the bits of one run; a round that such a state follows is not told again.
-    On Ray's tasks, with agents that are not resumable and with a trace, the last state
-    that was kept before counts.
+    and gives the bits of one run. What lies before such a state is not told again, and
+    rounds of other processes that were not told yet are told to nobody. On Ray's tasks,
+    with agents that are not resumable and with a trace, the last state that was kept
+    before counts.
     """
 
     def on_start(self, study: Study) -> None:

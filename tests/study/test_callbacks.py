@@ -267,6 +267,30 @@ def test_merged_and_added_they_say_what_was_pruned(tmp_path):
     }
 
 
+def test_the_trace_of_a_pruned_trial_ends_with_it(tmp_path):
+    log = prune(("dql", 1, 5))
+    study(algorithms="dql", callbacks=[log], out=tmp_path, trace=True)
+    for kind in ("steps", "messages"):
+        paths = tmp_path.glob(f"trace/*/*/{kind}-*.parquet")
+        rows = pd.concat([pd.read_parquet(path) for path in paths])
+        last = rows.groupby("trial")["episode"].max()
+        assert last.to_dict() == {0: 8, 1: 5, 2: 8, 3: 8}
+    assert verify(tmp_path, every=True, progress=False).holds
+
+
+def test_a_failure_with_a_trace_goes_on_from_the_blocks_that_were_finished(tmp_path):
+    expected = study(algorithms="dql").frame
+    how = {"algorithms": "dql", "out": tmp_path, "trace": True, "block": 2}
+    with pytest.raises(Enough):
+        study(callbacks=[failing("round", "dql", 2, 4)], **how)
+    assert not list(tmp_path.glob("checkpoints/*/*"))
+    log = Log()
+    same_bits(study(callbacks=[log], **how).frame, expected)
+    assert [one[2:] for one in log.of("round")] == [
+        (trial, episode) for episode in range(9) for trial in (2, 3)
+    ]
+
+
 def test_a_trial_elsewhere_cannot_be_stopped():
     log = prune(("dql", 1, 3))
     with pytest.raises(ValueError, match=r"Log stops trial 1 of 'dql'.*'local'"):
