@@ -349,10 +349,11 @@ def test_what_was_pruned_before_a_failure_stays_pruned(tmp_path):
     assert verify(tmp_path, every=True, progress=False).holds
 
 
-def test_a_resumed_study_is_told_from_where_it_goes_on(tmp_path):
-    fails = failing("round", "dql", 0, 6)
-    with pytest.raises(Enough):
-        study(callbacks=[fails], out=tmp_path, block=4, trace=False)
+@pytest.mark.parametrize("error", [Enough, KeyboardInterrupt])
+def test_a_resumed_study_is_told_from_where_it_goes_on(error, tmp_path):
+    fails = Log(round={("dql", 0, 6): error()})
+    with pytest.raises(error):
+        study(callbacks=[fails], out=tmp_path, block=4)
     second = Log()
     study(callbacks=[second], out=tmp_path, block=4)
     rounds = [one[3] for one in second.of("round") if one[1] == "dql"]
