@@ -12,7 +12,7 @@ PEERS := envpool evosax evotorch failure_api gymnasium gymnax mujoco sb3 torch
 FLOOR_TESTS := tests/wrappers tests/multiagent --ignore tests/multiagent/test_wrapped.py \
     tests/envs/test_cart_pole.py tests/envs/test_flat.py tests/envs/test_frozen_lake.py \
     tests/envs/test_grid.py tests/envs/test_vector.py
-DEV_EXTRAS := study,baselines,torch,sb3,mujoco,render,ray
+DEV_EXTRAS := study,baselines,torch,sb3,mujoco,render,ray,tensorboard,wandb,mlflow
 
 .DEFAULT_GOAL := help
 .PHONY: help demo setup lint format types test test-ecosystem bench bench-peers fuzz \

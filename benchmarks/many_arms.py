@@ -2,11 +2,11 @@
 
 Distributed Q-learning on Simple Grid with many values of alpha: once as one study of
 all arms, once as a study of each arm, with folders of their own and blocks of the same
-size. They take turns; the ratio is of processor time, and should be at most 1.05. Beside
-it, in seconds, how long it takes to load the study of all arms, to print its table and
-to draw it, which should be at most 3 each.
+size. They take turns; the ratio is of processor time, and should be at most 1.05.
+Beside it, in seconds, how long it takes to load the study of all arms, to print its
+table and to draw it, which should be at most 3 each.
 
-    python benchmarks/many_arms.py [--arms 200] [--trials 20] [--episodes 20] [--turns 5]
+    python benchmarks/many_arms.py [--arms 200] [--trials 20] [--episodes 20]
 """
 
 from __future__ import annotations

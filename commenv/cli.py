@@ -19,6 +19,7 @@ from commenv.cli_link import link_of
 from commenv.cli_options import make_parser
 from commenv.cli_parser import USAGE, say
 from commenv.cli_stops import Stopped, stops_heard
+from commenv.cli_track import tracker_of
 from commenv.cli_values import value_of
 from commenv.errors import CommenvError
 from commenv.importing import search
@@ -123,6 +124,7 @@ def _run(options: argparse.Namespace) -> None:
             checkpoint_minutes=options.checkpoint_minutes,
             trace=options.trace,
             most_arms=None if options.yes else _MOST_ARMS,
+            callbacks=[tracker_of(text) for text in options.track],
             progress=not options.quiet,
         )
     print(results.table())

@@ -183,6 +183,15 @@ def _add_run_options(run: argparse.ArgumentParser) -> None:
         help="keep every step and message in DIR/trace; a study that is gone on with "
         "must keep to it (default: no trace)",
     )
+    how.add_argument(
+        "--track",
+        action="append",
+        default=[],
+        metavar="NAME=WHERE",
+        help="also write every round to tensorboard=DIR, wandb=PROJECT or mlflow=URI, "
+        "each trial as a run (an extra of that name installs it); repeat for several "
+        "(default: none)",
+    )
     _add_quiet(how)
 
 

@@ -1,5 +1,6 @@
 """Every example runs, and shows what it promises."""
 
+import functools
 import importlib.util
 import subprocess
 import sys
@@ -119,3 +120,22 @@ def test_agents_that_may_say_where_they_are_cover_the_landmarks_better(capsys):
         assert (size == 8 * messages).all()
         assert (messages + refused == 3 * 13).all()
         assert (lost <= 2 * messages).all()
+
+
+def test_optuna_prunes_trials_in_fifteen_lines(capsys, monkeypatch):
+    optuna = pytest.importorskip("optuna")
+    path = EXAMPLES / "optuna_pruning.py"
+    lines = path.read_text().split('"""')[2].splitlines()
+    assert len([line for line in lines if line.strip()]) <= 15
+    sampler = optuna.samplers.TPESampler(seed=0)
+    create = functools.partial(optuna.create_study, sampler=sampler)
+    monkeypatch.setattr(optuna, "create_study", create)
+    study = load("optuna_pruning").study
+    pruned = [one for one in study.trials if one.state.name == "PRUNED"]
+    whole = [one for one in study.trials if one.state.name == "COMPLETE"]
+    assert pruned
+    assert len(pruned) + len(whole) == 20
+    assert all(max(one.intermediate_values) < 999 for one in pruned)
+    assert all(max(one.intermediate_values) == 999 for one in whole)
+    assert study.best_value == max(one.value for one in whole)
+    assert f"{study.best_params}" in capsys.readouterr().out

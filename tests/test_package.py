@@ -22,9 +22,21 @@ HEAVY = [
     "pygame",
     "stable_baselines3",
     "ray",
+    "tensorboard",
+    "wandb",
+    "mlflow",
 ]
 # A room may import from those behind it.
-ROOMS = ["cli", "study", "learning", "multiagent", "wrappers", "channel", "envs"]
+ROOMS = [
+    "cli",
+    "trackers",
+    "study",
+    "learning",
+    "multiagent",
+    "wrappers",
+    "channel",
+    "envs",
+]
 MODULES = [
     name
     for package in (commenv, commenv_baselines)

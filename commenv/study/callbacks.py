@@ -60,11 +60,14 @@ class Callback:
     A study that is gone on with is told from where it goes on: from the last state that
     was kept of each block. Rounds after that state may have been told before.
 
-    An exception other than :class:`StopTrial` ends the study. The blocks that run, in
-    this process or in others on this machine, keep their state first, so that the same
-    command goes on from there and gives the bits of one run; the round in which the
-    exception was raised is not told again. On Ray's tasks, with agents that are not
-    resumable and with a trace, the last state that was kept before counts.
+    An exception other than :class:`StopTrial` ends the study. The block whose round is
+    told, if it runs in this process, keeps its state as of that round under ``out``,
+    and so do blocks in other processes of this machine as of the round that they are
+    in, if they come to its end within 5 seconds. The same command goes on from there
+    and gives the bits of one run. What lies before such a state is not told again, and
+    rounds of other processes that were not told yet are told to nobody. On Ray's tasks,
+    with agents that are not resumable and with a trace, the last state that was kept
+    before counts.
     """
 
     def on_start(self, study: Study) -> None:

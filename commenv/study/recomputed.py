@@ -63,6 +63,8 @@ class Recomputed:
 _Numbers = dict[str, Any]
 """Columns, sizes, policies and the optimum, by the names that differences use."""
 
+_STOPPED = "stopped by callbacks"
+
 
 def recompute(
     store: Store,
@@ -92,7 +94,7 @@ def recompute(
     known = _known(manifest.optima[label], manifest.ranges.get(label))
     stored = _stored(block) | known
     study = replace(study, num_episodes=block.seal.rounds)
-    ends = _ends(block)
+    ends = _ends(stored)
     now = _run(study, study.arms[arm], trials, _other_blocks(trials), ends, report)
     different = _differences(stored, now)
     by_block = False
@@ -106,7 +108,7 @@ def _stored(block: StoredBlock) -> _Numbers:
     """What a folder holds of a block."""
     frame = block.table()
     numbers: _Numbers = {str(name): frame[name] for name in frame.columns}
-    numbers["stopped by callbacks"] = block.seal.pruned
+    numbers[_STOPPED] = block.seal.pruned
     if "sizes" in block.seal.files:
         sizes = block.sizes()
         numbers |= {f"sizes: {name}": sizes[name] for name in SIZE_COLUMNS}
@@ -116,12 +118,12 @@ def _stored(block: StoredBlock) -> _Numbers:
     return numbers
 
 
-def _ends(block: StoredBlock) -> dict[int, set[int]]:
+def _ends(stored: _Numbers) -> dict[int, set[int]]:
     """The trials that a callback stopped, by the last round that they played."""
-    trials = block.table()["trial"]
     found: dict[int, set[int]] = {}
-    for trial in block.seal.pruned:
-        found.setdefault(int((trials == trial).sum()) - 1, set()).add(trial)
+    for trial in stored[_STOPPED]:
+        last = int((stored["trial"] == trial).sum()) - 1
+        found.setdefault(last, set()).add(trial)
     return found
 
 
@@ -174,7 +176,7 @@ def _run(
         memories.append({name: values[own] for name, values in memory.items()})
     return (
         _joined(frames, "")
-        | {"stopped by callbacks": pruned}
+        | {_STOPPED: pruned}
         | _joined(sizes, "sizes: ")
         | _joined(memories, "policies: ")
         | _known(optimum_of(study, arm), ranges_of(study, arm))

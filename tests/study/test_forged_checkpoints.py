@@ -210,6 +210,7 @@ REFUSED = {
     ),
     "rounds without end": ("plain", ("series", "taken"), np.zeros((2**40, 0), bool)),
     "rounds that nobody played": ("plain", ("series", "taken"), filled(False)),
+    "stopped trials that go on": ("plain", ("series", "pruned"), filled(True)),
     "nobody who goes on": ("plain", ("series", "running"), filled(False)),
     "sizes of no direction": (
         "plain",
@@ -239,6 +240,13 @@ REFUSED = {
 def test_a_block_does_not_go_on_from(name):
     with pytest.raises(ResultsError, match="snapshot"):
         go_on(REFUSED[name][0], with_change(*REFUSED[name]))
+
+
+def test_trials_that_have_all_been_stopped_have_sent_something():
+    tree = unpacked(with_change("plain", ("series", "pruned"), filled(True)))
+    tree["state"]["series"]["running"][:] = False
+    with pytest.raises(ResultsError, match="ended trials without what they have sent"):
+        go_on("plain", packed(tree))
 
 
 def test_a_form_that_the_algorithm_does_not_send_is_refused_in_the_first_round():

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from commenv.errors import ResultsError, UnknownNameError
+from commenv.study.backends.backend import Kept
 from commenv.study.backends.processes import in_workers
 
 
@@ -38,6 +39,24 @@ def fail_or_go_on(position, folder, report):
             raise
         (folder / "started").touch()
         time.sleep(0.02)
+
+
+def leave_a_state(name, folder, report):
+    """Reports until it is told to stop, and then its state."""
+    try:
+        while True:
+            report(1)
+            (folder / name).touch()
+            time.sleep(0.01)
+    except InterruptedError:
+        report(Kept(name, b"early"))
+        report(Kept(name, b"late"))
+        raise
+
+
+def report_much(number, report):
+    for _ in range(number):
+        report(bytearray(10_000))
 
 
 def die(report):
@@ -80,6 +99,27 @@ def test_an_interrupt_here_stops_the_workers(tmp_path: Path):
     with pytest.raises(KeyboardInterrupt):
         run(fail_or_go_on, [(1, tmp_path), (2, tmp_path)], report=interrupt)
     assert (tmp_path / "stopped").exists()
+
+
+def test_every_report_arrives_before_the_end_however_many_there_are():
+    reports = []
+    run(report_much, [(300,), (0,), (200,)], report=reports.append)
+    assert len(reports) == 500
+
+
+def test_workers_that_are_told_to_stop_leave_their_newest_states(tmp_path: Path):
+    states = []
+
+    def report(said):
+        if isinstance(said, Kept):
+            states.append(said)
+        elif len(list(tmp_path.iterdir())) == 2:
+            raise KeyboardInterrupt
+
+    jobs = [("one", tmp_path), ("other", tmp_path)]
+    with pytest.raises(KeyboardInterrupt):
+        run(leave_a_state, jobs, report=report)
+    assert sorted(states) == [Kept("one", b"late"), Kept("other", b"late")]
 
 
 def test_a_worker_that_dies_is_an_error_with_a_cure():

@@ -19,6 +19,7 @@ from commenv.channel.codecs import Delta
 from commenv.channel.links import BernoulliLoss, Delay
 from commenv.errors import ShardsLostError
 from tests.study.backends.rays import around_ray
+from tests.study.test_callbacks import Log
 
 ray = pytest.importorskip("ray")
 pytest.importorskip("pandas")
@@ -283,3 +284,33 @@ def test_actors_that_do_not_start_are_said(tmp_path, caplog, monkeypatch):
     (text,) = warnings_of(caplog)
     assert "of 2 actors are not up after" in text
     assert "`ray status`" in text
+
+
+@pytest.mark.parametrize("what", ["nothing", "die"])
+def test_callbacks_hear_of_rounds_and_stop_trials_though_an_actor_dies(what, tmp_path):
+    log = Log(round={("haunted", 1, 3): commenv.StopTrial()})
+    found = haunted(tmp_path, what, actors=2, callbacks=[log])
+    assert found.pruned == {"haunted": [1]}
+    whole = haunted(tmp_path, "nothing").frame
+    assert found.frame.equals(
+        whole[(whole["trial"] == 0) | (whole["episode"] < 4)].reset_index(drop=True)
+    )
+    told = [one[2:] for one in log.of("round")]
+    assert told == [
+        (trial, episode)
+        for episode in range(EPISODES)
+        for trial in range(2 if episode < 4 else 1)
+    ]
+    assert len(list(tmp_path.glob("died-*"))) == (3 if what == "die" else 0)
+
+
+def test_what_a_callback_raises_keeps_the_state_of_all_actors(tmp_path):
+    log = Log(round={("haunted", 0, 6): LookupError("enough")})
+    how = {"actors": 2, "out": tmp_path / "out"}
+    how |= {"checkpoint_minutes": float("inf")}
+    with pytest.raises(LookupError, match="enough"):
+        haunted(tmp_path, "nothing", callbacks=[log], **how)
+    (tmp_path / "rounds-True").unlink()
+    found = haunted(tmp_path, "nothing", **how)
+    assert rounds(tmp_path, True) == list(range(7, EPISODES))
+    assert found.frame.equals(haunted(tmp_path, "nothing").frame)

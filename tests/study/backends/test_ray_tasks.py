@@ -15,6 +15,7 @@ import commenv
 from commenv.errors import ResultsError, UnknownNameError
 from commenv.study.backends import choose
 from tests.study.backends.rays import around_ray
+from tests.study.test_callbacks import Log, in_order, study, tells_the_frame
 
 ray = pytest.importorskip("ray")
 pytest.importorskip("pandas")
@@ -359,3 +360,60 @@ def test_a_block_that_was_lost_goes_on_from_its_last_state(tmp_path):
     assert found.equals(expected)
     rounds = (tmp_path / "killed" / "rounds").read_text().split()
     assert rounds == [*"012345", *"4567"]
+
+
+def test_trials_in_tasks_are_told_here():
+    log = Log()
+    results = study(callbacks=[log], backend="ray", block=2)
+    assert tells_the_frame(log, results)
+    assert all(
+        in_order(log, trial, label) for label in ("dql", "ebcdql") for trial in range(4)
+    )
+    assert log.said[-2:] == [("end", 2 * 4 * 9), ("close", os.getpid())]
+
+
+def test_a_trial_in_a_task_cannot_be_stopped():
+    stop = {("dql", 0, 3): commenv.StopTrial()}
+    with pytest.raises(ValueError, match=r"stops trial 0 of 'dql'.*in another process"):
+        study(callbacks=[Log(round=stop)], backend="ray", block=2)
+
+
+class DoomedAgents(QAgents):
+    """Their process is killed in its sixth round, once its fourth has been told."""
+
+    def __init__(self, problem, settings):
+        super().__init__(problem, settings)
+        self._folder = Path(settings.folder)
+
+    def begin(self, episode):
+        super().begin(episode)
+        if episode == 4 and not (self._folder / "died").exists():
+            time.sleep(0.3)  # so that the rounds before it are told
+        if episode == 5 and not (self._folder / "died").exists():
+            wait_until((self._folder / "heard").exists)
+            (self._folder / "died").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+@dataclass(frozen=True)
+class Doomed(DQL):
+    name: ClassVar[str] = "dql"
+    folder: str = ""
+
+    def agents(self, problem):
+        return DoomedAgents(problem, self)
+
+
+def test_rounds_that_are_played_again_are_told_once(tmp_path):
+    class Touching(Log):
+        def on_round(self, measured):
+            super().on_round(measured)
+            if measured.round == 3:
+                (tmp_path / "heard").touch()
+
+    log = Touching()
+    doomed = Doomed(folder=str(tmp_path))
+    results = study(algorithms=doomed, callbacks=[log], backend="ray", block=4)
+    assert (tmp_path / "died").exists()
+    assert tells_the_frame(log, results)
+    assert all(in_order(log, trial) for trial in range(4))
