@@ -40,6 +40,7 @@ class KeptStudy:
         self.directory = path_of("a folder", directory)
         self._manifest: Digest | None = None
         self._settings: Digest | None = None
+        self._rounds: int | None = None
 
     @property
     def manifest_path(self) -> Path:
@@ -61,6 +62,7 @@ class KeptStudy:
             )
         if self._manifest is None:
             self._settings = digest_of_settings(manifest)
+            self._rounds = convert(manifest.study, Settings).num_episodes
         self._manifest = found
         return manifest
 
@@ -72,6 +74,18 @@ class KeptStudy:
             ResultsError: The manifest is damaged.
         """
         return convert(self.manifest().study, Settings).trials
+
+    @property
+    def rounds(self) -> int:
+        """How many rounds each trial is to have.
+
+        Raises:
+            ResultsError: The manifest is damaged.
+        """
+        if self._rounds is None:
+            self.manifest()
+        assert self._rounds is not None
+        return self._rounds
 
     def block(self, path: Path) -> StoredBlock:
         """A finished block, by the file of its table."""
@@ -94,9 +108,8 @@ class KeptStudy:
         Raises:
             ResultsError: A block is damaged.
         """
-        rounds = self.manifest().study["num_episodes"]
         there = self.blocks(arm).items()
-        return {trial for trial, block in there if block.seal.rounds >= rounds}
+        return {trial for trial, block in there if block.seal.rounds >= self.rounds}
 
     def outgrown(self, arm: int) -> list[range]:
         """The trials of each block of an arm that has fewer rounds than the study now.
@@ -104,11 +117,11 @@ class KeptStudy:
         Raises:
             ResultsError: A block's checksums are missing or damaged.
         """
-        rounds = self.manifest().study["num_episodes"]
         return [
             trials
             for path in self.block_paths(arm)
-            if self.block(path).seal.rounds < rounds and (trials := trials_in(path))
+            if self.block(path).seal.rounds < self.rounds
+            and (trials := trials_in(path))
         ]
 
     def blocks(self, arm: int) -> dict[int, StoredBlock]:

@@ -257,8 +257,7 @@ class Store(KeptStudy):
         files |= self._trace_digests(self.trace_folder(arm, label, ends))
         by = software() if computed_by is None else computed_by
         path = self.directory / "blocks" / f"{name}.parquet"
-        rounds = self.manifest().study["num_episodes"]
-        sealed = packed_seal(files, by, pruned, rounds)
+        sealed = packed_seal(files, by, pruned, self.rounds)
         self._write(self.block(path).beside("checksums"), sealed)
         self._write(path, data)
         self.checkpoints.remove(arm, label, ends)
@@ -388,9 +387,8 @@ class Store(KeptStudy):
 
     def _is_outgrown(self, path: Path) -> bool:
         """Whether a block has fewer rounds than the study has now."""
-        rounds: int = self.manifest().study["num_episodes"]
         try:
-            return self.block(path).seal.rounds < rounds
+            return self.block(path).seal.rounds < self.rounds
         except ResultsError:  # whoever reads the block says so
             return False
 

@@ -237,7 +237,7 @@ def test_a_forged_seal_does_not_verify(pruned, words, tmp_path):
     path = tmp_path / "checksums" / "00-dql" / "trials-00000-00001.json"
     seal = read_seal(path)
     assert seal.pruned == [1]
-    path.write_bytes(packed_seal(seal.files, seal.software, pruned))
+    path.write_bytes(packed_seal(seal.files, seal.software, pruned, seal.rounds))
     found = verify(tmp_path, progress=False)
     assert found.verdict == "does not hold"
     assert words in str(found)
@@ -249,7 +249,7 @@ def test_a_seal_that_lacks_a_pruned_trial_is_found_by_running_it_again(tmp_path)
     study(algorithms="dql", callbacks=[log], out=tmp_path, block=2, stop=stop)
     path = tmp_path / "checksums" / "00-dql" / "trials-00000-00001.json"
     seal = read_seal(path)
-    path.write_bytes(packed_seal(seal.files, seal.software))
+    path.write_bytes(packed_seal(seal.files, seal.software, [], seal.rounds))
     found = verify(tmp_path, block="dql:0-1", progress=False)
     assert found.verdict == "does not hold"
 
