@@ -68,12 +68,14 @@ class Store(KeptStudy):
 
     Attributes:
         checkpoints: Of the blocks that are being run.
+        written: Bytes of finished blocks that were written so far.
     """
 
     def __init__(self, directory: str | Path, lock: Lock | None = None) -> None:
         super().__init__(directory)
         self.checkpoints = CheckpointFolder(self.directory, self.check_ours)
         self._lock = lock
+        self.written = 0
         self._digests: dict[str, dict[str, Digest]] = {}
 
     def begin(
@@ -300,6 +302,7 @@ class Store(KeptStudy):
             self.check_ours()
             make_folder(self.directory, path.parent)
             write_atomically(path, data)
+        self.written += len(data)
         return path
 
     def tidy(self) -> None:
