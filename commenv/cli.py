@@ -134,9 +134,15 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _show(options: argparse.Namespace) -> None:
+    from commenv.study.lacking import has_results, lacks
+
     links = [link_of(text) for text in options.link]
-    results = commenv.load(*options.directories)
-    print("\n\n".join([results.table(), *map(results.cost_table, links)]))
+    lacking = list(filter(None, map(lacks, options.directories)))
+    parts = []
+    if any(map(has_results, options.directories)):
+        results = commenv.load(*options.directories)
+        parts = [results.table(), *map(results.cost_table, links)]
+    print("\n\n".join([*parts, *lacking]))
 
 
 def _plot(options: argparse.Namespace) -> None:

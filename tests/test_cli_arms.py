@@ -188,3 +188,42 @@ def test_shards_are_run_and_merged(capsys, tmp_path):
     assert printed.startswith(f"4 trials in {tmp_path / 'all'}")
     again = call(capsys, "merge", tmp_path / "other", tmp_path / "0", tmp_path / "all")
     refused(again, 1, "is in .*0 and in .*all; shards do not overlap")
+
+
+def test_show_says_what_an_unfinished_study_lacks(capsys, tmp_path):
+    out = tmp_path / "new"
+    agents = [word for n in range(1, 23) for word in ("--agents", n)]
+    words = (*GRID, *agents, "--trials", "2", "--block", "1", "--out", out)
+    assert run(capsys, *words)[0] == 0
+    finished = call(capsys, "show", out)[1]
+    assert "unfinished" not in finished
+    blocks = sorted(out.glob("blocks/*/*"))
+    blocks[0].unlink()
+    code, said, err = call(capsys, "show", out)
+    assert code == 0
+    assert said.splitlines()[-2:] == [
+        f"{out} is unfinished: 43 of 44 trials are there; run the study again to go on",
+        "  dql, 1 agent: 1 of 2 trials",
+    ]
+    assert err.splitlines() == [
+        f"{out} is unfinished: 1 of 2 trials of dql, 1 agent are there; run the study "
+        "again to go on"
+    ]
+    for path in blocks[1:]:
+        path.unlink()
+    state = out / "checkpoints" / blocks[0].parent.name / "trials-00001-00001.newest"
+    state.parent.mkdir(parents=True)
+    state.touch()
+    code, said, err = call(capsys, "show", out)
+    assert (code, err) == (0, "")
+    lines = said.splitlines()
+    assert lines[:3] == [
+        f"{out} is unfinished: 0 of 44 trials are there; run the study again to go on",
+        "  dql, 1 agent: 0 of 2 trials, and the state of 1 more",
+        "  dql, 2 agents: 0 of 2 trials",
+    ]
+    assert lines[-1] == "  and 2 more arms"
+    assert len(lines) == 22
+    with pytest.raises(commenv.errors.ResultsError, match="no finished block yet"):
+        commenv.load(out)
+    assert run(capsys, *words)[1].startswith(finished.partition("\n\nevaluation:")[0])

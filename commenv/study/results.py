@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from commenv.checks import path_of
 from commenv.errors import MissingExtraError, ResultsError
 from commenv.study.comparability import settings_of_study
+from commenv.study.names import count_of
 from commenv.study.store import Store
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Results", "load"]
 
 _logger = logging.getLogger("commenv")
+_MOST_LACKING = 3
 
 
 class Results:
@@ -441,16 +443,19 @@ def _read(directory: str | Path) -> Results:
     frame, manifest = store.frame(), store.manifest()
     trials = frame.groupby("label", observed=True)["trial"].nunique()
     wanted = len(store.trials)
-    for label in manifest.optima:
-        if (there := int(trials.get(label, 0))) < wanted:
-            _logger.warning(
-                "%s is unfinished: %d of %d trials of %s are there; run the study "
-                "again to go on",
-                directory,
-                there,
-                wanted,
-                label,
-            )
+    lacking = [
+        f"{there} of {wanted} trials of {label}"
+        for label in manifest.optima
+        if (there := int(trials.get(label, 0))) < wanted
+    ]
+    if lacking:
+        more = len(lacking) - _MOST_LACKING
+        _logger.warning(
+            "%s is unfinished: %s%s are there; run the study again to go on",
+            directory,
+            ", ".join(lacking[:_MOST_LACKING]),
+            f" (and {count_of(more, 'label')} more lack some)" if more > 0 else "",
+        )
     settings = settings_of_study(manifest.study, manifest.software)
     ranges = {label: manifest.ranges.get(label, {}) for label in manifest.optima}
     return Results(frame, manifest.optima, settings=settings, ranges=ranges)
