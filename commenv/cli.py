@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import itertools
 import logging
 import os
 import sys
@@ -13,12 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import commenv
-from commenv.cli_channel import channels_of
 from commenv.cli_link import link_of
 from commenv.cli_options import make_parser
 from commenv.cli_parser import USAGE, say
 from commenv.cli_stops import Stopped, stops_heard
-from commenv.cli_values import value_of
 from commenv.errors import CommenvError
 from commenv.importing import search
 
@@ -26,12 +23,7 @@ __all__ = ["main"]
 
 _FAILURE = 1
 _UNDECIDED = 3
-_MOST_ARMS = 1000  # of one command without --yes
 _logger = logging.getLogger("commenv")
-
-
-class _UsageError(ValueError):
-    """A value on the command line that cannot be read."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -86,41 +78,28 @@ def _list(options: argparse.Namespace) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
+    from commenv.cli_study import study_of
+    from commenv.study.checkpoints import Schedule
+    from commenv.study.run import execute
+
     options.interrupted = (
         "the blocks that were finished are in "
         f"{options.out}: repeat the same command to go on"
         if options.out
         else "nothing is kept without --out DIR"
     )
+    study = study_of(options)
+    schedule = Schedule(options.checkpoint_episodes, options.checkpoint_minutes)
     with _ray_aside(options.backend):
-        results = commenv.run(
-            options.env,
-            options.algorithm,
-            options.scheme,
-            num_agents=options.agents or 5,
-            num_trials=options.trials,
-            first_trial=options.first_trial,
-            last_trial=options.last_trial,
-            num_episodes=options.episodes,
-            gamma=options.gamma,
-            seed=options.seed,
-            settings=_settings(options.set),
-            uplink=channels_of(options, "uplink"),
-            downlink=channels_of(options, "downlink"),
-            stop=_once([_limit(text) for text in options.stop], "--stop") or None,
-            evaluate_every=options.evaluate_every,
-            evaluation_episodes=options.evaluation_episodes,
-            max_episode_steps=options.max_episode_steps,
+        results = execute(
+            study,
             out=options.out,
             backend=options.backend,
             workers=options.workers,
             address=options.address,
             actors=options.actors,
             block=options.block,
-            checkpoint_episodes=options.checkpoint_episodes,
-            checkpoint_minutes=options.checkpoint_minutes,
-            trace=options.trace,
-            most_arms=None if options.yes else _MOST_ARMS,
+            schedule=schedule,
             progress=not options.quiet,
         )
     print(results.table())
@@ -259,44 +238,6 @@ def _report(options: argparse.Namespace) -> None:
     page = Path(options.out or folder / "REPRODUCTION.md")
     images = options.images or page.parent / "images"
     print(f"page: {report(folder, page, images)}")
-
-
-def _settings(texts: list[str]) -> list[dict[str, Any]]:
-    """What ``--set`` says; where a name is repeated, the product of its values."""
-    values: dict[str, list[Any]] = {}
-    for name, value in map(_setting, texts):
-        values.setdefault(name, []).append(value)
-    return [
-        dict(zip(values, chosen, strict=True))
-        for chosen in itertools.product(*values.values())
-    ]
-
-
-def _setting(text: str) -> tuple[str, Any]:
-    """``name=value``; the value is JSON or as in Python, or else a word."""
-    name, equals, value = text.partition("=")
-    if not (name and equals):
-        raise _UsageError(f"--set {text!r} has no value; write --set name=value")
-    return name, value_of(value)
-
-
-def _once(pairs: list[tuple[str, Any]], option: str) -> dict[str, Any]:
-    """Pairs as a dictionary, each name once."""
-    names = [name for name, _ in pairs]
-    for name in names:
-        if names.count(name) > 1:
-            raise _UsageError(f"{option} {name} is given twice; give it once")
-    return dict(pairs)
-
-
-def _limit(text: str) -> tuple[str, float]:
-    name, _, value = text.partition("=")
-    try:
-        return name, float(value)
-    except ValueError:
-        raise _UsageError(
-            f"--stop {text!r} has no number; write for example uplink_bytes=1e6"
-        ) from None
 
 
 def _ray_aside(backend: str | None) -> contextlib.AbstractContextManager[Any]:

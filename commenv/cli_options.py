@@ -8,6 +8,7 @@ from typing import Any
 
 import commenv
 from commenv.cli_channel import add_channel_options
+from commenv.cli_names import split_name
 from commenv.cli_parser import Parser
 
 __all__ = ["make_parser"]
@@ -45,7 +46,11 @@ def make_parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
 
 
 def _add_run_options(run: argparse.ArgumentParser) -> None:
-    study = run.add_argument_group("what to run")
+    study = run.add_argument_group(
+        "what to run",
+        "Values of options that repeat may have names, which labels then say: "
+        '--codec "small: top_k,k=5", --agents "few: 2".',
+    )
     product = "; repeat for a product"
     for name, needed, text in (
         ("--env", True, f"Gymnasium id{product} (no default)"),
@@ -70,7 +75,7 @@ def _add_run_options(run: argparse.ArgumentParser) -> None:
     )
     study.add_argument(
         "--agents",
-        type=int,
+        type=_agents,
         action="append",
         metavar="N",
         help=f"agents of each trial{product} (default 5)",
@@ -171,6 +176,15 @@ def _add_run_options(run: argparse.ArgumentParser) -> None:
         "must keep to it (default: no trace)",
     )
     _add_quiet(how)
+
+
+def _agents(text: str) -> str:
+    """A number of agents, which may have a name."""
+    try:
+        int(split_name(text)[1])
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"invalid int value: {text!r}") from None
+    return text
 
 
 def _add_quiet(group: Any) -> None:

@@ -448,7 +448,7 @@ def test_what_does_not_fit_into_memory_is_a_failure(capsys, monkeypatch):
     def refuse(*args, **kwargs):
         raise MemoryError("Unable to allocate 745. GiB")
 
-    monkeypatch.setattr(commenv, "run", refuse)
+    monkeypatch.setattr("commenv.study.run.execute", refuse)
     refused(run(capsys, *GRID), 1, "Unable to allocate 745. GiB")
 
 
