@@ -23,6 +23,7 @@ __all__ = ["main"]
 
 _FAILURE = 1
 _UNDECIDED = 3
+_FRONTIER_AXES = ("uplink_bytes", "evaluation")  # as of the command frontier
 _logger = logging.getLogger("commenv")
 
 
@@ -88,6 +89,8 @@ def _run(options: argparse.Namespace) -> None:
         if options.out
         else "nothing is kept without --out DIR"
     )
+    if options.frontier and not options.out:
+        raise ValueError("--frontier draws into a results folder; add --out DIR")
     study = study_of(options)
     schedule = Schedule(options.checkpoint_episodes, options.checkpoint_minutes)
     with _ray_aside(options.backend):
@@ -103,6 +106,9 @@ def _run(options: argparse.Namespace) -> None:
             progress=not options.quiet,
         )
     print(results.table())
+    if options.frontier:
+        print()
+        _print_frontier(results, *_FRONTIER_AXES, Path(options.out) / "frontier.png")
     if options.out:
         print(f"\nresults: {options.out} (see the curves: commenv plot {options.out})")
     else:
@@ -132,14 +138,17 @@ def _plot(options: argparse.Namespace) -> None:
 
 
 def _frontier(options: argparse.Namespace) -> None:
+    results = commenv.load(*options.directories)
+    path = options.out or Path(options.directories[0]) / "frontier.png"
+    _print_frontier(results, options.x, options.y, path)
+
+
+def _print_frontier(results: Any, x: str, y: str, path: str | Path) -> None:
+    """Prints which arms no other beats, and draws them."""
     from commenv.study.frontier import render
 
-    results = commenv.load(*options.directories)
-    print(
-        render(results.frontier(options.x, options.y, every=True), options.x, options.y)
-    )
-    path = options.out or Path(options.directories[0]) / "frontier.png"
-    results.plot_frontier(options.x, options.y, path=path)
+    print(render(results.frontier(x, y, every=True), x, y))
+    results.plot_frontier(x, y, path=path)
     print(f"picture: {path}")
 
 

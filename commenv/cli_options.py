@@ -141,6 +141,12 @@ def _add_run_options(run: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="results folder, new or to go on in (default: nothing is kept)",
     )
+    how.add_argument(
+        "--frontier",
+        action="store_true",
+        help="say and draw, too, which curves no other beats: as commenv frontier DIR "
+        "(default: the table alone)",
+    )
     _add_backend(how)
     how.add_argument(
         "--actors",

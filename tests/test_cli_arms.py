@@ -33,7 +33,7 @@ def test_the_uplink_is_described_by_options(capsys, options, size):
     code, said, err = run(capsys, *DAVIA, *options)
     assert (code, err) == (0, FIRST + LAST)
     row = next(line for line in said.splitlines() if line.startswith("davia"))
-    assert float(row.split()[6].replace(",", "")) == size
+    assert float(row.split()[9].replace(",", "")) == size
 
 
 def test_the_downlink_is_described_by_options(capsys, tmp_path):
@@ -175,6 +175,20 @@ def test_the_frontier_is_said_and_drawn(capsys, tmp_path):
     assert (tmp_path / "new" / "frontier.png").exists()
     wrong = call(capsys, "frontier", tmp_path / "new", "--x", "mesages")
     refused(wrong, 2, "'mesages'; did you mean 'messages'")
+
+
+def test_one_command_runs_says_and_draws_the_frontier(capsys, tmp_path):
+    out = tmp_path / "new"
+    words = (*GRID, "--uplink-budget", "messages=0", "--uplink-budget", "messages=1")
+    code, printed, _ = run(capsys, *words, "--frontier", "--out", out)
+    assert code == 0
+    picture = out / "frontier.png"
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert commenv.load(out).table() in printed
+    picture.unlink()
+    assert call(capsys, "frontier", out)[1] in printed
+    assert picture.exists()
+    refused(run(capsys, *words, "--frontier"), 2, "--frontier draws .* add --out DIR")
 
 
 def test_shards_are_run_and_merged(capsys, tmp_path):

@@ -90,13 +90,13 @@ class Results:
         return self.table()
 
     def table(self) -> str:
-        """A plain-text table: evaluation, optimum, gap, reward, messages, bytes.
+        """A plain-text table: evaluation, its interval, optimum, reward, bytes ...
 
         Below it stands in what settings the folders differ, if there are several.
         """
         from commenv.study.tables import render, summary
 
-        table = render(summary(self.frame, self.optimum))
+        table = render(summary(self.frame, self.optimum, self.ranges))
         return "\n".join([table, *self._different()])
 
     def _different(self) -> list[str]:
