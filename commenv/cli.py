@@ -80,8 +80,10 @@ def _list(options: argparse.Namespace) -> None:
 
 def _run(options: argparse.Namespace) -> None:
     from commenv.cli_study import study_of
+    from commenv.study.backends import choose
     from commenv.study.checkpoints import Schedule
     from commenv.study.run import execute
+    from commenv.study.store import check_extra
 
     options.interrupted = (
         "the blocks that were finished are in "
@@ -92,6 +94,13 @@ def _run(options: argparse.Namespace) -> None:
     if options.frontier and not options.out:
         raise ValueError("--frontier draws into a results folder; add --out DIR")
     study = study_of(options)
+    if options.dry_run:
+        from commenv.cli_dry_run import foreseen
+
+        check_extra("running a study")
+        choose(options.backend, options.workers, options.address, options.actors)
+        print(foreseen(study, options))
+        return
     schedule = Schedule(options.checkpoint_episodes, options.checkpoint_minutes)
     with _ray_aside(options.backend):
         results = execute(

@@ -142,6 +142,12 @@ def _add_run_options(run: argparse.ArgumentParser) -> None:
         help="results folder, new or to go on in (default: nothing is kept)",
     )
     how.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="list the curves and estimate time and room, from some seconds' trying; "
+        "write nothing (default: run)",
+    )
+    how.add_argument(
         "--frontier",
         action="store_true",
         help="say and draw, too, which curves no other beats: as commenv frontier DIR "

@@ -1,6 +1,7 @@
 """Studies: what to run, where it is kept, and how it is shown."""
 
 from commenv.study.arm import Arm
+from commenv.study.estimating import Estimate, estimate
 from commenv.study.merging import merge
 from commenv.study.product import arms
 from commenv.study.results import Results, load
@@ -11,11 +12,13 @@ from commenv.study.verification import Verification, verify
 
 __all__ = [
     "Arm",
+    "Estimate",
     "Results",
     "Study",
     "TrainedPolicy",
     "Verification",
     "arms",
+    "estimate",
     "execute",
     "load",
     "load_policy",
