@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import itertools
-import json
 import logging
 import os
 import sys
@@ -14,13 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import commenv
-from commenv.cli_channel import channels_of
 from commenv.cli_link import link_of
 from commenv.cli_options import make_parser
 from commenv.cli_parser import USAGE, say
 from commenv.cli_stops import Stopped, stops_heard
 from commenv.cli_track import tracker_of
-from commenv.cli_values import value_of
 from commenv.errors import CommenvError
 from commenv.importing import search
 
@@ -28,12 +24,8 @@ __all__ = ["main"]
 
 _FAILURE = 1
 _UNDECIDED = 3
-_MOST_ARMS = 1000  # of one command without --yes
+_FRONTIER_AXES = ("uplink_bytes", "evaluation")  # as of the command frontier
 _logger = logging.getLogger("commenv")
-
-
-class _UsageError(ValueError):
-    """A value on the command line that cannot be read."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -88,46 +80,46 @@ def _list(options: argparse.Namespace) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
+    from commenv.cli_study import study_of
+    from commenv.study.backends import choose
+    from commenv.study.checkpoints import Schedule
+    from commenv.study.run import execute
+    from commenv.study.store import check_extra
+
     options.interrupted = (
         "the blocks that were finished are in "
         f"{options.out}: repeat the same command to go on"
         if options.out
         else "nothing is kept without --out DIR"
     )
+    if options.frontier and not options.out:
+        raise ValueError("--frontier draws into a results folder; add --out DIR")
+    study = study_of(options)
+    if options.dry_run:
+        from commenv.cli_dry_run import foreseen
+
+        check_extra("running a study")
+        choose(options.backend, options.workers, options.address, options.actors)
+        print(foreseen(study, options))
+        return
+    schedule = Schedule(options.checkpoint_episodes, options.checkpoint_minutes)
     with _ray_aside(options.backend):
-        results = commenv.run(
-            options.env,
-            options.algorithm,
-            options.scheme,
-            num_agents=options.agents or 5,
-            num_trials=options.trials,
-            first_trial=options.first_trial,
-            last_trial=options.last_trial,
-            num_episodes=options.episodes,
-            gamma=options.gamma,
-            seed=options.seed,
-            settings=_settings(options.set),
-            env_kwargs=_by_agent(options.env_kwargs),
-            uplink=channels_of(options, "uplink"),
-            downlink=channels_of(options, "downlink"),
-            stop=_once([_limit(text) for text in options.stop], "--stop") or None,
-            evaluate_every=options.evaluate_every,
-            evaluation_episodes=options.evaluation_episodes,
-            max_episode_steps=options.max_episode_steps,
+        results = execute(
+            study,
             out=options.out,
             backend=options.backend,
             workers=options.workers,
             address=options.address,
             actors=options.actors,
             block=options.block,
-            checkpoint_episodes=options.checkpoint_episodes,
-            checkpoint_minutes=options.checkpoint_minutes,
-            trace=options.trace,
-            most_arms=None if options.yes else _MOST_ARMS,
+            schedule=schedule,
             callbacks=[tracker_of(text) for text in options.track],
             progress=not options.quiet,
         )
     print(results.table())
+    if options.frontier:
+        print()
+        _print_frontier(results, *_FRONTIER_AXES, Path(options.out) / "frontier.png")
     if options.out:
         print(f"\nresults: {options.out} (see the curves: commenv plot {options.out})")
     else:
@@ -138,9 +130,15 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _show(options: argparse.Namespace) -> None:
+    from commenv.study.lacking import has_results, lacks
+
     links = [link_of(text) for text in options.link]
-    results = commenv.load(*options.directories)
-    print("\n\n".join([results.table(), *map(results.cost_table, links)]))
+    lacking = list(filter(None, map(lacks, options.directories)))
+    parts = []
+    if any(map(has_results, options.directories)):
+        results = commenv.load(*options.directories)
+        parts = [results.table(), *map(results.cost_table, links)]
+    print("\n\n".join([*parts, *lacking]))
 
 
 def _plot(options: argparse.Namespace) -> None:
@@ -151,14 +149,17 @@ def _plot(options: argparse.Namespace) -> None:
 
 
 def _frontier(options: argparse.Namespace) -> None:
+    results = commenv.load(*options.directories)
+    path = options.out or Path(options.directories[0]) / "frontier.png"
+    _print_frontier(results, options.x, options.y, path)
+
+
+def _print_frontier(results: Any, x: str, y: str, path: str | Path) -> None:
+    """Prints which arms no other beats, and draws them."""
     from commenv.study.frontier import render
 
-    results = commenv.load(*options.directories)
-    print(
-        render(results.frontier(options.x, options.y, every=True), options.x, options.y)
-    )
-    path = options.out or Path(options.directories[0]) / "frontier.png"
-    results.plot_frontier(options.x, options.y, path=path)
+    print(render(results.frontier(x, y, every=True), x, y))
+    results.plot_frontier(x, y, path=path)
     print(f"picture: {path}")
 
 
@@ -257,60 +258,6 @@ def _report(options: argparse.Namespace) -> None:
     page = Path(options.out or folder / "REPRODUCTION.md")
     images = options.images or page.parent / "images"
     print(f"page: {report(folder, page, images)}")
-
-
-def _settings(texts: list[str]) -> list[dict[str, Any]]:
-    """What ``--set`` says; where a name is repeated, the product of its values."""
-    values: dict[str, list[Any]] = {}
-    for name, value in map(_setting, texts):
-        values.setdefault(name, []).append(value)
-    return [
-        dict(zip(values, chosen, strict=True))
-        for chosen in itertools.product(*values.values())
-    ]
-
-
-def _setting(text: str) -> tuple[str, Any]:
-    """``name=value``; the value is JSON or as in Python, or else a word."""
-    name, equals, value = text.partition("=")
-    if not (name and equals):
-        raise _UsageError(f"--set {text!r} has no value; write --set name=value")
-    return name, value_of(value)
-
-
-def _by_agent(text: str | None) -> list[dict[str, Any]] | None:
-    """What ``--env-kwargs`` says."""
-    if text is None:
-        return None
-    try:
-        each = json.loads(text)
-    except (ValueError, RecursionError):
-        each = None
-    if not isinstance(each, list) or not all(isinstance(one, dict) for one in each):
-        raise _UsageError(
-            f"--env-kwargs {text!r} is not a JSON list of objects, one for each agent; "
-            'write for example \'[{"size": 4}, {"size": 5}]\''
-        )
-    return each
-
-
-def _once(pairs: list[tuple[str, Any]], option: str) -> dict[str, Any]:
-    """Pairs as a dictionary, each name once."""
-    names = [name for name, _ in pairs]
-    for name in names:
-        if names.count(name) > 1:
-            raise _UsageError(f"{option} {name} is given twice; give it once")
-    return dict(pairs)
-
-
-def _limit(text: str) -> tuple[str, float]:
-    name, _, value = text.partition("=")
-    try:
-        return name, float(value)
-    except ValueError:
-        raise _UsageError(
-            f"--stop {text!r} has no number; write for example uplink_bytes=1e6"
-        ) from None
 
 
 def _ray_aside(backend: str | None) -> contextlib.AbstractContextManager[Any]:

@@ -32,6 +32,7 @@ from commenv.channel import (
     TopK,
     Uniform,
 )
+from commenv.cli_names import check_apart, split_name
 from commenv.cli_values import made, settings_of
 from commenv.errors import UnknownNameError
 from commenv.importing import imported
@@ -124,18 +125,45 @@ def add_channel_options(run: argparse.ArgumentParser) -> None:
             )
 
 
-def channels_of(options: argparse.Namespace, direction: str) -> list[Channel]:
+def channels_of(
+    options: argparse.Namespace, direction: str
+) -> list[Channel] | dict[str, Channel]:
     """The channels of one direction: the product of what its options say.
 
+    Returns:
+        A list or, where any value has a name, the channels by their names; options
+        whose values have none are called there as they were given.
+
     Raises:
-        ValueError: An unknown name, or a value that is not allowed.
+        ValueError: An unknown name, a value that is not allowed, or two of one name.
     """
     names = [name for name, _, _ in _options()]
     texts = [getattr(options, _dest(direction, name)) or [""] for name in names]
-    return [
-        _channel_of(options, direction, dict(zip(names, chosen, strict=True)))
-        for chosen in itertools.product(*texts)
+    pairs = [[split_name(text) for text in given] for given in texts]
+    for name, given in zip(names, pairs, strict=True):
+        check_apart([word for word, _ in given if word], _flag(direction, name))
+    chosen = list(itertools.product(*pairs))
+    channels = [
+        _channel_of(
+            options,
+            direction,
+            {name: value for name, (_, value) in zip(names, one, strict=True)},
+        )
+        for one in chosen
     ]
+    if not any(word for given in pairs for word, _ in given):
+        return channels
+    repeated = [len(given) > 1 for given in pairs]
+    words = [
+        " ".join(
+            word or value
+            for (word, value), several in zip(one, repeated, strict=True)
+            if word or several
+        )
+        for one in chosen
+    ]
+    check_apart(words, f"the {direction}")
+    return dict(zip(words, channels, strict=True))
 
 
 def _channel_of(

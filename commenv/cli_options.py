@@ -8,6 +8,7 @@ from typing import Any
 
 import commenv
 from commenv.cli_channel import add_channel_options
+from commenv.cli_names import split_name
 from commenv.cli_parser import Parser
 
 __all__ = ["make_parser"]
@@ -45,7 +46,11 @@ def make_parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
 
 
 def _add_run_options(run: argparse.ArgumentParser) -> None:
-    study = run.add_argument_group("what to run")
+    study = run.add_argument_group(
+        "what to run",
+        "Values of options that repeat may have names, which labels then say: "
+        '--codec "small: top_k,k=5", --agents "few: 2".',
+    )
     product = "; repeat for a product"
     for name, needed, text in (
         ("--env", True, f"Gymnasium id{product} (no default)"),
@@ -70,14 +75,15 @@ def _add_run_options(run: argparse.ArgumentParser) -> None:
     )
     study.add_argument(
         "--env-kwargs",
+        action="append",
         metavar="JSON",
         help="arguments of the environment by agent, for worlds that differ: "
-        '[{"goal": [4, 4]}, {"goal": [4, 3]}] for --agents 2 (default: --set env.NAME '
-        "for all agents)",
+        '[{"goal": [4, 4]}, {"goal": [4, 3]}] for --agents 2; repeat with names for a '
+        "product (default: --set env.NAME for all agents)",
     )
     study.add_argument(
         "--agents",
-        type=int,
+        type=_agents,
         action="append",
         metavar="N",
         help=f"agents of each trial{product} (default 5)",
@@ -149,6 +155,18 @@ def _add_run_options(run: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="results folder, new or to go on in (default: nothing is kept)",
     )
+    how.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="list the curves and estimate time and room, from some seconds' trying; "
+        "write nothing (default: run)",
+    )
+    how.add_argument(
+        "--frontier",
+        action="store_true",
+        help="say and draw, too, which curves no other beats: as commenv frontier DIR "
+        "(default: the table alone)",
+    )
     _add_backend(how)
     how.add_argument(
         "--actors",
@@ -193,6 +211,15 @@ def _add_run_options(run: argparse.ArgumentParser) -> None:
         "(default: none)",
     )
     _add_quiet(how)
+
+
+def _agents(text: str) -> str:
+    """A number of agents, which may have a name."""
+    try:
+        int(split_name(text)[1])
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"invalid int value: {text!r}") from None
+    return text
 
 
 def _add_quiet(group: Any) -> None:

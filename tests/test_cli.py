@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import re
@@ -448,7 +449,8 @@ def test_what_does_not_fit_into_memory_is_a_failure(capsys, monkeypatch):
     def refuse(*args, **kwargs):
         raise MemoryError("Unable to allocate 745. GiB")
 
-    monkeypatch.setattr(commenv, "run", refuse)
+    module = importlib.import_module("commenv.study.run")
+    monkeypatch.setattr(module, "execute", refuse)
     refused(run(capsys, *GRID), 1, "Unable to allocate 745. GiB")
 
 

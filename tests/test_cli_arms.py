@@ -33,7 +33,7 @@ def test_the_uplink_is_described_by_options(capsys, options, size):
     code, said, err = run(capsys, *DAVIA, *options)
     assert (code, err) == (0, FIRST + LAST)
     row = next(line for line in said.splitlines() if line.startswith("davia"))
-    assert float(row.split()[6].replace(",", "")) == size
+    assert float(row.split()[9].replace(",", "")) == size
 
 
 def test_the_downlink_is_described_by_options(capsys, tmp_path):
@@ -177,6 +177,20 @@ def test_the_frontier_is_said_and_drawn(capsys, tmp_path):
     refused(wrong, 2, "'mesages'; did you mean 'messages'")
 
 
+def test_one_command_runs_says_and_draws_the_frontier(capsys, tmp_path):
+    out = tmp_path / "new"
+    words = (*GRID, "--uplink-budget", "messages=0", "--uplink-budget", "messages=1")
+    code, printed, _ = run(capsys, *words, "--frontier", "--out", out)
+    assert code == 0
+    picture = out / "frontier.png"
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert commenv.load(out).table() in printed
+    picture.unlink()
+    assert call(capsys, "frontier", out)[1] in printed
+    assert picture.exists()
+    refused(run(capsys, *words, "--frontier"), 2, "--frontier draws .* add --out DIR")
+
+
 def test_shards_are_run_and_merged(capsys, tmp_path):
     words = ("run", *GRID, "--trials", "4", "--episodes", "3", "--quiet")
     for first, last in ((0, 1), (2, 3)):
@@ -201,3 +215,54 @@ def test_worlds_by_agent_on_the_command_line(capsys):
         told = "is not a JSON list of objects, one for each agent"
         refused(run(capsys, *words, wrong), 2, told)
     refused(run(capsys, *words, "[{}]"), 2, "of length 1, and num_agents is 2")
+
+
+def test_show_says_what_an_unfinished_study_lacks(capsys, tmp_path):
+    out = tmp_path / "new"
+    agents = [word for n in range(1, 23) for word in ("--agents", n)]
+    words = (*GRID, *agents, "--trials", "2", "--block", "1", "--out", out)
+    assert run(capsys, *words)[0] == 0
+    finished = call(capsys, "show", out)[1]
+    assert "unfinished" not in finished
+    blocks = sorted(out.glob("blocks/*/*"))
+    blocks[0].unlink()
+    code, said, err = call(capsys, "show", out)
+    assert code == 0
+    assert said.splitlines()[-2:] == [
+        f"{out} is unfinished: 43 of 44 trials are there; run the study again to go on",
+        "  dql, 1 agent: 1 of 2 trials",
+    ]
+    assert err.splitlines() == [
+        f"{out} is unfinished: 1 of 2 trials of dql, 1 agent are there; run the study "
+        "again to go on"
+    ]
+    for path in blocks[1:]:
+        path.unlink()
+    state = out / "checkpoints" / blocks[0].parent.name / "trials-00001-00001.newest"
+    state.parent.mkdir(parents=True)
+    state.touch()
+    code, said, err = call(capsys, "show", out)
+    assert (code, err) == (0, "")
+    lines = said.splitlines()
+    assert lines[:3] == [
+        f"{out} is unfinished: 0 of 44 trials are there; run the study again to go on",
+        "  dql, 1 agent: 0 of 2 trials, and the state of 1 more",
+        "  dql, 2 agents: 0 of 2 trials",
+    ]
+    assert lines[-1] == "  and 2 more arms"
+    assert len(lines) == 22
+    with pytest.raises(commenv.errors.ResultsError, match="no finished block yet"):
+        commenv.load(out)
+    assert run(capsys, *words)[1].startswith(finished.partition("\n\nevaluation:")[0])
+
+
+def test_worlds_by_agent_have_names_where_they_are_repeated(capsys, tmp_path):
+    near, far = ('[{"goal": [0, 1]}, {"goal": [1, 0]}]', '[{}, {"goal": [4, 3]}]')
+    words = (*GRID[:4], "--agents", "2", "--out", tmp_path / "new")
+    pair = ("--env-kwargs", f"near: {near}", "--env-kwargs", f"far: {far}")
+    assert run(capsys, *words, *pair)[0] == 0
+    arms = Store(tmp_path / "new").manifest().study["arms"]
+    assert [arm["label"] for arm in arms] == ["dql, near", "dql, far"]
+    assert arms[1]["env_kwargs"] == [{}, {"goal": [4, 3]}]
+    outcome = run(capsys, *words, "--env-kwargs", near, "--env-kwargs", far)
+    refused(outcome, 2, "--env-kwargs is repeated without names")

@@ -2,6 +2,7 @@
 
 from commenv.study.arm import Arm
 from commenv.study.callbacks import Callback, StopTrial, TrialRound
+from commenv.study.estimating import Estimate, estimate
 from commenv.study.merging import merge
 from commenv.study.product import arms
 from commenv.study.results import Results, load
@@ -13,6 +14,7 @@ from commenv.study.verification import Verification, verify
 __all__ = [
     "Arm",
     "Callback",
+    "Estimate",
     "Results",
     "StopTrial",
     "Study",
@@ -20,6 +22,7 @@ __all__ = [
     "TrialRound",
     "Verification",
     "arms",
+    "estimate",
     "execute",
     "load",
     "load_policy",

@@ -130,7 +130,7 @@ def _is_number(frame: pd.DataFrame, name: Any) -> bool:
 
     if name == "cumulative_reward":
         return True
-    there = name in frame.columns and name not in KEY
+    there = isinstance(name, str) and name in frame.columns and name not in KEY
     return there and bool(is_numeric_dtype(frame.dtypes[name]))
 
 

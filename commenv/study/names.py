@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["arm_folder", "block_name", "count_of", "trials_in", "words_for"]
+__all__ = ["arm_folder", "block_name", "count_of", "size", "trials_in", "words_for"]
 
 _BLOCK = re.compile(r"trials-(\d{1,9})-(\d{1,9})")
 
@@ -37,3 +37,13 @@ def words_for(label: str, trials: Sequence[int]) -> str:
 def count_of(number: int, unit: str) -> str:
     """Such as ``1 block`` or ``1,000 trials``."""
     return f"{number:,} {unit}" + "s" * (number != 1)
+
+
+def size(count: float) -> str:
+    """Bytes in words, such as ``12 kB`` or ``3.4 GB``."""
+    units = ["B", "kB", "MB", "GB", "TB"]
+    while count >= 999.5 and len(units) > 1:
+        count /= 1000
+        units.pop(0)
+    digits = 1 if units[0] != "B" and count < 9.95 else 0
+    return f"{count:,.{digits}f} {units[0]}"

@@ -82,6 +82,25 @@ class Progress:
             self._written = self._now()
             self._write(self.text(note))
 
+    def foresee(self, words: str) -> None:
+        """Write how long all will take, if that is worth saying, and some more words.
+
+        Call it once, when the first results are there. Where all takes less than ten
+        seconds, nothing is written.
+
+        Args:
+            words: What else is known by now, such as the room that it will need.
+        """
+        rate = self._rate()
+        in_all = (self.total - self._first) / rate if rate else 0.0
+        if not self._enabled or in_all < SECONDS_BETWEEN_LINES:
+            return
+        text = f"about {duration(in_all)} in all; {words}"
+        if self._bar is not None:
+            self._bar.console.print(f"  {text}", markup=False, highlight=False)
+        else:
+            self._write(text)
+
     def text(self, note: str = "") -> str:
         """One line: the share done, the count, the rate and the time left.
 

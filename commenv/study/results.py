@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from commenv.checks import path_of
 from commenv.errors import MissingExtraError, ResultsError
 from commenv.study.comparability import settings_of_study
+from commenv.study.names import count_of
 from commenv.study.store import Store
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Results", "load"]
 
 _logger = logging.getLogger("commenv")
+_MOST_LACKING = 3
 
 
 class Results:
@@ -93,14 +95,14 @@ class Results:
         return self.table()
 
     def table(self) -> str:
-        """A plain-text table: evaluation, optimum, gap, reward, messages, bytes.
+        """A plain-text table: evaluation, its interval, optimum, reward, bytes ...
 
         Below it stands how many trials callbacks have stopped, and in what settings the
         folders differ, if there are several.
         """
         from commenv.study.tables import render, summary
 
-        table = render(summary(self.frame, self.optimum))
+        table = render(summary(self.frame, self.optimum, self.ranges))
         return "\n".join([table, *self._stopped(), *self._different()])
 
     def _stopped(self) -> list[str]:
@@ -457,18 +459,21 @@ def _read(directory: str | Path) -> Results:
     frame, manifest = store.frame(), store.manifest()
     trials = frame.groupby("label", observed=True)["trial"].nunique()
     wanted = len(store.trials)
-    for arm, described in enumerate(manifest.study["arms"]):
-        label = described["label"]
-        short = sum(map(len, store.outgrown(arm)))
-        if (there := int(trials.get(label, 0)) - short) < wanted:
-            _logger.warning(
-                "%s is unfinished: %d of %d trials of %s are there; run the study "
-                "again to go on",
-                directory,
-                there,
-                wanted,
-                label,
-            )
+    labels = [described["label"] for described in manifest.study["arms"]]
+    short = [sum(map(len, store.outgrown(arm))) for arm in range(len(labels))]
+    lacking = [
+        f"{there} of {wanted} trials of {label}"
+        for label, fewer in zip(labels, short, strict=True)
+        if (there := int(trials.get(label, 0)) - fewer) < wanted
+    ]
+    if lacking:
+        more = len(lacking) - _MOST_LACKING
+        _logger.warning(
+            "%s is unfinished: %s%s are there; run the study again to go on",
+            directory,
+            ", ".join(lacking[:_MOST_LACKING]),
+            f" (and {count_of(more, 'label')} more lack some)" if more > 0 else "",
+        )
     settings = settings_of_study(manifest.study, manifest.software)
     ranges = {label: manifest.ranges.get(label, {}) for label in manifest.optima}
     return Results(

@@ -55,7 +55,7 @@ from commenv.study.stored_block import ENDINGS, StoredBlock
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Store", "check_extra"]
+__all__ = ["Store", "check_extra", "packed_table"]
 
 _EXTRA = ("pandas", "pyarrow", "safetensors")
 
@@ -69,12 +69,14 @@ class Store(KeptStudy):
 
     Attributes:
         checkpoints: Of the blocks that are being run.
+        written: Bytes of finished blocks that were written so far.
     """
 
     def __init__(self, directory: str | Path, lock: Lock | None = None) -> None:
         super().__init__(directory)
         self.checkpoints = CheckpointFolder(self.directory, self.check_ours)
         self._lock = lock
+        self.written = 0
         self._digests: dict[str, dict[str, Digest]] = {}
 
     def begin(
@@ -250,7 +252,7 @@ class Store(KeptStudy):
         trials = table.column("trial").to_numpy()
         ends = trials.min(), trials.max()
         name = f"{arm_folder(arm, label)}/{block_name(ends)}"
-        data = _parquet(table)
+        data = packed_table(table)
         self.check_ours()
         files = {MANIFEST: self._settings_digest(), "blocks": digest(data)}
         files |= self._digests.pop(name, {})
@@ -296,7 +298,7 @@ class Store(KeptStudy):
         Raises:
             ResultsError: The folder cannot be written to.
         """
-        return self._write_beside("sizes", arm, label, trials, _parquet(table))
+        return self._write_beside("sizes", arm, label, trials, packed_table(table))
 
     def write_policies(
         self, arm: int, label: str, trials: Sequence[int], memory: Memory
@@ -354,6 +356,7 @@ class Store(KeptStudy):
             self.check_ours()
             make_folder(self.directory, path.parent)
             write_atomically(path, data)
+        self.written += len(data)
         return path
 
     def tidy(self) -> None:
@@ -407,7 +410,7 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _parquet(table: pa.Table) -> bytes:
+def packed_table(table: pa.Table) -> bytes:
     """A table as the content of a Parquet file."""
     import pyarrow.parquet as pq
 

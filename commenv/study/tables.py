@@ -11,7 +11,8 @@ import numpy as np
 
 from commenv.errors import ResultsError
 from commenv.study.curves import labels
-from commenv.study.statistics import apart
+from commenv.study.ranges import Ranges
+from commenv.study.statistics import Bounds, apart, mean_interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,23 +63,33 @@ held: the same as evaluation, of the policies that agents hold, which last reach
 evaluation and gap are about the learner's."""
 
 
+_INTERVAL_FOOTNOTE = """
+interval: of 95 % for the mean evaluation (- where trials are too few for one)."""
+
+
 def summary(
-    frame: pd.DataFrame, optimum: Mapping[str, float | None] | None = None
+    frame: pd.DataFrame,
+    optimum: Mapping[str, float | None] | None = None,
+    ranges: Ranges | None = None,
 ) -> list[dict[str, Any]]:
     """What each label of a study came to.
 
     Args:
         frame: A study's frame.
         optimum: The exact optimum of each label, where it is known.
+        ranges: The least and the greatest value of columns, by label; intervals rest
+            on it.
 
     Returns:
         One row for each label, in order of appearance, with the keys ``label``,
         ``environment``, ``algorithm``, ``scheme`` (str); ``agents``, ``trials``,
         ``episodes`` (the longest trial's), ``episodes_least`` (the shortest trial's),
         ``reward_window`` (episodes, int); ``evaluation`` (mean over trials of each
-        trial's last one, NaN if there is none), ``held`` (the same of what agents
-        hold), ``optimum`` and ``gap`` (float or None), ``reward`` (mean over trials of
-        the mean over the window) and, per agent and episode, ``messages``, ``bytes``,
+        trial's last one, NaN if there is none) with its 95 % interval
+        ``evaluation_low`` and ``evaluation_high`` (NaN if there is none), ``held`` (as
+        ``evaluation``, of what agents hold), ``optimum`` and ``gap`` (float or None),
+        ``reward`` (mean over trials of the mean over the window) and, per agent and
+        episode, ``messages``, ``bytes``,
         ``header``, ``downlink``, ``refused``, ``refused_bytes``, ``lost``,
         ``expired``, ``invalid``, ``penalty``, ``downlink_refused``,
         ``downlink_lost``, ``downlink_penalty`` (float).
@@ -90,16 +101,27 @@ def summary(
         raise ResultsError("the frame has no rows to sum up: run a study first")
     ordered = frame.sort_values(["trial", "episode"])
     groups = dict(iter(ordered.groupby("label", sort=False, observed=True)))
-    known = optimum or {}
+    best, known = optimum or {}, ranges or {}
     with np.errstate(over="ignore", invalid="ignore"):  # a mean may be infinite
-        return [_row(name, groups[name], known.get(name)) for name in labels(frame)]
+        return [
+            _row(
+                name,
+                groups[name],
+                best.get(name),
+                known.get(name, {}).get("evaluation"),
+            )
+            for name in labels(frame)
+        ]
 
 
-def _row(label: str, rows: pd.DataFrame, optimum: float | None) -> dict[str, Any]:
+def _row(
+    label: str, rows: pd.DataFrame, optimum: float | None, bounds: Bounds | None
+) -> dict[str, Any]:
     """The summary of one label's rows, which are in order of trial and episode."""
     by_trial, first = rows.groupby("trial"), rows.iloc[0]
     lengths = by_trial.size()
     evaluation = _last(by_trial, "evaluation")
+    low, high = _interval(by_trial["evaluation"].last().to_numpy(), bounds)
     recent = by_trial.tail(REWARD_WINDOW).groupby("trial")["reward"].mean()
     return {
         "label": label,
@@ -110,6 +132,8 @@ def _row(label: str, rows: pd.DataFrame, optimum: float | None) -> dict[str, Any
         "episodes_least": int(lengths.min()),
         "reward_window": min(REWARD_WINDOW, int(lengths.max())),
         "evaluation": evaluation,
+        "evaluation_low": low,
+        "evaluation_high": high,
         "held": _last(by_trial, "held_evaluation"),
         "optimum": optimum,
         "gap": None if optimum is None else float(apart(optimum, evaluation)),
@@ -127,6 +151,14 @@ def _last(by_trial: Any, name: str) -> float:
     if name not in by_trial.obj:
         return math.nan
     return float(by_trial[name].last().mean())  # passes over missing values
+
+
+def _interval(values: Any, bounds: Bounds | None) -> tuple[float, float]:
+    """Of the mean of all trials' values; NaN where there is none."""
+    if len(values) < 2 or not np.isfinite(values).all():
+        return math.nan, math.nan
+    low, high = mean_interval(values, bounds=bounds)
+    return float(low), float(high)
 
 
 def render(rows: Sequence[Mapping[str, Any]], width: int | None = None) -> str:
@@ -152,18 +184,22 @@ def render(rows: Sequence[Mapping[str, Any]], width: int | None = None) -> str:
     columns = [_column("label", "", [str(row["label"]) for row in rows])]
     columns += [_column(name, "", [_setting(r, name) for r in rows]) for name in own]
     others_held = any(map(_holds_others, rows))
+    with_intervals = any(math.isfinite(_ends(row)[0]) for row in rows)
     for name, unit in _NUMBERS.items():
         if name == "held" and not others_held:
             continue
         cells = _cells(name, [row.get(name) for row in rows])
         columns.append(_column(name, unit.format(window=window), cells))
+        if name == "evaluation" and with_intervals:
+            columns.append(_column("interval", "95 %", _intervals(rows)))
     unusual = [name for name in _WHERE_NOT_ZERO if any(row[name] for row in rows)]
     for key in unusual:
         name, unit, _ = _WHERE_NOT_ZERO[key]
         columns.append(_column(name, unit, _cells(name, [row[key] for row in rows])))
     parts = [", ".join(_phrase(rows[0], name) for name in shared)] if shared else []
     parts += _blocks(columns, width or DEFAULT_WIDTH)
-    footnote = _footnote(window, unusual) + (_HELD_FOOTNOTE if others_held else "")
+    footnote = _footnote(window, unusual)
+    footnote += _INTERVAL_FOOTNOTE * with_intervals + _HELD_FOOTNOTE * others_held
     return "\n\n".join([*parts, footnote])
 
 
@@ -171,6 +207,21 @@ def _holds_others(row: Mapping[str, Any]) -> bool:
     """Whether agents are known to hold policies of another value than the learner's."""
     held = row.get("held", math.nan)
     return not math.isnan(held) and bool(apart(held, row["evaluation"]))
+
+
+def _ends(row: Mapping[str, Any]) -> tuple[float, float]:
+    """Both ends of the evaluation's interval; NaN where there is none."""
+    low, high = (row.get(f"evaluation_{end}", math.nan) for end in ("low", "high"))
+    return low, high
+
+
+def _intervals(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The evaluations' intervals, with as many decimals as a column has."""
+    ends = _cells("interval", [end for row in rows for end in _ends(row)])
+    return [
+        low if low == "-" else f"{low} to {high}"
+        for low, high in zip(ends[::2], ends[1::2], strict=True)
+    ]
 
 
 def _footnote(window: str, unusual: Iterable[str]) -> str:

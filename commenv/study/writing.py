@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
+from commenv.errors import shown
 from commenv.study.backends import Backend, Kept
 from commenv.study.checkpoints import Schedule
 from commenv.study.jobs import Job, Measured, Resumption, keep
 from commenv.study.listening import Listeners
+from commenv.study.names import size
 from commenv.study.plan import Block
 from commenv.study.played import Played
 from commenv.study.policies import Memory
@@ -16,6 +19,8 @@ from commenv.study.spec import Study
 from commenv.study.store import Store
 
 __all__ = ["JobsToDo", "Writer"]
+
+_MOST_OF_A_LABEL = 60
 
 
 class JobsToDo(Mapping[str, tuple[Job]]):
@@ -68,15 +73,20 @@ class Writer:
         self._schedule, self._bar = schedule, bar
         self._listeners = listeners
         self._blocks: dict[str, Block] = {}
+        self._left: Counter[int] = Counter()
+        self._newest = ""
+        self._taken = 0
 
     def know(self, block: Block) -> str:
         """Remembers a block, whose states may come; its name."""
         name = block.name(self._study)
         self._blocks[name] = block
+        self._left[block.arm] += 1
         return name
 
     def job(self, block: Block, backend: Backend) -> Job:
         """What is left to be done for a block."""
+        self._newest = self._study.arms[block.arm].label
         resumption = None
         if self._store is not None:
             where = self._where(block)
@@ -93,7 +103,7 @@ class Writer:
     def hear(self, said: int | Kept | Played) -> None:
         """Takes what a job reports."""
         if isinstance(said, int):
-            self._bar.advance(said)
+            self._bar.advance(said, self._where_it_is())
         elif isinstance(said, Played):
             arm = self._study.arms[self._blocks[said.block].arm]
             self._listeners.hear(arm, said)
@@ -103,10 +113,31 @@ class Writer:
 
     def take(self, measured: Measured) -> list[Measured]:
         """Writes what a block measured; returns it where nothing is kept."""
+        self._left[measured.block.arm] -= 1
+        self._taken += len(measured.block.trials)
         if self._store is None:
             return [measured._replace(learned=Memory())]
+        first = not self._store.written
         keep(self._store, self._study, measured)
+        if first:
+            self._bar.foresee(self._room())
         return []
+
+    def _where_it_is(self) -> str:
+        """Which arm is being run and how many are finished, where there are several."""
+        count = len(self._study.arms)
+        if count == 1:
+            return ""
+        finished = count - sum(left > 0 for left in self._left.values())
+        newest = shown(self._newest, _MOST_OF_A_LABEL)
+        return f"{finished:,} of {count:,} arms finished · {newest}"
+
+    def _room(self) -> str:
+        """How much room on the disk what this run adds will need, going by now."""
+        assert self._store is not None
+        trials = sum(len(block.trials) for block in self._blocks.values())
+        needed = self._store.written * trials / self._taken
+        return f"about {size(needed)} on the disk"
 
     def _where(self, block: Block) -> tuple[int, str, list[int]]:
         return block.arm, self._study.arms[block.arm].label, list(block.trials)

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
+from functools import partial
 
 import pytest
 
+import commenv
+from commenv.study.names import size
 from commenv.study.progress import Progress, duration
 
 
@@ -175,3 +179,82 @@ def test_wrong_counts_are_refused():
 )
 def test_durations(seconds, text):
     assert duration(seconds) == text
+
+
+def test_what_is_foreseen_is_said_where_it_takes_a_while():
+    clock, stream = Clock(), io.StringIO()
+    with Progress(100, stream=stream, done=20, clock=clock) as progress:
+        clock.now += 3.0
+        progress.advance(8)  # 80 take 30 s
+        progress.foresee("about 12 kB on the disk")
+        clock.now += 0.1
+        progress.advance(72)  # and now 3 s, which is not worth a line
+        progress.foresee("about 12 kB on the disk")
+    first, last = stream.getvalue().splitlines()
+    assert first == "  about 30 s in all; about 12 kB on the disk"
+    assert last.startswith("  100 %")
+
+
+def test_a_terminal_is_told_above_the_bar():
+    pytest.importorskip("rich")
+    clock, stream = Clock(), Terminal()
+    with Progress(100, stream=stream, clock=clock) as progress:
+        clock.now += 3.0
+        progress.advance(1)
+        progress.foresee("[about] 12 kB")
+    assert "about 5 min 0 s in all; [about] 12 kB" in stream.getvalue()
+
+
+def test_a_study_says_which_arm_it_is_at_and_how_many_are_finished(
+    tmp_path, monkeypatch
+):
+    pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    noted, foreseen = [], []
+    advance = Progress.advance
+
+    def note(self, n, note=""):
+        noted.append(note)
+        advance(self, n, note)
+
+    monkeypatch.setattr(Progress, "advance", note)
+    monkeypatch.setattr(Progress, "foresee", lambda self, words: foreseen.append(words))
+    how = {"num_agents": 1, "num_episodes": 1, "block": 1, "progress": False}
+    run = partial(commenv.run, "SimpleGrid-v0", ["dql", "ebcdql"], **how)
+    run(num_trials=2, out=tmp_path / "new")
+    assert noted == [
+        "0 of 2 arms finished · dql",
+        "0 of 2 arms finished · dql",
+        "1 of 2 arms finished · ebcdql",
+        "1 of 2 arms finished · ebcdql",
+    ]
+    (said,) = foreseen
+    kept = sum(
+        path.stat().st_size
+        for path in (tmp_path / "new").rglob("trials-*")
+        if path.is_file()
+    )
+    assert re.fullmatch(r"about [\d.]+ kB on the disk", said)
+    assert float(said.split()[1]) == pytest.approx(kept / 1000, rel=0.1)
+    noted.clear()
+    run(num_trials=3, out=tmp_path / "new")  # goes on; both arms have something to do
+    assert noted[0] == "0 of 2 arms finished · dql"
+    noted.clear()
+    commenv.run("SimpleGrid-v0", "dql", num_trials=1, **how)
+    assert noted == [""]
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1.0 kB"),
+        (12_345, "12 kB"),
+        (999_700, "1.0 MB"),
+        (3.44e9, "3.4 GB"),
+        (5e13, "50 TB"),
+    ],
+)
+def test_sizes(count, text):
+    assert size(count) == text

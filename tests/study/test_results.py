@@ -181,7 +181,7 @@ def test_when_labels_reach_a_threshold(folders):
 def test_every_column_of_numbers_is_drawn_and_compared(folders, y):
     pytest.importorskip("matplotlib")
     results = commenv.load(folders / "c")
-    assert len(results.plot(y=y).axes) == 1
+    assert len(results.plot(y=y).axes) == 2  # environments
     compared = results.compare(*results.optimum, at=1, y=y)
     rows = results.frame[results.frame["episode"] == 1].groupby("label")[y].mean()
     one, other = results.optimum

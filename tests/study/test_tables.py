@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from commenv.errors import ResultsError
+from commenv.study.statistics import mean_interval
 from commenv.study.tables import render, summary
 
 pd = pytest.importorskip("pandas")
@@ -260,6 +261,40 @@ def test_what_budgets_and_links_did_is_averaged_and_shown_where_it_is_not_zero(n
     assert f"\n{heading}" in text.split("\n\n")[-1]
     shown = set(render(summary(rows("a", 0, 1))).split("\n\n")[1].split())
     assert shown.isdisjoint({"refused", "unsent", "lost", "expired", "penalty"})
+
+
+def test_an_evaluation_has_the_interval_of_the_means_wherever_there_is_one():
+    values = [-9.0, -6.5, -5.5, -7.0]
+    frame = pd.concat(
+        [
+            *(rows("a", trial, 3, evaluation=x) for trial, x in enumerate(values)),
+            rows("b", 0, 3, evaluation=-6.0),
+            *(rows("c", trial, 3, evaluation=x) for trial, x in enumerate(values)),
+        ]
+    )
+    bounds = (-10.0, -5.0)
+    ranges = {"a": {"evaluation": bounds}, "b": {"evaluation": bounds}}
+    table = summary(frame, ranges=ranges)
+    low, high = map(float, mean_interval(np.array(values), bounds=bounds))
+    assert (table[0]["evaluation_low"], table[0]["evaluation_high"]) == (low, high)
+    assert low < -7.0 < high
+    for row in table[1:]:  # one trial; four of which no range is known
+        assert np.isnan([row["evaluation_low"], row["evaluation_high"]]).all()
+    lines = render(table).splitlines()
+    assert lines[2].split()[:4] == ["label", "trials", "evaluation", "interval"]
+    assert f"-7.0000  {low:.4f} to {high:.4f}  " in lines[5]
+    assert lines[6].split()[3] == lines[7].split()[3] == "-"
+    assert "interval: of 95 %" in render(table)
+    assert "interval" not in render(table[1:])
+
+
+@pytest.mark.parametrize("value", [np.nan, -np.inf])
+def test_an_evaluation_that_is_missing_or_infinite_has_no_interval(value):
+    frame = pd.concat(
+        [rows("a", 0, 2, evaluation=-6.0), rows("a", 1, 2, evaluation=value)]
+    )
+    (row,) = summary(frame, ranges={"a": {"evaluation": (-10.0, -5.0)}})
+    assert np.isnan(row["evaluation_low"])
 
 
 def test_no_rows_no_table():

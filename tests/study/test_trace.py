@@ -169,7 +169,7 @@ def test_an_interrupt_leaves_whole_traces_and_going_on_completes_them(
 ):
     played = []
 
-    def interrupt(self, count):
+    def interrupt(self, count, note):
         played.append(count)
         if len(played) == 20:  # of 8 rounds in each of 4 blocks
             raise KeyboardInterrupt
