@@ -89,8 +89,8 @@ def check_algorithm(
         seed=7,
         evaluation_episodes=2,
     )
-    before = global_state()
     watch(study, study.arms[0])
+    before = global_state()  # after all imports, some of which draw
     whole = _run(study, algorithm)
     check_untouched(before, "use the problem's draws")
     _same(whole, _run(study, algorithm), "when run again")
