@@ -37,7 +37,7 @@ def arguments_of_each(
         ValueError: Not one dictionary (or None) for each agent.
     """
     if env_kwargs is None or isinstance(env_kwargs, Mapping):
-        return [dict(env_kwargs or {}) for _ in range(num_agents)]
+        return [dict(env_kwargs or {})] * num_agents
     if callable(env_kwargs):
         env_kwargs = [env_kwargs(agent) for agent in range(num_agents)]
     if isinstance(env_kwargs, str) or not isinstance(env_kwargs, Sequence):

@@ -75,7 +75,7 @@ def _of_arm(arm: Mapping[str, Any]) -> Settings:
     for name, value in _mapping(own).items():
         settings[f"environment argument {name}"] = value
     if isinstance(own, list):
-        settings["environment arguments by agent"] = own
+        settings["environment argument of each agent"] = own
     for part in _COMPARED:
         plugin = arm[part]
         settings[part] = plugin.get("class")

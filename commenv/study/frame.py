@@ -24,6 +24,7 @@ __all__ = [
     "KEY",
     "NAMES",
     "Column",
+    "evaluations_in",
     "validate",
     "world_column",
     "world_columns",
@@ -130,6 +131,13 @@ def world_column(agent: int) -> str:
 def world_columns(names: Iterable[str]) -> list[str]:
     """Those of the names that :func:`world_column` gives."""
     return [name for name in names if _IN_A_WORLD.fullmatch(name)]
+
+
+def evaluations_in(names: Iterable[str]) -> list[str]:
+    """Those of the names that are of evaluations, in agents' own worlds too."""
+    return [
+        name for name in names if name in EVALUATIONS or _IN_A_WORLD.fullmatch(name)
+    ]
 
 
 def validate(frame: pd.DataFrame) -> None:

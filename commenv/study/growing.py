@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from commenv.errors import ResultsError
-from commenv.study.frame import EVALUATIONS, world_columns
+from commenv.study.frame import evaluations_in
 from commenv.study.software import unlike
 from commenv.study.stored_block import StoredBlock
 
@@ -41,7 +41,7 @@ def check_goes_on(
         )
     # Every trial's last round is evaluated, and is not the last one any more.
     due = (old["episode"].to_numpy() + 1) % evaluate_every == 0
-    sometimes = {*EVALUATIONS, *world_columns(map(str, old.columns))}
+    sometimes = evaluations_in(map(str, old.columns))
     for column in old.columns:
         rows = due if column in sometimes else np.ones_like(due)
         one, other = (frame[column].to_numpy()[rows] for frame in (old, new))

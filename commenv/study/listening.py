@@ -8,7 +8,7 @@ from typing import Any
 
 from commenv.study.arm import Arm
 from commenv.study.callbacks import Callback, StopTrial, TrialRound
-from commenv.study.frame import EVALUATIONS
+from commenv.study.frame import evaluations_in
 from commenv.study.played import Played, Wanted
 from commenv.study.results import Results
 from commenv.study.spec import Study
@@ -97,7 +97,7 @@ class Listeners:
 
 def _round_of(arm: Arm, played: Played, position: int) -> TrialRound:
     values = {name: float(one[position]) for name, one in played.values.items()}
-    for name in EVALUATIONS:
+    for name in evaluations_in(list(values)):
         if values[name] != values[name]:  # it has none in this round
             del values[name]
     return TrialRound(

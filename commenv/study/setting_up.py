@@ -36,6 +36,8 @@ def world_of(arm: Arm, num_envs: int, agent: int = 0) -> Any:
 def worlds_of(arm: Arm, num_trials: int, agents: Sequence[int] | None = None) -> Any:
     """An instance for each trial and agent, or for each of some of the agents."""
     everybody = range(arm.num_agents) if agents is None else agents
+    if len(arm.worlds) == 1:
+        return world_of(arm, num_trials * len(everybody))
     return make_worlds(
         arm.environment,
         num_trials,

@@ -114,7 +114,11 @@ class Writer:
     def take(self, measured: Measured) -> list[Measured]:
         """Writes what a block measured; returns it where nothing is kept."""
         self._left[measured.block.arm] -= 1
-        self._taken += len(measured.block.trials)
+        trials = len(measured.block.trials)
+        self._taken += trials
+        # What trials that were stopped have left out is done with, too.
+        left_out = trials * self._study.num_episodes - measured.table.num_rows
+        self._bar.advance(left_out, self._where_it_is())
         if self._store is None:
             return [measured._replace(learned=Memory())]
         first = not self._store.written

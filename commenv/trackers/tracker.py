@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from commenv.errors import MissingExtraError, shown
 from commenv.study.arm import check_count
 from commenv.study.callbacks import Callback, TrialRound
-from commenv.study.frame import EVALUATIONS
+from commenv.study.frame import evaluations_in
 from commenv.study.spec import Study
 
 __all__ = ["Tracker"]
@@ -114,16 +114,17 @@ class Tracker(Callback, ABC):
                 self._try(self.finish, run, None)
 
     def _write_round(self, measured: TrialRound) -> None:
+        evaluated = evaluations_in(measured.values)
         columns = {
             name: value
             for name, value in measured.values.items()
-            if name not in EVALUATIONS
+            if name not in evaluated
         }
         totals = {f"total/{name}": value for name, value in measured.totals.items()}
         self.log(self._run_of(measured), measured.round, {**columns, **totals})
 
     def _write_evaluation(self, measured: TrialRound) -> None:
-        there = [name for name in EVALUATIONS if name in measured.values]
+        there = evaluations_in(measured.values)
         values = {name: measured.values[name] for name in there}
         self.log(self._run_of(measured), measured.round, values)
 

@@ -429,3 +429,13 @@ def test_a_handler_of_an_object_of_its_own_is_heard():
     with pytest.raises(dataclasses.FrozenInstanceError):
         rounds[0].trial = 3
     assert json.dumps(rounds[0].values)
+
+
+def test_what_stopped_trials_leave_out_is_done_with(capsys):
+    class Early(commenv.Callback):
+        def on_round(self, measured):
+            if measured.trial == 1:
+                raise commenv.StopTrial
+
+    commenv.run("SimpleGrid-v0", "dql", **SIZE, callbacks=[Early()])
+    assert capsys.readouterr().err.splitlines()[-1].startswith("  100 % · 36 of 36 ")

@@ -234,4 +234,17 @@ def test_arms_of_both_kinds_stand_in_one_frame():
     calm = results.frame["label"] == "dql, calm"
     assert results.frame.loc[calm, COLUMNS].isna().all(axis=None)
     assert results.frame.loc[~calm, COLUMNS].notna().all(axis=None)
-    assert results.settings["dql, winds"]["environment arguments by agent"] == WINDS
+    assert results.settings["dql, winds"]["environment argument of each agent"] == WINDS
+
+
+def test_listeners_hear_of_each_world_where_it_was_evaluated():
+    heard = []
+
+    class Listen(commenv.Callback):
+        def on_round(self, measured):
+            heard.append({name: measured.values.get(name) for name in COLUMNS})
+
+    how = {"num_trials": 1, "num_episodes": 4, "evaluate_every": 2}
+    frame = study(callbacks=[Listen()], **how).frame
+    assert heard[0] == heard[2] == dict.fromkeys(COLUMNS)
+    assert heard[1::2] == frame.loc[1::2, COLUMNS].to_dict("records")
