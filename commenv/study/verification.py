@@ -154,7 +154,8 @@ def _blocks(store: Store, settings: Settings) -> tuple[list[Block], Check]:
                 problems.append(str(error))
                 continue
             blocks.append(Block(arm, one.label, stored, trials or range(1), changed))
-            finished |= set(() if changed else blocks[-1].trials)
+            if not changed and stored.seal.rounds >= store.rounds:
+                finished |= set(blocks[-1].trials)
         if len(finished) < len(settings.trials):
             notes.append(
                 f"{one.label} is unfinished: {len(finished)} of {len(settings.trials)} "

@@ -53,7 +53,9 @@ def test_a_folder_between_says_what_has_all_rounds_and_verifies(tmp_path, caplog
     half = commenv.load(tmp_path)
     assert "2 of 4 trials of dql are there" in caplog.text
     assert half.frame.groupby("trial").size().tolist() == [5, 5, 3, 3]
-    assert half.verify(every=True, progress=False).verdict == "holds"
+    found = half.verify(every=True, progress=False)
+    assert found.verdict == "holds"
+    assert "dql is unfinished: 2 of 4 trials are there" in str(found)
     # The state of the third trial is gone on from: its first rounds are not told again.
     told = []
 
