@@ -67,7 +67,7 @@ NO_STUDY = [
     (lambda: batched(max_episode_steps="9"), "max_episode_steps must be an integer"),
     (lambda: batched(uplink=BUDGET), r"uplink: Budget.* not a Channel; .*Channel\(bud"),
     (lambda: batched(downlink=Channel), "downlink: Channel is a class; give an instan"),
-    (lambda: batched(env_kwargs=[1]), r"env_kwargs must be a dictionary .*got \[1\]"),
+    (lambda: batched(env_kwargs=[1]), "env_kwargs of agent_0 is 1; give a dictionary"),
     (lambda: batched(env_kwargs=3), "env_kwargs must be a dictionary .*got 3"),
     (lambda: batched(gamma="a"), "gamma must be a number, got 'a'"),
     (lambda: parallel(made()), "give its id, 'SimpleGrid-v0'"),

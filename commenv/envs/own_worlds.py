@@ -42,17 +42,17 @@ def arguments_of_each(
         env_kwargs = [env_kwargs(agent) for agent in range(num_agents)]
     if isinstance(env_kwargs, str) or not isinstance(env_kwargs, Sequence):
         check_kwargs("env_kwargs", env_kwargs)
+    for agent, given in enumerate(env_kwargs):
+        if given is not None and not isinstance(given, Mapping):
+            raise ValueError(
+                f"env_kwargs of agent_{agent} is {given!r}; give a dictionary or None"
+            )
     if len(env_kwargs) != num_agents:
         raise ValueError(
             f"env_kwargs is of length {len(env_kwargs)}, and num_agents is "
             f"{num_agents}; give a dictionary for each agent, a function of an agent's "
             "number, or one dictionary for all"
         )
-    for agent, given in enumerate(env_kwargs):
-        if given is not None and not isinstance(given, Mapping):
-            raise ValueError(
-                f"env_kwargs of agent_{agent} is {given!r}; give a dictionary or None"
-            )
     return [dict(given or {}) for given in env_kwargs]
 
 

@@ -165,7 +165,7 @@ def test_a_figure_is_run_drawn_judged_and_reported(tmp_path):
 def test_another_scale_into_the_same_folder_is_refused(tmp_path):
     small = {"seed": 0, "progress": False, "trials": 1}
     reproduce("3.4", tmp_path, episodes=100, **small)
-    with pytest.raises(ResultsError, match="num_episodes: 100 there, 101 asked for"):
+    with pytest.raises(ResultsError, match="is a study of 100 rounds"):
         reproduce("3.4", tmp_path, episodes=101, **small)
 
 
