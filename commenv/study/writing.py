@@ -117,8 +117,8 @@ class Writer:
         trials = len(measured.block.trials)
         self._taken += trials
         # What trials that were stopped have left out is done with, too.
-        left_out = trials * self._study.num_episodes - measured.table.num_rows
-        self._bar.advance(left_out, self._where_it_is())
+        if left_out := trials * self._study.num_episodes - measured.table.num_rows:
+            self._bar.advance(left_out, self._where_it_is())
         if self._store is None:
             return [measured._replace(learned=Memory())]
         first = not self._store.written
