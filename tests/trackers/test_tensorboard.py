@@ -56,6 +56,24 @@ def test_what_it_holds_is_the_frame_in_float32(tmp_path):
         assert config["algorithm"]["class"].endswith(label.upper())
 
 
+def test_it_is_read_while_the_study_runs(tmp_path):
+    found = []
+
+    class Reader(commenv.Callback):
+        def on_round(self, measured):
+            if (measured.trial, measured.round) == (1, 0):
+                found.append(read(tmp_path / "00-dql" / "trial-00000")[0])
+
+    size = {"num_agents": 2, "num_trials": 2, "num_episodes": 5, "block": 1}
+    listeners = [TensorBoard(tmp_path), Reader()]
+    results = commenv.run(
+        "SimpleGrid-v0", "dql", callbacks=listeners, progress=False, **size
+    )
+    first = results.frame[results.frame["trial"] == 0].set_index("episode")
+    expected = first["reward"].astype(np.float32).to_dict()
+    assert [one["reward"] for one in found] == [expected]
+
+
 def test_a_folder_that_cannot_be_written_to_is_said_once(tmp_path, caplog):
     (tmp_path / "file").touch()
     results = commenv.run(
