@@ -29,7 +29,7 @@ def value_of(text: str) -> Any:
         return _WORDS[text]
     if _PERCENT.fullmatch(text):
         return float(Decimal(text[:-1]).scaleb(-2))  # the same double as 0.1
-    for read in (json.loads, float):  # float takes .5, which is no JSON
+    for read in (json.loads, float):  # float takes .5, which JSON does not allow
         try:
             return read(text)
         except RecursionError:

@@ -201,7 +201,7 @@ def _share_heights(axes: Sequence[Axes], columns: int) -> None:
 def _set_title(ax: Axes, title: str) -> None:
     words = textwrap.fill(textwrap.shorten(title, _LONGEST_TITLE), _TITLE_WIDTH)
     text = ax.set_title(words, loc="left", size=10.5, weight="bold")
-    text.set_parse_math(False)  # a setting is no formula, whatever it holds
+    text.set_parse_math(False)  # settings are shown as plain text, never as formulas
 
 
 def with_picture(figure: Figure) -> Figure:
@@ -306,7 +306,7 @@ def canvas(
         labelspacing=0.3,
     )
     for text in legend.get_texts():
-        text.set_parse_math(False)  # a label is no formula, whatever it holds
+        text.set_parse_math(False)  # labels are shown as plain text, never as formulas
     if title:
         y = 1 - 0.1 / height
         figure.text(0.5, y, title, ha="center", va="top", size=12, weight="bold")

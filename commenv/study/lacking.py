@@ -17,7 +17,7 @@ def has_results(directory: str | Path) -> bool:
     """Whether a results folder has a finished block.
 
     Raises:
-        ResultsError: It is no results folder, or its manifest is damaged.
+        ResultsError: It is not a results folder, or its manifest is damaged.
     """
     store = Store(directory)
     arms = range(len(store.manifest().study["arms"]))
@@ -31,7 +31,7 @@ def lacks(directory: str | Path) -> str:
     rounds they have.
 
     Raises:
-        ResultsError: It is no results folder, or its manifest is damaged.
+        ResultsError: It is not a results folder, or its manifest is damaged.
     """
     store = Store(directory)
     labels = [arm["label"] for arm in store.manifest().study["arms"]]

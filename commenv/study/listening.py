@@ -25,7 +25,7 @@ class Listeners:
         callbacks: In the order in which they are called.
 
     Raises:
-        TypeError: They are no list of objects of classes derived from Callback.
+        TypeError: They are not a list of Callback instances.
     """
 
     def __init__(self, callbacks: Sequence[Callback]) -> None:
@@ -131,4 +131,4 @@ def _check(callbacks: Any) -> None:
         raise TypeError(f"callbacks is {callbacks!r}; {cure}, in a list")
     for one in callbacks:
         if not isinstance(one, Callback):
-            raise TypeError(f"callbacks has {one!r}, which is no callback; {cure}")
+            raise TypeError(f"callbacks has {one!r}, which is not a callback; {cure}")

@@ -170,7 +170,7 @@ def run(
         BlocksFailedError: An environment raised an error, or returned what cannot be
             used, in some of the blocks; the others were finished first.
         EnvironmentFaultError: An environment says that its rewards are vectors.
-        TypeError: ``callbacks`` is no list of callbacks.
+        TypeError: ``callbacks`` is not a list of callbacks.
     """
     study = Study(
         arms=arms(

@@ -396,7 +396,7 @@ def test_workers_that_are_stopped_keep_their_states(log, error, tmp_path):
     ("callbacks", "words"),
     [
         ([print], "callbacks has <built-in function print>.*commenv.Callback"),
-        ([Log], "callbacks has <class .*Log'>, which is no callback; give objects"),
+        ([Log], "callbacks has <class .*Log'>, which is not a callback; give objects"),
         (Log(), r"callbacks is <.*Log object.*in a list"),
         (None, "callbacks is None"),
     ],

@@ -25,6 +25,7 @@ from commenv.study.described import study_of
 from commenv.study.recomputed import _distance
 from commenv.study.software import software, unlike
 from commenv.study.store import Store
+from tests.command_line import call
 from tests.study.seals import reseal, reseal_manifest
 from tests.study.studies import built
 
@@ -549,14 +550,6 @@ def test_equal_software_is_of_the_same_type():
     assert unlike(here | {"pyarrow": "0"}) == []
     assert unlike({"cpu": "other"})[0].startswith("cpu: other there, ")
     assert "not recorded: machine, simd, blas, libc, numpy" in unlike({"cpu": "x"})[1]
-
-
-def call(capsys, *arguments):
-    try:
-        code = main([str(argument) for argument in arguments])
-    except SystemExit as end:
-        code = end.code
-    return code, *capsys.readouterr()
 
 
 def test_the_command_prints_a_verdict_and_returns_it(capsys, copy):
