@@ -139,7 +139,7 @@ class Store(KeptStudy):
         if asked == had:
             return
         for name, unit in zip(GROWING, ("trials", "rounds"), strict=True):
-            if asked[name] < had[name] and not self._are_to_come(name, asked[name]):
+            if asked[name] < had[name] and not self._may_shrink_to(name, asked[name]):
                 raise ResultsError(
                     f"{self.directory} is a study of {had[name]} {unit}; their number "
                     "is a total, so give as many or more, or choose another folder"
@@ -157,10 +157,10 @@ class Store(KeptStudy):
         write_atomically(self.manifest_path, data)
         self._manifest = None
 
-    def _are_to_come(self, name: str, asked: int) -> bool:
-        """Whether no trial has more rounds than are asked for now.
+    def _may_shrink_to(self, name: str, asked: int) -> bool:
+        """Whether nothing in the folder has more rounds than are asked for now.
 
-        So a study that was to get more rounds, and did not, can be left as it was.
+        So a study that was to get more rounds, and got none, can be left as it was.
         """
         if name != "num_episodes" or self.checkpoints.paths():
             return False

@@ -124,8 +124,8 @@ class Tracker(Callback, ABC):
         self.log(self._run_of(measured), measured.round, {**columns, **totals})
 
     def _write_evaluation(self, measured: TrialRound) -> None:
-        there = evaluations_in(measured.values)
-        values = {name: measured.values[name] for name in there}
+        evaluated = evaluations_in(measured.values)
+        values = {name: measured.values[name] for name in evaluated}
         self.log(self._run_of(measured), measured.round, values)
 
     def _end(self, measured: TrialRound) -> None:
