@@ -15,9 +15,20 @@ import numpy as np
 import pytest
 
 import commenv
-from commenv.channel import Delta, Float16, Identity, Int8, Messages, Uniform
-from commenv.channel.coding import Coder
-from commenv.channel.frames import HEADER, Frames
+from commenv.channel import (
+    HEADER,
+    BitErrors,
+    Channel,
+    Decoder,
+    Delta,
+    Float16,
+    Identity,
+    Int8,
+    Messages,
+    Packets,
+    Uniform,
+)
+from commenv.channel.shapes import uplink_wiring
 from commenv.cli import main
 from commenv.cli_values import value_of
 from commenv.draws import Draws
@@ -228,20 +239,21 @@ SIGNALLING = np.array([0x7FA0_0000] * 3, "<u4").tobytes()
 INFINITE = np.array([np.inf, -np.inf], "<f4").tobytes()
 
 
-def letters(codec, payloads):
-    coder = Coder(codec, Draws(0, [0], 1), "test", receivers=(1, 1), suspicious=True)
-    coder.begin(ROW)
+def decoded(codec, payloads):
+    channel = Channel(codec, link=BitErrors(0.1), acknowledgements=True)
+    decoder = Decoder(channel, uplink_wiring(Draws(0, [0], 1)))
+    decoder.begin(ROW)
     headers = np.zeros(len(payloads), HEADER)
     headers["sequence"] = np.arange(len(payloads))
-    stops = np.cumsum([len(one) for one in payloads])
-    frames = Frames(
+    sizes = np.array([len(one) for one in payloads])
+    packets = Packets(
         np.zeros(len(payloads), np.intp),
         headers,
         np.frombuffer(b"".join(payloads), np.uint8),
-        stops - [len(one) for one in payloads],
-        stops,
+        np.cumsum(sizes) - sizes,
+        sizes,
     )
-    return coder.read(frames, ROW)
+    return decoder.decode(packets)
 
 
 @pytest.mark.parametrize(
@@ -263,7 +275,7 @@ def letters(codec, payloads):
 )
 def test_what_adds_up_to_no_number_is_malformed_without_a_warning(codec, payloads):
     with pytest.raises(MalformedMessage):
-        letters(codec, payloads)
+        decoded(codec, payloads)
 
 
 def test_a_message_still_reads_after_these_checks():
@@ -273,7 +285,7 @@ def test_a_message_still_reads_after_these_checks():
     coder = Coder(Delta(Identity()), Draws(0, [0], 1), "test", receivers=(1, 1))
     coder.begin(ROW)
     encoded, _ = coder.encode(messages, np.zeros(1, np.uint32))
-    read = letters(Delta(Identity()), [encoded.data.tobytes()])
+    read = decoded(Delta(Identity()), [encoded.data.tobytes()])
     assert read.records["x"].tolist() == [[1, 2, 3]]
 
 

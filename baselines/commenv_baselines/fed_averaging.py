@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from commenv.channel import Messages, Received
 from commenv.errors import CommenvError, EnvironmentFaultError
 from commenv.learning import Learner, Policy, Problem, RoundAgents, Signal
-from commenv.wrappers import ChannelEnv
+from commenv.wrappers import Instances
 
 if TYPE_CHECKING:
     from commenv_baselines.sb3_models import LocalModel
@@ -83,7 +83,7 @@ class FedAgents(RoundAgents):
         self.memory["own"] = np.where(accepted, theta, kept)
         self.memory["base"] = theta.copy()
 
-    def play(self, env: ChannelEnv, observations: NDArray[Any]) -> None:
+    def play(self, env: Instances, observations: NDArray[Any]) -> None:
         """Every agent trains for ``local_steps`` steps in an instance of its own.
 
         Raises:

@@ -16,7 +16,7 @@ from commenv.draws import ENVIRONMENT, UniformStream
 from commenv.envs.batch import TabularBatch
 from commenv.envs.flat import thresholds
 from commenv.learning import Agents, Problem, Transition
-from commenv.wrappers import ChannelEnv
+from commenv.wrappers import Instances
 from commenv_baselines.tabular import STEP, PolicyTable, Trajectories
 
 __all__ = ["TableAgents"]
@@ -89,7 +89,7 @@ class TableAgents(Agents):
         """Records the step."""
         self._trajectories.add(transition)
 
-    def play(self, env: ChannelEnv, observations: NDArray[Any]) -> None:
+    def play(self, env: Instances, observations: NDArray[Any]) -> None:
         """Every agent runs one whole episode."""
         compiled = self._compiled(env)
         if compiled is None:
@@ -116,14 +116,14 @@ class TableAgents(Agents):
         self._held: NDArray[np.intp] = versions.held.ravel()
         self._policy = PolicyTable(policies, self._held)
 
-    def _compiled(self, env: ChannelEnv) -> ModuleType | None:
+    def _compiled(self, env: Instances) -> ModuleType | None:
         """The compiled code, where it does what the steps would do, and is worth it."""
         rounds = self._problem.num_episodes * (self._num_rows + _AS_MANY_AS_A_ROUND)
         fits = (
             rounds >= WORTH_COMPILING
             and type(self).act is TableAgents.act
             and type(self).observe is TableAgents.observe
-            and type(env) is ChannelEnv
+            and type(env) is Instances
             and type(env.world) is TabularBatch
             and env.world.max_episode_steps is not None
             and env.observer is None
@@ -132,7 +132,7 @@ class TableAgents(Agents):
         return _load_compiled() if fits else None
 
     def _play_compiled(
-        self, compiled: Any, env: ChannelEnv, starts: NDArray[np.int64]
+        self, compiled: Any, env: Instances, starts: NDArray[np.int64]
     ) -> None:
         """Lets the compiled code play, with more room for records until it is done."""
         world = env.world

@@ -1,6 +1,7 @@
 """The metered message channel: what travels, what it costs, what becomes of it."""
 
-from commenv.channel.budget import Budget, Left
+from commenv.channel.awaited import Acknowledgement
+from commenv.channel.budget import Budget
 from commenv.channel.channel import Channel
 from commenv.channel.codec import Codec, Decoded, Encoded, Identity, Incoming
 from commenv.channel.codecs import (
@@ -16,15 +17,15 @@ from commenv.channel.codecs import (
     TopK,
     Uniform,
 )
-from commenv.channel.frames import HEADER, HEADER_SIZE, Frames, decode_frame
+from commenv.channel.coding import Decoder, Delivered, Encoder, Packets
 from commenv.channel.ledger import Entry, Fate, Ledger, Unit
 from commenv.channel.link import (
     Chain,
     Link,
-    Passage,
     Payloads,
     PerfectLink,
     Sending,
+    Transit,
 )
 from commenv.channel.links import (
     AdditiveNoise,
@@ -35,20 +36,21 @@ from commenv.channel.links import (
     Range,
     RateCap,
 )
-from commenv.channel.live import LiveChannel, Receipt
-from commenv.channel.mesh import Arrivals, Mesh
 from commenv.channel.message import FreeForm, Messages, Received
+from commenv.channel.meter import Left
+from commenv.channel.network import Network
 from commenv.channel.payload import pack, unpack
 from commenv.channel.randomness import LinkDraws, MessageDraws
-from commenv.channel.sending import Sender, Verdict
 from commenv.channel.versions import Versions
+from commenv.channel.wire import HEADER, HEADER_SIZE, decode_packet
+from commenv.channel.wiring import Receipt, Wiring
 
 __all__ = [
     "HEADER",
     "HEADER_SIZE",
     "QSGD",
+    "Acknowledgement",
     "AdditiveNoise",
-    "Arrivals",
     "BernoulliLoss",
     "BitErrors",
     "Budget",
@@ -56,14 +58,16 @@ __all__ = [
     "Channel",
     "Codec",
     "Decoded",
+    "Decoder",
     "Delay",
+    "Delivered",
     "Delta",
     "Encoded",
+    "Encoder",
     "Entry",
     "ErrorFeedback",
     "Fate",
     "Float16",
-    "Frames",
     "FreeForm",
     "GilbertElliottLoss",
     "Identity",
@@ -73,11 +77,10 @@ __all__ = [
     "Left",
     "Link",
     "LinkDraws",
-    "LiveChannel",
-    "Mesh",
     "MessageDraws",
     "Messages",
-    "Passage",
+    "Network",
+    "Packets",
     "Payloads",
     "PerfectLink",
     "RandomK",
@@ -87,15 +90,15 @@ __all__ = [
     "Received",
     "RecordCodec",
     "ScaledSign",
-    "Sender",
     "Sending",
     "Sparse",
     "TopK",
+    "Transit",
     "Uniform",
     "Unit",
-    "Verdict",
     "Versions",
-    "decode_frame",
+    "Wiring",
+    "decode_packet",
     "pack",
     "unpack",
 ]

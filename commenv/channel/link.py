@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from commenv.channel.parts import wrong_part
 from commenv.channel.randomness import LinkDraws, MessageDraws
 
-__all__ = ["Chain", "Link", "Passage", "Payloads", "PerfectLink", "Sending", "State"]
+__all__ = ["Chain", "Link", "Payloads", "PerfectLink", "Sending", "State", "Transit"]
 
 State = dict[str, NDArray[Any]]
 
@@ -44,29 +44,18 @@ class Sending(NamedTuple):
         return Sending(self.links[which], self.sizes[which], self.clock, distances)
 
 
-class Passage(NamedTuple):
+class Transit(NamedTuple):
     """What becomes of messages on a link; every array has shape (m,).
 
     Attributes:
         lost: bool: it never arrives.
-        wait: int64: ticks until it arrives, or expires; 0 is at once.
-        expired: bool: it waits in vain.
+        delay: int64: ticks until it arrives, or expires; None is at once.
+        expired: bool: it waits in vain; None where none does.
     """
 
     lost: NDArray[np.bool_]
-    wait: NDArray[np.int64]
-    expired: NDArray[np.bool_]
-
-    @classmethod
-    def clear(cls, count: int) -> Passage:
-        """Everything arrives at once."""
-        return cls.losing(np.zeros(count, dtype=np.bool_))
-
-    @classmethod
-    def losing(cls, lost: NDArray[np.bool_]) -> Passage:
-        """What is not lost, bool of shape (m,), arrives at once."""
-        count = len(lost)
-        return cls(lost, np.zeros(count, np.int64), np.zeros(count, np.bool_))
+    delay: NDArray[np.int64] | None = None
+    expired: NDArray[np.bool_] | None = None
 
 
 class Payloads(NamedTuple):
@@ -104,7 +93,7 @@ class Link(ABC):
     @abstractmethod
     def carry(
         self, sending: Sending, state: State, draws: LinkDraws
-    ) -> tuple[Passage, State]:
+    ) -> tuple[Transit, State]:
         """What becomes of messages, and what is remembered afterwards.
 
         Args:
@@ -134,16 +123,16 @@ class PerfectLink(Link):
 
     def carry(
         self, sending: Sending, state: State, draws: LinkDraws
-    ) -> tuple[Passage, State]:
+    ) -> tuple[Transit, State]:
         """Nothing is lost, and nothing is drawn."""
-        return Passage.clear(len(sending.links)), state
+        return Transit(np.zeros(len(sending.links), dtype=np.bool_)), state
 
 
 @dataclass(frozen=True)
 class Chain(Link):
     """Links one after the other; a message that one of them loses meets no later one.
 
-    Waits add up. All see the tick in which the message was sent.
+    Delays add up. All see the tick in which the message was sent.
 
     Args:
         links: At least one.
@@ -176,21 +165,24 @@ class Chain(Link):
 
     def carry(
         self, sending: Sending, state: State, draws: LinkDraws
-    ) -> tuple[Passage, State]:
+    ) -> tuple[Transit, State]:
         """What becomes of messages on all parts together."""
         after: State = {}
         count = len(sending.links)
         lost, expired = np.zeros((2, count), dtype=np.bool_)
-        wait = np.zeros(count, dtype=np.int64)
+        delay = np.zeros(count, dtype=np.int64)
         for position, link in enumerate(self.links):
-            under_way = ~(lost | expired)
+            travels = ~(lost | expired)
             part, own = link.carry(
-                sending.take(under_way), _own(state, position), draws.part(position)
+                sending.take(travels), _own(state, position), draws.part(position)
             )
-            lost[under_way], expired[under_way] = part.lost, part.expired
-            wait[under_way] += part.wait
+            lost[travels] = part.lost
+            if part.expired is not None:
+                expired[travels] = part.expired
+            if part.delay is not None:
+                delay[travels] += part.delay
             after |= {f"{position}.{name}": values for name, values in own.items()}
-        return Passage(lost, wait, expired), after
+        return Transit(lost, delay, expired), after
 
     @property
     def distorts(self) -> bool:

@@ -21,7 +21,7 @@ from commenv.draws import Draws
 from commenv.envs import TabularMDP
 from commenv.learning.evaluation import Evaluator, Policy
 from commenv.learning.scheme import Signal
-from commenv.wrappers import ChannelEnv
+from commenv.wrappers import Instances
 
 __all__ = [
     "Agents",
@@ -153,7 +153,7 @@ class RoundAgents(ABC):
             cls.receive_versions = RoundAgents.receive_versions  # type: ignore[method-assign]
 
     @abstractmethod
-    def play(self, env: ChannelEnv, observations: NDArray[Any]) -> None:
+    def play(self, env: Instances, observations: NDArray[Any]) -> None:
         """Gathers the round's experience.
 
         Args:
@@ -191,16 +191,16 @@ class Agents(RoundAgents):
     def observe(self, transition: Transition) -> None:
         """Records a step."""
 
-    def play(self, env: ChannelEnv, observations: NDArray[Any]) -> None:
+    def play(self, env: Instances, observations: NDArray[Any]) -> None:
         """Every agent runs one whole episode."""
         with np.errstate(invalid="ignore"):  # of infinite rewards: inf - inf, 0 * inf
             self._play(env, observations)
 
-    def _play(self, env: ChannelEnv, observations: NDArray[Any]) -> None:
+    def _play(self, env: Instances, observations: NDArray[Any]) -> None:
         while env.active.any():
             active = env.active
             actions = self.act(observations, active)
-            following, rewards, terminated, truncated, _ = env.step(actions)
+            following, rewards, terminated, truncated = env.step(actions)
             self.observe(
                 Transition(
                     observations,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +40,7 @@ class Rounds(Resumable):
         seed: int,
     ) -> None:
         self.env = env
+        self.star = env.star
         self.agents = agents
         self.learner = learner
         self.scheme = scheme
@@ -54,15 +54,20 @@ class Rounds(Resumable):
         Yields:
             Each round's metrics, after the learner's update.
         """
-        planned = self.env.episode + 1 + num_rounds
+        planned = self.star.episode + 1 + num_rounds
         for _ in range(num_rounds):
             self._round(planned)
-            yield self.env.metrics
+            yield self.metrics
+
+    @property
+    def metrics(self) -> Metrics:
+        """Of the last round, after the learner's update."""
+        return self.env.metrics
 
     def snapshot(self) -> Snapshot:
         """What everybody remembers between two rounds."""
         return {
-            "env": self.env.snapshot(),
+            "star": self.star.snapshot(),
             "agents": self.agents.memory,
             "learner": self.learner.memory,
             "scheme": self._state,
@@ -77,6 +82,7 @@ class Rounds(Resumable):
         agents, own = self.agents, snapshot["agents"]
         agents.memory = arrays_of(own, "the agents", agents.memory)
         self._restore_learner(snapshot)
+        self.env.instances.resume(self._study_seed, self.star.episode)
         self._seed = None
 
     def _restore_learner(self, snapshot: Snapshot) -> None:
@@ -84,8 +90,9 @@ class Rounds(Resumable):
         learner, own = self.learner, snapshot["learner"]
         learner.memory = arrays_of(own, "the learner", learner.memory)
         self._state = arrays_of(snapshot["scheme"], "the scheme", self._state)
-        self.env.restore(self._study_seed, snapshot["env"])
-        parameters, versions = learner.parameters(), self.env.receive_versions()
+        self.star.open(self._study_seed)
+        self.star.restore(snapshot["star"])
+        parameters, versions = learner.parameters(), self.star.receive_versions()
         if versions is None or versions.records.dtype != parameters.dtype:
             raise ResultsError("a snapshot whose agents hold no such parameters")
         for records in (parameters, versions.records):
@@ -111,10 +118,10 @@ class Rounds(Resumable):
             algorithm does not say what is done with parameters. A value that is not a
             number counts as -inf.
         """
-        versions = self.env.receive_versions()
+        versions = self.star.receive_versions()
         says = type(self.learner).policy_of is not Learner.policy_of
-        if versions is None or self.env.downlink.channel.faithful or not says:
-            return np.full(self.env.shape[0], np.nan)
+        if versions is None or self.star.downlink.channel.faithful or not says:
+            return np.full(self.star.shape[0], np.nan)
 
         def value(parameters: NDArray[np.void]) -> NDArray[np.float64]:
             policy = self.learner.policy_of(parameters)
@@ -124,50 +131,46 @@ class Rounds(Resumable):
         return versions.mean_of(value)
 
     def close(self) -> None:
-        """Releases what the agents hold; nothing is played afterwards."""
+        """Releases what the agents and their instances hold."""
+        self.env.close()
         self.agents.close()
 
     def _round(self, planned: int) -> None:
         """Plays one of ``planned`` rounds."""
-        observations = self._begin()
-        self.agents.begin(self.env.episode)
+        observations, _ = self.env.reset(seed=self._seed)
+        self._agree()
+        self.agents.begin(self.star.episode)
         if (versions := self._broadcast()) is not None:
             self.agents.receive_versions(versions)
-        self.agents.play(self.env, observations)
-        self._communicate(planned)
-
-    def _begin(self) -> NDArray[Any]:
-        """Resets the environment; before the first round, says what is agreed on."""
-        env = self.env
-        observations, _ = env.reset(seed=self._seed)
-        if self._seed is not None:
-            env.hold(self.learner.parameters())
-            if (agreed := self.learner.agreed()) is not None:
-                env.agree(agreed)
-        self._seed = None
-        return observations
-
-    def _broadcast(self) -> Versions | None:
-        """The learner broadcasts; what each agent holds then."""
-        self.env.broadcast(self.learner.parameters())
-        return self.env.receive_versions()
-
-    def _communicate(self, planned: int) -> None:
-        """The agents send what the scheme selects, and the learner updates."""
+        self.agents.play(self.env.instances, observations)
         self.agents.told(self._send(planned))
         self._learn()
 
+    def _agree(self) -> None:
+        """Before the first round, both sides agree on where the learner starts."""
+        if self._seed is None:
+            return
+        self.star.hold(self.learner.parameters())
+        if (agreed := self.learner.agreed()) is not None:
+            self.star.agree(agreed)
+        self._seed = None
+
+    def _broadcast(self) -> Versions | None:
+        """The learner broadcasts; what each agent holds then."""
+        self.star.broadcast(self.learner.parameters())
+        return self.star.receive_versions()
+
     def _send(self, planned: int) -> NDArray[np.bool_]:
         """Sends what the scheme selects; who was accepted, (trials, agents)."""
-        env = self.env
+        star = self.star
         messages, signals = self.agents.candidates()
-        draws = SchemeDraws(env.draws, env.episode, planned)
+        draws = SchemeDraws(star.draws, star.episode, planned)
         mask, self._state = decided(
-            self.scheme, signals, self._state, draws, env.uplink.left
+            self.scheme, signals, self._state, draws, star.uplink.left
         )
-        return env.send(messages.select(mask)).accepted
+        return self.env.send(messages.select(mask)).accepted
 
     def _learn(self) -> None:
-        received = self.env.receive()
+        received = self.star.receive()
         assert isinstance(received, Received)
         self.learner.update(received)

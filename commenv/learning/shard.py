@@ -13,11 +13,18 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from commenv.channel import Encoded, Left, Messages, Sender, Verdict, Versions
+from commenv.channel import (
+    Acknowledgement,
+    Encoded,
+    Encoder,
+    Left,
+    Messages,
+    Versions,
+)
 from commenv.learning.algorithm import RoundAgents
 from commenv.learning.scheme import Scheme, SchemeDraws, Signals, State, decided
 from commenv.snapshots import Resumable, Snapshot, arrays_of
-from commenv.wrappers import ChannelEnv
+from commenv.wrappers import Instances
 
 __all__ = ["Heard", "Offer", "Order", "Shard", "Uttered"]
 
@@ -27,11 +34,11 @@ class Heard(NamedTuple):
 
     Attributes:
         accepted: bool, shape (trials, agents of the shard).
-        verdicts: For codecs, on channels with acknowledgements.
+        known: What became of earlier ones, on channels with acknowledgements.
     """
 
     accepted: NDArray[np.bool_]
-    verdicts: list[Verdict]
+    known: list[Acknowledgement]
 
 
 class Order(NamedTuple):
@@ -58,10 +65,12 @@ class Uttered(NamedTuple):
 
     Attributes:
         encoded: Of the shard's agents, trial by trial.
+        sequence: uint32, shape (trials * agents of the shard,): their numbers.
         dtype: Of the records in them.
     """
 
     encoded: Encoded
+    sequence: NDArray[np.uint32]
     dtype: np.dtype[np.void]
 
 
@@ -92,31 +101,31 @@ class Shard(Resumable):
     """Plays the rounds of some agents, and encodes what they send.
 
     Args:
-        env: Their instances; its own channel is not used.
+        env: Their instances.
         agents: Their half of the algorithm.
         scheme: Decides here if it is separable.
         state: What the scheme remembers of these agents before the first round.
-        sender: Encodes their messages.
+        encoder: Encodes their messages.
         team: How many agents each trial has in all.
         seed: The study's seed.
     """
 
-    _remembered: ClassVar[tuple[str, ...]] = ("_sender",)
+    _remembered: ClassVar[tuple[str, ...]] = ("_encoder",)
 
     def __init__(
         self,
-        env: ChannelEnv,
+        env: Instances,
         agents: RoundAgents,
         scheme: Scheme,
         state: State,
-        sender: Sender,
+        encoder: Encoder,
         *,
         team: int,
         seed: int,
     ) -> None:
         self._env, self._agents = env, agents
         self._scheme, self._state = scheme, state
-        self._sender, self._team = sender, team
+        self._encoder, self._team = encoder, team
         self._study_seed = seed
         self._seed: int | None = seed
         self._messages: Messages | None = None
@@ -134,17 +143,22 @@ class Shard(Resumable):
         """
         env, agents = self._env, self._agents
         if order.heard is not None:
-            self._sender.hear(*order.heard)
+            self._encoder.on_receipt(order.heard.accepted)
+            self._encoder.acknowledge(order.heard.known)
             agents.told(order.heard.accepted)
-        observations, _ = env.reset(seed=self._seed)
+        observations = env.reset(seed=self._seed)
         self._seed = None
         agents.begin(order.episode)
         if records is not None and order.held is not None:
             agents.receive_versions(Versions(records, order.held))
         agents.play(env, observations)
         messages, signals = agents.candidates()
-        metrics = env.metrics
-        measured = metrics.reward, metrics.episode_return, metrics.episode_length
+        earned = env.statistics
+        measured = (
+            earned.reward.reshape(env.shape),
+            earned.episode_return.reshape(env.shape),
+            earned.length.reshape(env.shape),
+        )
         if not self._scheme.separable:
             self._messages = messages
             return Offer(*measured, signals, messages.counts, None)
@@ -165,7 +179,7 @@ class Shard(Resumable):
         """What the shard remembers between two rounds."""
         return {
             **super().snapshot(),
-            "env": self._env.snapshot(),
+            "episode": self._env.episode,
             "agents": self._agents.memory,
             "scheme": self._state,
         }
@@ -176,7 +190,7 @@ class Shard(Resumable):
         agents, own = self._agents, snapshot["agents"]
         agents.memory = arrays_of(own, "the agents", agents.memory)
         self._state = arrays_of(snapshot["scheme"], "the scheme", self._state)
-        self._env.restore(self._study_seed, snapshot["env"])
+        self._env.resume(self._study_seed, snapshot["episode"])
         self._seed = None
 
     def close(self) -> None:
@@ -185,4 +199,5 @@ class Shard(Resumable):
         self._agents.close()
 
     def _utter(self, messages: Messages) -> Uttered:
-        return Uttered(self._sender.encode(messages), messages.records.dtype)
+        encoded = self._encoder.encode(messages)
+        return Uttered(encoded, self._encoder.sequence, messages.records.dtype)

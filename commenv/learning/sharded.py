@@ -8,10 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from commenv.channel import Left, Verdict
-from commenv.channel.frames import HEADER
+from commenv.channel import Acknowledgement, Left
 from commenv.channel.message import check_mask
-from commenv.errors import ResultsError
 from commenv.learning.algorithm import Learner
 from commenv.learning.joining import joined_encoded, joined_signals
 from commenv.learning.rounds import Rounds
@@ -22,8 +20,9 @@ from commenv.learning.shard import (
     Order,
     Uttered,
 )
-from commenv.snapshots import Snapshot, array_of, check_fits, check_within
-from commenv.wrappers import ChannelEnv
+from commenv.snapshots import Snapshot
+from commenv.wrappers import Metrics, Star
+from commenv.wrappers.statistics import EpisodeStatistics
 
 __all__ = ["Crew", "ShardedRounds"]
 
@@ -45,7 +44,7 @@ class ShardedRounds(Rounds):
     """Plays the same rounds as :class:`Rounds`, with agents in shards.
 
     Args:
-        env: The channel; its world stands still.
+        star: The links; agents encode in their shards.
         crew: Of the shards.
         shares: Which agents each shard has: the first one, and the one behind the last.
         learner: The learner's half.
@@ -56,7 +55,7 @@ class ShardedRounds(Rounds):
 
     def __init__(
         self,
-        env: ChannelEnv,
+        star: Star,
         crew: Crew,
         shares: Sequence[slice],
         learner: Learner,
@@ -65,47 +64,38 @@ class ShardedRounds(Rounds):
         *,
         seed: int,
     ) -> None:
-        self.env, self.learner, self.scheme = env, learner, scheme
+        self.star, self.learner, self.scheme = star, learner, scheme
         self._crew, self._shares, self._state = crew, list(shares), state
         self._study_seed = seed
         self._seed = seed
         self._accepted: NDArray[np.bool_] | None = None
-        self._verdicts: list[Verdict] = []
+        self._known: list[Acknowledgement] = []
+        agents = star.shape[0] * star.shape[1]
+        self._statistics = EpisodeStatistics(0.0, agents)  # measured by the shards
+
+    @property
+    def metrics(self) -> Metrics:
+        """Of the last round, after the learner's update."""
+        return self._statistics.metrics(self.star.shape, *self.star.traffic)
 
     def snapshot(self) -> Snapshot:
         """What everybody remembers between two rounds, the shards included."""
         return {
-            "env": self.env.snapshot(),
+            "star": self.star.snapshot(),
             "learner": self.learner.memory,
             "scheme": self._state,
             "accepted": self._accepted,
-            "verdicts": [one._asdict() for one in self._verdicts],
+            "known": [one._asdict() for one in self._known],
             "shards": self._crew.call("snapshot", [()] * len(self._shares)),
         }
 
     def restore(self, snapshot: Snapshot) -> None:
         """Goes on where other rounds were, with shards of the same agents."""
         self._restore_learner(snapshot)
-        self._accepted = array_of(
-            snapshot["accepted"], "accepted", np.bool_, *self.env.shape
-        )
-        self._verdicts = [self._restored(**one) for one in snapshot["verdicts"]]
-        if any(
-            one["env"]["episode"] != self.env.episode
-            or one["_sender"]["_dtype"] != self.env.uplink.dtype
-            for one in snapshot["shards"]
-        ):
-            raise ResultsError("a snapshot with shards of other rounds")
+        self._accepted = snapshot["accepted"]
+        self._known = [Acknowledgement(**one) for one in snapshot["known"]]
         self._crew.call("restore", [(one,) for one in snapshot["shards"]])
-        self.env.uplink.senders_elsewhere = True
         self._seed = None
-
-    def _restored(self, links: Any, headers: Any, arrived: Any) -> Verdict:
-        array_of(links, "links", np.intp, None)
-        check_within(links, "links", 0, self.env.num_envs - 1)
-        array_of(headers, "headers", HEADER, len(links))
-        check_fits("arrived", True, arrived)
-        return Verdict(links, headers, arrived)
 
     @property
     def resumable(self) -> bool:
@@ -117,9 +107,12 @@ class ShardedRounds(Rounds):
         self._crew.close()
 
     def _round(self, planned: int) -> None:
-        self._begin()
-        self.env.uplink.senders_elsewhere = True
-        self._verdicts += self.env.uplink.verdicts()
+        star = self.star
+        if self._seed is not None:
+            star.open(self._seed)
+        star.begin_episode()
+        self._agree()
+        self._known += star.uplink.acknowledgements()
         versions = self._broadcast()
         records = None if versions is None else versions.records
         held = None if versions is None else versions.held
@@ -128,7 +121,7 @@ class ShardedRounds(Rounds):
             "play",
             [(shared, self._order(share, held, planned)) for share in self._shares],
         )
-        self.env.measure(
+        self._statistics.enter(
             np.concatenate([one.reward for one in offers], axis=1),
             np.concatenate([one.episode_return for one in offers], axis=1),
             np.concatenate([one.episode_length for one in offers], axis=1),
@@ -139,46 +132,45 @@ class ShardedRounds(Rounds):
     def _order(
         self, share: slice, held: NDArray[np.intp] | None, planned: int
     ) -> Order:
-        left = self.env.uplink.left
+        left = self.star.uplink.left
         heard = None
         if self._accepted is not None:
             heard = Heard(self._accepted[:, share], self._heard_by(share))
         return Order(
-            self.env.episode,
+            self.star.episode,
             planned,
             heard,
             None if held is None else held[:, share],
             Left(left.messages[:, share], left.bytes[:, share]),
         )
 
-    def _heard_by(self, share: slice) -> list[Verdict]:
-        """The verdicts on one shard's messages, on links counted within it."""
-        agents, own = self.env.shape[1], share.stop - share.start
-        verdicts = []
-        for one in self._verdicts:
+    def _heard_by(self, share: slice) -> list[Acknowledgement]:
+        """What became of one shard's messages, on links counted within it."""
+        agents, own = self.star.shape[1], share.stop - share.start
+        known = []
+        for one in self._known:
             trial, agent = np.divmod(one.links, agents)
             mine = (agent >= share.start) & (agent < share.stop)
             links = trial[mine] * own + agent[mine] - share.start
-            verdicts.append(Verdict(links, one.headers[mine], one.arrived))
-        return verdicts
+            known.append(Acknowledgement(links, one.headers[mine], one.arrived))
+        return known
 
     def _communicate_all(self, offers: list[Offer], planned: int) -> None:
         uttered = [one.uttered for one in offers if one.uttered is not None]
         if not self.scheme.separable:
             uttered = self._crew.call("utter", self._decide_here(offers, planned))
-        everything = self._joined(uttered)
-        receipt = self.env.send_encoded(*everything)
+        receipt = self.star.uplink.send_encoded(*self._joined(uttered))
         self._accepted = receipt.accepted
-        self._verdicts = self.env.uplink.verdicts()
+        self._known = self.star.uplink.acknowledgements()
 
     def _decide_here(
         self, offers: list[Offer], planned: int
     ) -> list[tuple[NDArray[np.bool_]]]:
         """What each shard is to send, of each message or of each record."""
-        env = self.env
-        draws = SchemeDraws(env.draws, env.episode, planned)
+        star = self.star
+        draws = SchemeDraws(star.draws, star.episode, planned)
         mask, self._state = decided(
-            self.scheme, joined_signals(offers), self._state, draws, env.uplink.left
+            self.scheme, joined_signals(offers), self._state, draws, star.uplink.left
         )
         counts = np.concatenate([one.counts for one in offers], axis=1)
         check_mask(mask, counts)
@@ -191,7 +183,12 @@ class ShardedRounds(Rounds):
         ]
 
     def _joined(self, uttered: Sequence[Uttered]) -> Uttered:
-        trials = self.env.shape[0]
+        trials = self.star.shape[0]
         shapes = [(trials, share.stop - share.start) for share in self._shares]
         encoded = joined_encoded([one.encoded for one in uttered], shapes)
-        return Uttered(encoded, uttered[0].dtype)
+        numbers = [
+            one.sequence.reshape(shape)
+            for one, shape in zip(uttered, shapes, strict=True)
+        ]
+        sequence = np.concatenate(numbers, axis=1).ravel()
+        return Uttered(encoded, sequence, uttered[0].dtype)

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from commenv.channel import HEADER_SIZE, Mesh, Unit
+from commenv.channel import HEADER_SIZE
+from commenv.wrappers.metrics import Traffic
 
 __all__ = ["Bill"]
 
@@ -35,35 +36,30 @@ class Bill(NamedTuple):
     @classmethod
     def of(
         cls,
-        mesh: Mesh,
+        traffic: Traffic,
         silent: NDArray[np.int64],
         steps: NDArray[np.int64],
         *,
         silence: bool,
         polls: bool,
     ) -> Bill:
-        """The bill of everything so far.
+        """The bill of an episode.
 
         Args:
-            mesh: What was sent.
+            traffic: What was sent in it, of shape (1, agents).
             silent: Steps in which each agent said nothing.
             steps: Steps in which it could have.
             silence: Whether silence is charged.
             polls: Whether polls are.
         """
-        payload = mesh.transmissions[Unit.PAYLOAD].copy()
-        headers = mesh.transmissions[Unit.HEADER].copy()
-        confirmed = mesh.acknowledged * HEADER_SIZE
+        payload, headers = traffic.payload[0].copy(), traffic.header[0]
+        confirmed = traffic.acknowledgements[0] * HEADER_SIZE
         quiet, asked = silent * HEADER_SIZE, steps * HEADER_SIZE
         charged = (
             payload
-            + headers * mesh.channel.headers
+            + headers * traffic.headers
             + confirmed
             + quiet * silence
             + asked * polls
         )
         return cls(payload, headers, confirmed, quiet, asked, charged)
-
-    def since(self, earlier: Bill) -> Bill:
-        """What was added after an earlier moment."""
-        return Bill(*(now - then for now, then in zip(self, earlier, strict=True)))

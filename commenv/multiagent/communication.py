@@ -19,11 +19,12 @@ from commenv.channel import (
     Codec,
     Identity,
     Link,
-    Mesh,
+    Network,
     PerfectLink,
+    shapes,
 )
-from commenv.channel.budget import Left
 from commenv.channel.ledger import Ledger
+from commenv.channel.meter import Left
 from commenv.errors import NotResetError, UnknownNameError
 from commenv.multiagent.bill import Bill
 from commenv.multiagent.checker import ParallelChecker
@@ -39,11 +40,11 @@ from commenv.multiagent.masks import mask_of
 from commenv.multiagent.message_form import MessageForm
 from commenv.multiagent.outbox import Outbox
 from commenv.multiagent.own_channel import warn_of_own_channel
-from commenv.multiagent.reckoning import Reckoning
 from commenv.multiagent.topology import Topology, distances_of, links_of
 from commenv.seeds import integer_seed
-from commenv.wrappers.metrics import Metrics
-from commenv.wrappers.telling import beside
+from commenv.wrappers.infos import InfoNumbers, beside, comm_of
+from commenv.wrappers.metrics import Meter, Metrics
+from commenv.wrappers.statistics import EpisodeStatistics
 
 __all__ = ["CommunicationBudget"]
 
@@ -89,7 +90,7 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
     behaves as it would without the wrapper.
 
     The channel belongs to the thread that has reset it; see
-    :class:`commenv.channel.owner.Owner`.
+    :class:`commenv.channel.Network`.
 
     Agents of some environments talk by their own actions, past any budget: those of
     MPE2's ``simple_speaker_listener``, ``simple_reference``, ``simple_crypto`` and
@@ -172,7 +173,8 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
         self._journal = journal
         self._outbox = Outbox(agents, self._links, self._form)
         self._inbox = Inbox(self._links, len(agents), self._form)
-        self._reckoning = Reckoning(len(agents), gamma, silence=silence, polls=polls)
+        self._statistics = EpisodeStatistics(gamma, len(agents))
+        self._charges = {"silence": silence, "polls": polls}
         self._action_spaces = {agent: self._action_space(agent) for agent in agents}
         self._observation_spaces = {
             agent: self._observation_space(agent) for agent in agents
@@ -186,7 +188,7 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
                 )
                 for agent in agents
             }
-        self._mesh = self._open(0)
+        self._open(0)
         self._begun = self._over = False
 
     @property
@@ -195,14 +197,14 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
         return [] if self._over else list(self.env.agents)
 
     @property
-    def mesh(self) -> Mesh:
+    def network(self) -> Network:
         """The links at work."""
-        return self._mesh
+        return self._network
 
     @property
     def ledger(self) -> Ledger:
         """What became of every copy, one entry for each link."""
-        return self._mesh.ledger
+        return self._network.ledger
 
     @property
     def bill(self) -> Bill:
@@ -212,7 +214,8 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
             NotResetError: Before the first reset.
         """
         self._check_reset()
-        return self._reckoning.bill
+        steps = self._statistics.length
+        return Bill.of(self._meter.traffic, self._silent, steps, **self._charges)
 
     @property
     def metrics(self) -> Metrics:
@@ -225,7 +228,9 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
             NotResetError: Before the first reset.
         """
         self._check_reset()
-        return self._reckoning.metrics
+        return self._statistics.metrics(
+            (1, len(self._names)), self._meter.traffic, None
+        )
 
     def observation_space(self, agent: str) -> gym.Space[Any]:
         """What an agent sees; always the same object."""
@@ -254,26 +259,23 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
             EnvironmentFaultError: It returned what cannot be used.
         """
         seed = None if seed is None else integer_seed(seed)
-        closing = self._reckoning.totals if self._begun else None
+        closing = self._totals() if self._begun else None
         result = self.env.reset(seed=seed, options=options)
         check_reset(self.env, result, self._place)
         observations, infos = map(self._known, result)
         self._checker.reset(self.env.agents, observations)
         if seed is not None or not self._begun:
-            self._mesh = self._open(secrets.randbits(63) if seed is None else seed)
+            self._open(secrets.randbits(63) if seed is None else seed)
             self._begun = True
-        self._mesh.tick(new_episode=True)
-        self._inbox.clear()
-        self._reckoning.begin(self._mesh)
-        self._over = False
-        closing = closing or self._reckoning.totals
-        left = self._mesh.left
-        told = self._reckoning.told(left)
+        self._begin_episode()
+        closing = closing or self._totals()
+        left = self._network.left
+        comm = self._comm(left)
         infos = {
             agent: beside(
                 info,
                 episode_comm=closing[self._place[agent]],
-                comm=told[self._place[agent]],
+                comm=comm[self._place[agent]],
             )
             for agent, info in self._masked(infos, observations).items()
         }
@@ -298,7 +300,7 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
             EnvironmentFaultError: It returned what cannot be used.
         """
         self._check_reset()
-        self._mesh.owner.check()
+        self._network.check_thread()
         live = self.agents
         if not live:
             if actions:
@@ -309,7 +311,7 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
         present[[self._place[agent] for agent in live]] = True
         open_links, distances = self._open_links(present)
         said = self._outbox.read(parts, live, open_links)
-        self._mesh.check(said.messages, said.leaving)
+        self._network.check(said.messages, said.leaving)
         # The world goes first: its step cannot be undone, and what can fail about the
         # messages has been tried.
         result = self.env.step({agent: part["action"] for agent, part in parts.items()})
@@ -317,29 +319,26 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
             live, result
         )
         if distances is not None:
-            self._mesh.locate(distances)
-        self._mesh.deafen(~open_links)
-        self._mesh.tick()
-        receipt = self._mesh.send(said.messages, said.leaving)
-        self._reckoning.speak(present, said.speaking)
-        due = self._reckoning.settle(rewards, self._names)
-        if np.count_nonzero(due):
-            rewards = {
-                agent: reward - due[self._place[agent]]
-                for agent, reward in rewards.items()
-            }
-        self._over = bool(np.count_nonzero(receipt.ended))
+            self._network.set_distances(distances)
+        self._network.set_active_links(open_links)
+        self._network.tick()
+        left = self._network.left
+        if said.speaking.any():
+            receipt = self._network.send(said.messages, said.leaving)
+            left = receipt.left
+            self._over = bool(np.count_nonzero(receipt.ended))
+        rewards = self._settle(rewards, present, said.speaking)
         if self._over:
             terminations = dict.fromkeys(terminations, True)
-        self._inbox.take(self._mesh.receive())
-        told = self._reckoning.told(receipt.left)
+        self._inbox.take(self._network.deliveries())
+        comm = self._comm(left)
         infos = {
-            agent: beside(info, comm=told[self._place[agent]])
+            agent: beside(info, comm=comm[self._place[agent]])
             if "comm" in info
-            else {**info, "comm": told[self._place[agent]]}
+            else {**info, "comm": comm[self._place[agent]]}
             for agent, info in self._masked(infos, observations).items()
         }
-        seen = self._seen(observations, receipt.left)
+        seen = self._seen(observations, left)
         self._close_episodes(infos, terminations, truncations)
         return seen, rewards, terminations, truncations, infos
 
@@ -360,23 +359,68 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
         """Adds metrics to the infos of agents whose episode the step has ended."""
         if not any(terminations.values()) and not any(truncations.values()):
             return
-        totals = self._reckoning.totals
+        totals = self._totals()
         for agent, info in infos.items():
             if terminations.get(agent, False) or truncations.get(agent, False):
                 info["episode_comm"] = totals[self._place[agent]]
 
-    def _open(self, seed: int) -> Mesh:
-        links = self._links
-        return Mesh(
+    def _open(self, seed: int) -> None:
+        """Opens the links, with empty ledgers and full budgets."""
+        self._network = shapes.mesh(
             self.channel,
-            links.sources,
-            links.targets,
-            len(self._names),
-            self._form.dtype,
             seed,
-            names=self._names,
+            self._names,
+            self._links.sources,
+            self._links.targets,
+            dtype=self._form.dtype,
             journal=self._journal,
         )
+        self._meter = Meter(self._network)
+
+    def _begin_episode(self) -> None:
+        self._network.abandon()
+        self._network.tick(new_episode=True)
+        self._meter.begin()
+        self._inbox.clear()
+        self._statistics.begin()
+        self._silent = np.zeros(len(self._names), dtype=np.int64)
+        self._over = False
+
+    def _settle(
+        self,
+        rewards: dict[str, Any],
+        present: NDArray[np.bool_],
+        speaking: NDArray[np.bool_],
+    ) -> dict[str, Any]:
+        """Enters a step; the rewards without the price of what exceeded a budget."""
+        self._silent += present & ~speaking
+        earned = np.array([rewards.get(name, 0.0) for name in self._names], np.float64)
+        self._statistics.add(earned, present)
+        due = self._statistics.due(self._meter.traffic.penalty[0])
+        if not np.count_nonzero(due):
+            return rewards
+        return {
+            agent: reward - due[self._place[agent]] for agent, reward in rewards.items()
+        }
+
+    def _comm(self, left: Left) -> list[InfoNumbers]:
+        """``info["comm"]`` of every agent."""
+        traffic = self._meter.traffic
+        comm = comm_of(traffic, left)
+        if self.channel.acknowledgements:
+            confirmed = traffic.acknowledgements[0].tolist()
+            for numbers, count in zip(comm, confirmed, strict=True):
+                numbers["acknowledged"] = count
+        return comm
+
+    def _totals(self) -> list[InfoNumbers]:
+        """``info["episode_comm"]`` of every agent."""
+        columns = {
+            **{name: values[0] for name, values in vars(self.metrics).items()},
+            "charged_size": self.bill.charged,
+        }
+        rows = zip(*(column.tolist() for column in columns.values()), strict=True)
+        return [InfoNumbers(zip(columns, row, strict=True)) for row in rows]
 
     def _action_space(self, agent: str) -> spaces.Dict:
         place = self._place[agent]
@@ -432,7 +476,7 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
 
     def _seen(self, observations: Mapping[str, Any], left: Left) -> dict[str, Any]:
         """What agents see: the environment's observations, and what was heard."""
-        heard = self._inbox.heard(self._mesh.clock)
+        heard = self._inbox.heard(self._network.clock)
         shares = self._shares(left)
         seen: dict[str, Any] = {}
         for agent, observation in observations.items():

@@ -9,7 +9,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from commenv.channel import Arrivals
+from commenv.channel import Delivered
 from commenv.multiagent.message_form import MessageForm
 from commenv.multiagent.topology import Links
 
@@ -64,13 +64,15 @@ class Inbox:
         self._sent = np.full(count, -1, dtype=np.int64)
         self._spoke = np.zeros(count, dtype=np.int8)
 
-    def take(self, arrivals: Iterable[Arrivals]) -> None:
-        """Takes what arrived in this step."""
+    def take(self, deliveries: Iterable[Delivered]) -> None:
+        """Takes what arrived in this step; messages are numbered by the tick."""
         self._spoke[:] = 0
-        for arrived in arrivals:
-            rows, values = self._row[arrived.links], self._form.unpack(arrived.records)
+        for delivered in deliveries:
+            rows, records = self._row[delivered.packets.links], delivered.records
+            assert records is not None
+            values = self._form.unpack(records)
             self._spoke[rows] = 1
-            sent = arrived.sent
+            sent = delivered.packets.headers["sequence"].astype(np.int64)
             newer = sent >= self._sent[rows]
             if np.count_nonzero(newer) < len(rows):
                 rows, values, sent = rows[newer], values[newer], sent[newer]

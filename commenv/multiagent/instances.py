@@ -20,7 +20,7 @@ from commenv.errors import NotResetError
 from commenv.multiagent.named_star import NamedStar
 from commenv.multiagent.showing import Show
 from commenv.wrappers import ChannelEnv
-from commenv.wrappers.telling import comm_of, totals_of
+from commenv.wrappers.infos import comm_of, totals_of
 
 __all__ = ["ParallelInstances"]
 
@@ -150,7 +150,6 @@ class ParallelInstances(NamedStar, ParallelEnv[str, Any, Any]):
         closing = self._channel.metrics if ended is None else ended
         self._free_form = self._free_form and self.episode > 0
         self.agents = self.possible_agents[:]
-        self._charged = np.zeros(len(self.agents))
         star = self._channel.star
         comm = comm_of(star.uplink_traffic, star.uplink.left)
         self._show.follow()
@@ -196,8 +195,7 @@ class ParallelInstances(NamedStar, ParallelEnv[str, Any, Any]):
         observations, rewards, terminated, truncated, _ = self._channel.step(chosen)
         star = self._channel.star
         up = star.uplink_traffic
-        due = up.penalty[0] - self._charged
-        self._charged = self._charged + due
+        due = self._channel.instances.statistics.due(up.penalty[0])
         comm = comm_of(up, star.uplink.left)
         rows = [(agent, self._rows[agent]) for agent in acted]
         ended = (terminated | truncated).tolist()

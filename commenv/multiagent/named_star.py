@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from commenv.channel import FreeForm, LiveChannel, Receipt, Received, pack
+from commenv.channel import FreeForm, Network, Receipt, Received, pack
 from commenv.draws import Draws
 from commenv.errors import NotResetError, UnknownNameError
-from commenv.wrappers import ChannelEnv, Metrics, Told
-from commenv.wrappers.telling import messages_of, told
+from commenv.wrappers import ChannelEnv, Metrics, SendResult
+from commenv.wrappers.infos import messages_of, result_of
 
 __all__ = ["NamedStar"]
 
@@ -30,7 +30,7 @@ class NamedStar:
         self._rows = {agent: row for row, agent in enumerate(names)}
         self._free_form = False  # what the uplink carries since it was opened
 
-    def send(self, agent: str, payload: Any) -> Told:
+    def send(self, agent: str, payload: Any) -> SendResult:
         """Sends one message from an agent to the learner.
 
         Args:
@@ -51,7 +51,7 @@ class NamedStar:
         """
         return self.send_all({agent: payload})[agent]
 
-    def send_all(self, payloads: Mapping[str, Any]) -> dict[str, Told]:
+    def send_all(self, payloads: Mapping[str, Any]) -> dict[str, SendResult]:
         """Sends one message each from several agents, at the same time.
 
         A budget of the team serves them in an order drawn anew in each round; with
@@ -86,7 +86,7 @@ class NamedStar:
                 _blame(payloads)
                 raise
             self._free_form = isinstance(messages, FreeForm)
-        return {agent: told(receipt, row) for agent, row in rows.items()}
+        return {agent: result_of(receipt, row) for agent, row in rows.items()}
 
     def receive(self) -> dict[str, list[Any] | NDArray[np.void]]:
         """The learner's side: what arrived since the last call, by sender.
@@ -127,7 +127,7 @@ class NamedStar:
         assert arrived is None or isinstance(arrived, Received)
         return arrived
 
-    def broadcast(self, parameters: NDArray[np.void]) -> dict[str, Told]:
+    def broadcast(self, parameters: NDArray[np.void]) -> dict[str, SendResult]:
         """The learner's side: sends one record to all agents.
 
         Args:
@@ -142,7 +142,7 @@ class NamedStar:
             BudgetExceededError: Under ``exceed="raise"``; nothing is sent then.
         """
         receipt = self._channel.broadcast(_one(parameters))
-        return {agent: told(receipt, row) for agent, row in self._rows.items()}
+        return {agent: result_of(receipt, row) for agent, row in self._rows.items()}
 
     def receive_broadcast(self, agent: str) -> np.void | None:
         """The last record that an agent received.
@@ -214,7 +214,7 @@ class NamedStar:
         return self._channel.draws
 
     @property
-    def uplink(self) -> LiveChannel:
+    def uplink(self) -> Network:
         """From the agents to the learner, with its ledger and what is left of a budget.
 
         Raises:
@@ -224,7 +224,7 @@ class NamedStar:
         return self._channel.uplink
 
     @property
-    def downlink(self) -> LiveChannel:
+    def downlink(self) -> Network:
         """From the learner to the agents, with its ledger.
 
         Raises:

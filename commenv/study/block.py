@@ -123,9 +123,9 @@ def run_block(
         ResultsError: ``resume`` is no snapshot of this block.
     """
     if shards is None:
-        env, rounds, evaluator = rounds_of(study, arm, trials, trace)
+        rounds, evaluator = rounds_of(study, arm, trials, trace)
     else:
-        env, rounds, evaluator = sharded_rounds(study, arm, trials, shards)
+        rounds, evaluator = sharded_rounds(study, arm, trials, shards)
     try:
         state = _State(study, arm, trials, rounds, evaluator)
         if trace is not None or not rounds.resumable:
@@ -135,7 +135,6 @@ def run_block(
             report(state.num_played)
         _play(study, arm, state, _Hearing(report, tell, wanted), trace, checkpoints)
     finally:
-        env.close()
         rounds.close()
         evaluator.close()
     keep(state.learned.memory)
@@ -172,7 +171,7 @@ class _State(Resumable):
         worlds = [world_column(agents[0]) for agents, _ in arm.worlds] if own else []
         self.series = Series(study, len(trials), worlds)
         self.learned = Learned(rounds.learner)
-        self.sent = SentSizes(rounds.env, arm.label, list(trials))
+        self.sent = SentSizes(rounds.star, arm.label, list(trials))
 
     def restore(self, snapshot: Snapshot) -> None:
         """Goes on where a block of the same settings was.
@@ -185,7 +184,7 @@ class _State(Resumable):
         except _UNFIT as error:
             words = f"{type(error).__name__}: {error}"
             raise ResultsError(f"a snapshot of something else ({words})") from error
-        played, measured = self.rounds.env.episode + 1, len(self.series.rows)
+        played, measured = self.rounds.star.episode + 1, len(self.series.rows)
         if played != measured:
             raise ResultsError(
                 f"a snapshot after {played} rounds, of which {measured} were measured"
@@ -201,7 +200,7 @@ class _State(Resumable):
     def evaluate(self, which: NDArray[np.bool_]) -> None:
         """Evaluates some trials after the last round."""
         if which.any():
-            episode = self.rounds.env.episode
+            episode = self.rounds.star.episode
             self.series.evaluate(which, _evaluated(self, episode))
 
     @property
@@ -222,7 +221,7 @@ def _play(
     rounds, series = state.rounds, state.series
     if not series.running.any():  # the state was kept after the last round
         return
-    first = rounds.env.episode + 1
+    first = rounds.star.episode + 1
     played = rounds.play(study.num_episodes - first)
     for episode, metrics in enumerate(played, first):
         running = series.running.copy()
@@ -230,7 +229,7 @@ def _play(
         invalid = invalid / arm.num_agents
         series.add({**metrics.mean_over_agents(), "invalid": invalid})
         if trace is not None:
-            trace.on_round(rounds.env)
+            trace.on_round(rounds.star)
         stopped = running & ~series.running
         evaluated = running if (episode + 1) % study.evaluate_every == 0 else stopped
         state.end(stopped)

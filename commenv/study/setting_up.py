@@ -48,8 +48,8 @@ def worlds_of(arm: Arm, num_trials: int, agents: Sequence[int] | None = None) ->
 
 def rounds_of(
     study: Study, arm: Arm, trials: Sequence[int], trace: Trace | None
-) -> tuple[ChannelEnv, Rounds, Evaluator]:
-    """A block's environment, its rounds, and the evaluator of its policies."""
+) -> tuple[Rounds, Evaluator]:
+    """A block's rounds, and the evaluator of its policies."""
     world = worlds_of(arm, len(trials))
     env = ChannelEnv(
         world,
@@ -61,7 +61,7 @@ def rounds_of(
         journal=trace is not None,
     )
     problem = problem_of(study, arm, trials, world)
-    env.observer = trace
+    env.instances.observer = trace
     rounds = Rounds(
         env,
         arm.algorithm.agents(problem),
@@ -69,7 +69,7 @@ def rounds_of(
         arm.scheme,
         seed=study.seed,
     )
-    return env, rounds, problem.evaluator
+    return rounds, problem.evaluator
 
 
 def problem_of(

@@ -7,12 +7,8 @@ from functools import partial
 from itertools import pairwise
 from typing import Any, NamedTuple, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
-
-from commenv.channel import Sender
-from commenv.draws import WorldDraws
-from commenv.envs.batched import BatchedEnv, BatchedStep
+from commenv.channel import Encoder
+from commenv.channel.shapes import uplink_wiring
 from commenv.learning import Learner
 from commenv.learning.evaluation import Evaluator
 from commenv.learning.scheme import State
@@ -21,7 +17,7 @@ from commenv.learning.sharded import Crew, ShardedRounds
 from commenv.study.arm import Arm
 from commenv.study.setting_up import problem_of, world_of, worlds_of
 from commenv.study.spec import Study
-from commenv.wrappers import ChannelEnv
+from commenv.wrappers import Instances, Star
 
 __all__ = ["CrewHere", "MakeShard", "Shards", "sharded_rounds", "shares_of"]
 
@@ -59,8 +55,8 @@ def sharded_rounds(
     arm: Arm,
     trials: Sequence[int],
     shards: Shards,
-) -> tuple[ChannelEnv, ShardedRounds, Evaluator]:
-    """A block's channel, its rounds with agents in shards, and its evaluator.
+) -> tuple[ShardedRounds, Evaluator]:
+    """A block's rounds with agents in shards, and its evaluator.
 
     Args:
         study: The settings.
@@ -68,19 +64,13 @@ def sharded_rounds(
         trials: The trials' numbers.
         shards: How the agents are spread.
     """
-    world = _Elsewhere(world_of(arm, 1), len(trials) * arm.num_agents)
-    env = ChannelEnv(
-        world,
-        trials,
-        arm.num_agents,
-        uplink=arm.uplink,
-        downlink=arm.downlink,
-        gamma=study.gamma,
-    )
-    problem = problem_of(study, arm, trials, world)
+    star = Star(trials, arm.num_agents, arm.uplink, arm.downlink, encodes=False)
+    example = world_of(arm, 1)
+    problem = problem_of(study, arm, trials, example)
+    example.close()  # it is asked for its spaces and tables alone
     learner: Learner = arm.algorithm.learner(problem)
     shares = shares_of(arm.num_agents, shards.number)
-    state = arm.scheme.start(env.shape)
+    state = arm.scheme.start(star.shape)
     crew = shards.start(
         [
             partial(_shard, study, arm, tuple(trials), (share.start, share.stop), part)
@@ -88,9 +78,9 @@ def sharded_rounds(
         ]
     )
     rounds = ShardedRounds(
-        env, crew, shares, learner, arm.scheme, state, seed=study.seed
+        star, crew, shares, learner, arm.scheme, state, seed=study.seed
     )
-    return env, rounds, problem.evaluator
+    return rounds, problem.evaluator
 
 
 class CrewHere:
@@ -129,14 +119,14 @@ def _shard(
 ) -> Shard:
     agents = range(*share)
     world = worlds_of(arm, len(trials), agents)
-    env = ChannelEnv(world, trials, agents, gamma=study.gamma)
+    instances = Instances(world, trials, agents, gamma=study.gamma)
     problem = problem_of(study, arm, trials, world, agents)
     return Shard(
-        env,
+        instances,
         arm.algorithm.agents(problem),
         arm.scheme,
         state,
-        Sender(arm.uplink, problem.draws),
+        Encoder(arm.uplink, uplink_wiring(problem.draws)),
         team=arm.num_agents,
         seed=study.seed,
     )
@@ -145,34 +135,3 @@ def _shard(
 def _part(state: State, share: slice) -> State:
     """What a scheme remembers of some agents."""
     return {name: values[:, share] for name, values in state.items()}
-
-
-class _Elsewhere(BatchedEnv):
-    """Instances that somebody else steps: they can be looked at, and that is all.
-
-    Args:
-        like: An instance of the same kind.
-        num_envs: How many there are.
-    """
-
-    def __init__(self, like: BatchedEnv, num_envs: int) -> None:
-        self._like = like
-        self.num_envs = num_envs
-        self.single_observation_space = like.single_observation_space
-        self.single_action_space = like.single_action_space
-        self.max_episode_steps = like.max_episode_steps
-        self.mdp = like.mdp
-
-    def reset(
-        self, draws: WorldDraws, mask: NDArray[np.bool_] | None = None
-    ) -> NDArray[Any]:
-        """Nothing is observed here."""
-        return np.zeros(0)
-
-    def step(self, actions: NDArray[Any], active: NDArray[np.bool_]) -> BatchedStep:
-        """Never called: whoever has the instances steps them."""
-        raise NotImplementedError("the instances are elsewhere")
-
-    def close(self) -> None:
-        """Releases the instance that was looked at."""
-        self._like.close()

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-    from commenv.wrappers import ChannelEnv
+    from commenv.channel import Network
+    from commenv.wrappers import Star
 
 __all__ = ["DIRECTIONS", "SIZE_COLUMNS", "SIZE_DTYPES", "SentSizes", "check_sizes"]
 
@@ -48,15 +49,15 @@ class SentSizes(Resumable):
     """What was sent in each trial of a block, until it stopped.
 
     Args:
-        env: The block's environment, whose ledgers are read.
+        star: The block's links, whose ledgers are read.
         label: The arm's label.
         trials: The trials' numbers.
     """
 
     _remembered: ClassVar[tuple[str, ...]] = ("_rows",)
 
-    def __init__(self, env: ChannelEnv, label: str, trials: list[int]) -> None:
-        self._env = env
+    def __init__(self, star: Star, label: str, trials: list[int]) -> None:
+        self._star = star
         self._label = label
         self._trials = np.asarray(trials)
         self._rows: list[dict[str, NDArray[Any]]] = []
@@ -70,11 +71,12 @@ class SentSizes(Resumable):
         """Takes the histograms of the trials that have just stopped."""
         if not stopped.any():
             return
-        env = self._env
-        once = env.downlink.channel.medium == "broadcast"
-        heard_by = {"uplink": 1, "downlink": env.shape[1] if once else 1}
-        for direction, channel in (("uplink", env.uplink), ("downlink", env.downlink)):
-            sent = channel.ledger.sizes
+        star = self._star
+        once = star.downlink.channel.medium == "broadcast"
+        heard_by = {"uplink": 1, "downlink": star.shape[1] if once else 1}
+        for direction in heard_by:
+            network: Network = getattr(star, direction)
+            sent = network.ledger.sizes
             which = stopped[sent.trials]
             self._add(
                 direction,
@@ -83,7 +85,7 @@ class SentSizes(Resumable):
                 sent.messages[which],
                 heard_by[direction],
             )
-            confirmed = channel.ledger.acknowledgements.sum(axis=1)
+            confirmed = network.ledger.acknowledgements.sum(axis=1)
             which = stopped & (confirmed > 0)
             positions = np.flatnonzero(which)
             nothing = np.zeros(len(positions), dtype=np.int64)

@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from commenv.channel import HEADER_SIZE, LiveChannel
-from commenv.channel.frames import TRUNCATED
+from commenv.channel import HEADER_SIZE, Network
+from commenv.channel.wire import TRUNCATED
 from commenv.envs.batched import BatchedStep
 from commenv.study.files import make_folder, sync_folder, usable
 from commenv.study.spec import Study
-from commenv.wrappers import ChannelEnv
+from commenv.wrappers import Star
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -114,10 +114,10 @@ class Trace:
             }
         )
 
-    def on_round(self, env: ChannelEnv) -> None:
+    def on_round(self, star: Star) -> None:
         """Takes the messages of a round out of the ledgers' journals."""
-        for direction, channel in (("uplink", env.uplink), ("downlink", env.downlink)):
-            self._take_journal(direction, channel)
+        for direction in ("uplink", "downlink"):
+            self._take_journal(direction, getattr(star, direction))
         self._steps.settle()
         self._messages.settle()
         if self._steps.count + self._messages.count > _ROWS_PER_FILE:
@@ -136,8 +136,8 @@ class Trace:
         """Removes what was written."""
         shutil.rmtree(self._draft, ignore_errors=True)
 
-    def _take_journal(self, direction: str, channel: LiveChannel) -> None:
-        for entry in channel.ledger.journal or ():
+    def _take_journal(self, direction: str, network: Network) -> None:
+        for entry in network.ledger.journal or ():
             kept = self._followed[entry.links]
             links, headers = entry.links[kept], entry.headers[kept]
             count = len(links)
@@ -152,11 +152,11 @@ class Trace:
                     "payload": entry.payload[kept],
                     "header": np.full(count, HEADER_SIZE),
                     "truncated": (headers["flags"] & TRUNCATED) > 0,
-                    "clock": np.full(count, channel.clock),
+                    "clock": np.full(count, network.clock),
                 }
             )
-        if channel.ledger.journal is not None:
-            channel.ledger.journal.clear()
+        if network.ledger.journal is not None:
+            network.ledger.journal.clear()
 
     def _write(self) -> None:
         import pyarrow.parquet as pq

@@ -40,7 +40,6 @@ def watch(study: Study, arm: Arm) -> None:
     try:
         _play(rounds, problem, study.num_episodes)
     finally:
-        env.close()
         rounds.close()
         problem.evaluator.close()
 

@@ -20,7 +20,7 @@ _WIRE = np.dtype([("value", "<f8", (2,))])
 def check_link(link: Link) -> None:
     """Checks that a link keeps the promises that channels rely on.
 
-    It returns a fate for every message, with waits of 0 or more, a state of the shapes
+    It returns a fate for every message, with delays of 0 or more, a state of the shapes
     that it started with, and payloads as long as they were. What happens on one link
     does not depend on what is sent on others; it leaves its inputs alone, gives the
     same answers when asked again, and survives pickling.
@@ -63,21 +63,24 @@ def _ticks(
         links = np.flatnonzero(speaking[chosen].ravel())
         sending = Sending(links, sizes[links], tick + 1, distances[links])
         before = {name: values.copy() for name, values in state.items()}
-        passage, after = link.carry(sending, state, draws)
+        transit, after = link.carry(sending, state, draws)
         assert all(np.array_equal(before[name], state[name]) for name in before), (
             "changes its state in place; return a new one"
         )
-        for name, part in zip(passage._fields, passage, strict=True):
-            assert part.shape == links.shape, (
+        for name, part in zip(transit._fields, transit, strict=True):
+            assert part is None or part.shape == links.shape, (
                 f"returns {name} of shape {part.shape} for {len(links)} messages"
             )
-        assert (passage.wait >= 0).all(), f"lets messages wait {passage.wait.min()}"
+        nothing = np.zeros(len(links), dtype=np.int64)
+        delay = nothing if transit.delay is None else transit.delay
+        expired = nothing if transit.expired is None else transit.expired
+        assert (delay >= 0).all(), f"delays messages by {delay.min()}"
         found = {name: values.shape for name, values in after.items()}
         assert found == shapes, f"state has {found}; start() gave {shapes}"
         state = after
-        seen[tick, links, 0] = passage.lost
-        seen[tick, links, 1] = passage.wait * ~passage.lost
-        seen[tick, links, 2] = passage.expired
+        seen[tick, links, 0] = transit.lost
+        seen[tick, links, 1] = delay * ~transit.lost
+        seen[tick, links, 2] = expired
         seen[tick, links, 3:] = _distorted(link, links, tick, draws)
     return seen.reshape(_TICKS, len(chosen), _AGENTS, 5)
 

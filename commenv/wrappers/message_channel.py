@@ -16,17 +16,17 @@ from commenv.envs.options import check_options
 from commenv.errors import NotResetError
 from commenv.seeds import integer_seed
 from commenv.wrappers.autoreset import refuse_autoreset
-from commenv.wrappers.metrics import Metrics
-from commenv.wrappers.star import Star, seed_of_star
-from commenv.wrappers.statistics import EpisodeStatistics
-from commenv.wrappers.telling import (
-    Told,
+from commenv.wrappers.infos import (
+    SendResult,
     beside,
     comm_of,
     messages_of,
-    told,
+    result_of,
     totals_of,
 )
+from commenv.wrappers.metrics import Metrics
+from commenv.wrappers.star import Star, seed_of_star
+from commenv.wrappers.statistics import EpisodeStatistics
 from commenv.wrappers.time_limit import steps_allowed
 
 __all__ = ["MessageChannel", "SingleChannel"]
@@ -41,7 +41,6 @@ class SingleChannel:
 
     _star: Star
     _statistics: EpisodeStatistics
-    _charged: float  # of the uplink's penalty, what has come off rewards
     _cut_short: bool  # a budget ends the episode with the next step
     _allowed: float | None  # steps, by time limits outside; not looked up yet
 
@@ -59,7 +58,7 @@ class SingleChannel:
         """
         return self._measured(*self._links().traffic)
 
-    def send(self, payload: Any) -> Told:
+    def send(self, payload: Any) -> SendResult:
         """Sends one message to the learner.
 
         Args:
@@ -75,7 +74,7 @@ class SingleChannel:
         """
         receipt = self._links().send(messages_of([payload]))
         self._cut_short = self._cut_short or bool(receipt.ended[0, 0])
-        return told(receipt)
+        return result_of(receipt)
 
     def receive(self) -> list[Any] | NDArray[np.void]:
         """The learner's side: what arrived since the last call.
@@ -92,7 +91,7 @@ class SingleChannel:
             return []
         return arrived.records if isinstance(arrived, Received) else arrived[0]
 
-    def broadcast(self, parameters: NDArray[np.void]) -> Told:
+    def broadcast(self, parameters: NDArray[np.void]) -> SendResult:
         """The learner's side: sends one record to the agent.
 
         Args:
@@ -103,7 +102,7 @@ class SingleChannel:
             ValueError: Not one record.
             BudgetExceededError: Under ``exceed="raise"``.
         """
-        return told(self._links().broadcast(np.atleast_1d(parameters)))
+        return result_of(self._links().broadcast(np.atleast_1d(parameters)))
 
     def receive_broadcast(self) -> np.void | None:
         """The last record that the agent received; None before the first.
@@ -145,7 +144,7 @@ class SingleChannel:
 
     def _begin_messages(self) -> None:
         self._star.begin_episode()
-        self._charged, self._cut_short, self._allowed = 0.0, False, None
+        self._cut_short, self._allowed = False, None
 
     def _settle(
         self,
@@ -157,8 +156,7 @@ class SingleChannel:
     ) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """What a channel makes of a step: its price, its clock, what it tells."""
         self._statistics.add(reward)
-        due = float(self._star.uplink_traffic.penalty.sum()) - self._charged
-        self._charged += due
+        due = self._statistics.due(float(self._star.uplink_traffic.penalty[0, 0]))
         terminated = terminated or self._cut_short
         self._star.tick()
         telling = {"comm": self._comm()}
@@ -277,7 +275,7 @@ class MessageChannel(
             WrongThreadError: Another thread has begun the episode.
             EnvironmentFaultError: The environment returned what cannot be used.
         """
-        self._links().uplink.owner.check()
+        self._links().uplink.check_thread()
         return self._settle(*self._checker.step(self.env.step(action)))
 
     def _place(self) -> dict[str, int]:

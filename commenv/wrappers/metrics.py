@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from commenv.channel.frames import HEADER_SIZE
-from commenv.channel.ledger import Fate, Unit
-from commenv.channel.live import LiveChannel
+from commenv.channel.network import Network
+from commenv.channel.wire import HEADER_SIZE
 from commenv.checks import check_number
 
 __all__ = ["Meter", "Metrics", "Traffic", "check_gamma"]
@@ -192,19 +191,10 @@ class Traffic:
         return cls(np.zeros((7, *shape), np.int64), np.zeros(shape))
 
     @classmethod
-    def read(cls, channel: LiveChannel) -> Traffic:
+    def read(cls, channel: Network) -> Traffic:
         """The totals since a channel was opened."""
         ledger = channel.ledger
-        counts = (
-            ledger.sent(Unit.MESSAGES),
-            ledger.sent(Unit.PAYLOAD),
-            ledger.count(Fate.REFUSED, Unit.MESSAGES),
-            ledger.count(Fate.REFUSED, Unit.PAYLOAD),
-            ledger.count(Fate.LOST, Unit.MESSAGES),
-            ledger.count(Fate.EXPIRED, Unit.MESSAGES),
-            ledger.acknowledgements,
-        )
-        return cls(np.array(counts), ledger.penalty, channel.channel.headers)
+        return cls(ledger.traffic, ledger.penalty, channel.channel.headers)
 
     def where(self, which: NDArray[np.bool_], other: Traffic) -> Traffic:
         """These numbers for some agents, and another's elsewhere.
@@ -236,7 +226,7 @@ class Meter:
         channel: At work.
     """
 
-    def __init__(self, channel: LiveChannel) -> None:
+    def __init__(self, channel: Network) -> None:
         self._channel = channel
         self._now, self._revision = Traffic.read(channel), channel.ledger.revision
         self._before = self._now

@@ -125,7 +125,7 @@ class OwnChannel(_PlainSpec, SingleChannel):
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         """One step; see :meth:`MessageChannel.step`."""
         if self._talks and self._begun:
-            self._links().uplink.owner.check()
+            self._links().uplink.check_thread()
         step: Any = super().step(action)  # type: ignore[misc]
         if self._talks:
             return self._settle(*step)

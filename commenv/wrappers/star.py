@@ -13,18 +13,18 @@ from numpy.typing import NDArray
 from commenv.channel import (
     Channel,
     FreeForm,
-    LiveChannel,
     Messages,
+    Network,
     Receipt,
     Received,
     Versions,
+    shapes,
 )
 from commenv.channel.message import refuse_subclass
 from commenv.channel.parts import wrong_part
 from commenv.channel.plain import channel_from
 from commenv.draws import Draws
-from commenv.errors import ResultsError
-from commenv.snapshots import Resumable, Snapshot, array_of, check_within
+from commenv.snapshots import Resumable, Snapshot
 from commenv.wrappers.metrics import Meter, Traffic
 
 __all__ = ["Star", "seed_of_star"]
@@ -50,6 +50,7 @@ class Star(Resumable):
         uplink: From each agent to its trial's learner; or a channel's plain data, see
             :func:`commenv.channel.plain.plain_channel`.
         downlink: From a trial's learner to its agents; likewise.
+        encodes: Whether the agents encode here; see :class:`Network`.
         journal: Keep an entry for every message in the ledgers' journals.
 
     Raises:
@@ -70,8 +71,8 @@ class Star(Resumable):
     )
     _meters: tuple[Meter, Meter]
     draws: Draws
-    uplink: LiveChannel
-    downlink: LiveChannel
+    uplink: Network
+    downlink: Network
 
     def __init__(
         self,
@@ -80,6 +81,7 @@ class Star(Resumable):
         uplink: Channel | None = None,
         downlink: Channel | None = None,
         *,
+        encodes: bool = True,
         journal: bool = False,
     ) -> None:
         self._agents = agents if isinstance(agents, Sequence) else range(agents)
@@ -94,15 +96,22 @@ class Star(Resumable):
             Channel() if uplink is None else uplink,
             Channel() if downlink is None else downlink,
         )
+        self._encodes = encodes
         self._journal = journal
         self._versions: Versions | None = None
+        self._first: NDArray[np.bool_] | None = None  # links that all of a trial hear
+        if self._channels[1].medium == "broadcast":
+            first = np.arange(self.shape[1]) == 0
+            self._first = np.tile(first, self.shape[0])
 
     def open(self, seed: int) -> None:
         """Starts everything afresh: no episode, empty ledgers, full budgets."""
         self.draws = Draws(seed, self._trials, self._agents, owner="environment")
         up, down = self._channels
-        self.uplink = LiveChannel(up, "uplink", self.draws, journal=self._journal)
-        self.downlink = LiveChannel(down, "downlink", self.draws, journal=self._journal)
+        self.uplink = shapes.uplink(
+            up, self.draws, encodes=self._encodes, journal=self._journal
+        )
+        self.downlink = shapes.downlink(down, self.draws, journal=self._journal)
         self._meters = Meter(self.uplink), Meter(self.downlink)
         self.episode = -1
         self._versions = None
@@ -140,7 +149,7 @@ class Star(Resumable):
         return self._meters[0].traffic
 
     def send(self, messages: Messages | FreeForm) -> Receipt:
-        """Sends from the agents to their learners; see :meth:`LiveChannel.send`."""
+        """Sends from the agents to their learners; see :meth:`Network.send`."""
         return self.uplink.send(messages)
 
     def receive(self) -> Received | list[list[Any]] | None:
@@ -148,8 +157,32 @@ class Star(Resumable):
         return self.uplink.receive()
 
     def broadcast(self, parameters: NDArray[np.void]) -> Receipt:
-        """Sends one record per trial from the learner to all its agents."""
-        return self.downlink.broadcast(parameters)
+        """Sends one record per trial from the learner to all its agents.
+
+        Raises:
+            ValueError: Not one record per trial, or NaN in one.
+            BudgetExceededError: Under ``exceed="raise"``; nothing is sent then.
+        """
+        self._check_parameters(parameters)
+        counts = np.ones((self.shape[0], 1), dtype=np.int64)
+        receipt = self.downlink.send(Messages(parameters, counts), self._first)
+        if self._first is not None:  # one transmission, heard by all or by none
+            receipt.accepted[:] = receipt.accepted[:, :1]
+        return receipt
+
+    def agree(self, records: NDArray[np.void]) -> None:
+        """Enters what every agent of a trial was told before the first message.
+
+        It is delivered, whatever budget and link are.
+
+        Args:
+            records: Structured array, shape (trials,).
+
+        Raises:
+            ValueError: Not one record per trial.
+        """
+        self._check_parameters(records)
+        self.downlink.enter(records.dtype, self._first)
 
     def hold(self, parameters: NDArray[np.void]) -> None:
         """Lets every agent hold parameters that it did not have to be sent."""
@@ -167,12 +200,28 @@ class Star(Resumable):
 
     def receive_versions(self) -> Versions | None:
         """The same as :meth:`receive_broadcast`, one copy of each version."""
-        for links, records, which in self.downlink.shared_deliveries():
+        for delivered in self.downlink.deliveries():
+            links, records = delivered.packets.links, delivered.distinct
+            assert records is not None
+            which = delivered.which
+            which = np.arange(len(links)) if which is None else which
+            if self._first is not None:  # a trial's first link is heard by all of it
+                agents = self.shape[1]
+                links = (links[:, None] + np.arange(agents)).ravel()
+                which = np.repeat(which, agents)
             if self._versions is None:
                 nothing = np.zeros(self.shape[0], records.dtype)
                 self._versions = Versions.of_trials(nothing, self.shape[1])
             self._versions = self._versions.replaced(links, records, which)
         return self._versions
+
+    def _check_parameters(self, records: NDArray[np.void]) -> None:
+        refuse_subclass(records, "parameters")
+        if records.shape != self.shape[:1]:
+            raise ValueError(
+                f"parameters have shape {records.shape}; give one record for each "
+                f"of the {self.shape[0]} trials"
+            )
 
     def snapshot(self) -> Snapshot:
         """What both channels remember, and which parameters agents hold."""
@@ -187,13 +236,5 @@ class Star(Resumable):
             ResultsError: It is no snapshot of such a star.
         """
         super().restore(snapshot)
-        if not self.episode == self.uplink.episode == self.downlink.episode >= 0:
-            raise ResultsError(f"a snapshot after episode {self.episode} of one star")
-        versions = snapshot["versions"]
-        self._versions = None if versions is None else self._restored(**versions)
-
-    def _restored(self, records: Any, held: Any) -> Versions:
-        array_of(records, "versions", self.downlink.dtype, None)
-        array_of(held, "versions held", np.intp, *self.shape)
-        check_within(held, "versions held", 0, len(records) - 1)
-        return Versions(records, held)
+        if (versions := snapshot["versions"]) is not None:
+            self._versions = Versions(**versions)

@@ -34,6 +34,7 @@ class EpisodeStatistics:
     reward: Any
     episode_return: Any
     length: Any
+    _charged: Any  # of a penalty, what was due already
     _discount: Any  # one number as long as all episodes are equally old
 
     def __init__(self, gamma: float, count: int | None = None) -> None:
@@ -53,13 +54,15 @@ class EpisodeStatistics:
             self.episode_return = np.where(which, 0.0, self.episode_return)
             self.length = np.where(which, 0, self.length)
             self._discount = np.where(which, 1.0, self._discount)
+            self._charged = np.where(which, 0.0, self._charged)
             return
         self.reward = self.episode_return = 0.0
         self.length = 0
         if self._count is not None:
-            self.reward = self.episode_return = np.zeros(self._count)
+            self.reward, self.episode_return = np.zeros((2, self._count))
             self.length = np.zeros(self._count, dtype=np.int64)
         self._discount = 1.0
+        self._charged = 0.0 if self._count is None else np.zeros(self._count)
 
     def add(self, earned: Any, acts: Any = 1) -> None:
         """Enters a step.
@@ -69,10 +72,31 @@ class EpisodeStatistics:
             acts: Who takes one. The others' episodes are over: nothing is added to them
                 until they begin anew.
         """
-        self.reward = self.reward + self._discount * earned
-        self.episode_return = self.episode_return + earned
-        self.length = self.length + acts
+        self.reward += self._discount * earned
+        self.episode_return += earned
+        self.length += acts
         self._discount = self._discount * self._gamma
+
+    def enter(
+        self,
+        reward: NDArray[np.float64],
+        episode_return: NDArray[np.float64],
+        length: NDArray[np.integer],
+    ) -> None:
+        """Enters what was measured elsewhere in the place of steps, one row each."""
+        self.reward = reward.astype(np.float64).ravel()
+        self.episode_return = episode_return.astype(np.float64).ravel()
+        self.length = length.astype(np.int64).ravel()
+
+    def due(self, penalty: Any) -> Any:
+        """What a penalty has grown by since it was last asked for: the price to pay.
+
+        Args:
+            penalty: The price of all messages of the episode so far.
+        """
+        due = penalty - self._charged
+        self._charged = penalty
+        return due
 
     def replay(
         self,

@@ -14,10 +14,10 @@ from commenv.envs.options import check_options
 from commenv.errors import NotResetError
 from commenv.seeds import seed_each
 from commenv.wrappers.autoreset import refuse_autoreset
+from commenv.wrappers.infos import SendResult, beside
 from commenv.wrappers.metrics import Metrics
 from commenv.wrappers.star import Star, seed_of_star
 from commenv.wrappers.statistics import EpisodeStatistics
-from commenv.wrappers.telling import Told, beside
 from commenv.wrappers.vector_checker import VectorChecker
 
 __all__ = ["VectorChannel", "VectorMessageChannel"]
@@ -36,7 +36,6 @@ class VectorChannel:
     _star: Star
     _statistics: EpisodeStatistics
     autoreset_mode: AutoresetMode
-    _charged: NDArray[np.float64]  # of the uplink's penalty, what came off rewards
     _over: NDArray[np.bool_]  # whose episode has ended, and none has begun
 
     @property
@@ -54,7 +53,9 @@ class VectorChannel:
         """
         return self._measured(*self._links().traffic)
 
-    def send(self, payloads: Messages | Sequence[Any] | Mapping[int, Any]) -> Told:
+    def send(
+        self, payloads: Messages | Sequence[Any] | Mapping[int, Any]
+    ) -> SendResult:
         """Sends one message from each agent that is not silent.
 
         Args:
@@ -84,7 +85,7 @@ class VectorChannel:
         cut_short = receipt.ended[0] & ~self._over
         if cut_short.any():
             self._end(cut_short)
-        return _told(receipt)
+        return _result_of(receipt)
 
     def receive(self) -> Received | list[list[Any]]:
         """The learner's side: what arrived since the last call.
@@ -99,7 +100,7 @@ class VectorChannel:
         arrived = self._links().receive()
         return [[] for _ in range(self.num_envs)] if arrived is None else arrived
 
-    def broadcast(self, parameters: NDArray[np.void]) -> Told:
+    def broadcast(self, parameters: NDArray[np.void]) -> SendResult:
         """The learner's side: sends one record to all agents.
 
         Raises:
@@ -107,7 +108,7 @@ class VectorChannel:
             ValueError: Not one record.
             BudgetExceededError: Under ``exceed="raise"``; nothing is sent then.
         """
-        return _told(self._links().broadcast(np.atleast_1d(parameters)))
+        return _result_of(self._links().broadcast(np.atleast_1d(parameters)))
 
     def receive_broadcast(self) -> NDArray[np.void] | None:
         """The last record that each agent received, shape (num_envs,).
@@ -138,7 +139,6 @@ class VectorChannel:
         """
         nobody = np.zeros(self.num_envs, dtype=np.bool_)
         self._star.open(seed_of_star(seed))
-        self._charged = np.zeros(self.num_envs)
         self._over = nobody if over is None else over
 
     def _links(self) -> Star:
@@ -174,7 +174,7 @@ class VectorChannel:
         self._star.begin_episode(None if which is None else which[None])
         self._statistics.begin(which)
         begins = slice(None) if which is None else which
-        self._charged[begins], self._over[begins] = 0, False
+        self._over[begins] = False
 
     def _settle(
         self,
@@ -219,11 +219,9 @@ class VectorChannel:
     ) -> NDArray[np.float64]:
         """Adds a step to the statistics; the prices that come off its rewards."""
         self._statistics.add(np.where(acts, rewards, 0.0), acts)
-        penalty = self._star.uplink_traffic.penalty[0].copy()
+        due = self._statistics.due(self._star.uplink_traffic.penalty[0])
         resets = ~acts & (self.autoreset_mode is AutoresetMode.NEXT_STEP)
-        due = np.where(resets, 0.0, penalty - self._charged)
-        self._charged = penalty
-        return due
+        return np.where(resets, 0.0, due)
 
     def _final(
         self,
@@ -357,7 +355,7 @@ class VectorMessageChannel(VectorChannel, VectorWrapper):  # generic since Gymna
             NotResetError: Before the first reset.
             EnvironmentFaultError: The environment returned what cannot be used.
         """
-        self._links().uplink.owner.check()
+        self._links().uplink.check_thread()
         step = self._checker.step(self.env.step(actions), ~self._over)
         return self._settle(*step)
 
@@ -406,6 +404,8 @@ def _each(payloads: Any, num_envs: int) -> list[Any]:
     return flat
 
 
-def _told(receipt: Receipt) -> Told:
+def _result_of(receipt: Receipt) -> SendResult:
     left = receipt.left
-    return Told(receipt.accepted[0], left.messages[0], left.bytes[0])
+    return SendResult(
+        receipt.accepted[0], left.messages[0].copy(), left.bytes[0].copy()
+    )

@@ -10,7 +10,7 @@ from scipy import stats
 
 import commenv
 from commenv.channel import Messages, Received
-from commenv.channel.frames import HEADER
+from commenv.channel.wire import HEADER
 from commenv.draws import Draws
 from commenv.learning import Evaluator, Problem, Transition
 

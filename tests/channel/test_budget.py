@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from commenv.channel import Budget
-from commenv.channel.budget import Accounts
+from commenv.channel.meter import BudgetMeter
 from commenv.errors import BudgetExceededError, UnknownNameError
 from tests.channel.budgets import budgets
 
@@ -113,7 +113,7 @@ def admit(accounts: Accounts, *sizes: int, record_size: int | None = 4, turns=No
 
 
 def test_refuse_takes_what_fits():
-    accounts = Accounts(Budget(bytes=8), (1, 3), 0)
+    accounts = BudgetMeter(Budget(bytes=8), (1, 3), 0)
     first = admit(accounts, 8, 12, 4)
     assert first.accepted.tolist() == [True, False, True]
     assert not first.queued.any()
@@ -125,7 +125,7 @@ def test_refuse_takes_what_fits():
 
 
 def test_truncate_cuts_after_the_last_whole_record_that_fits():
-    accounts = Accounts(Budget(bytes=10, exceed="truncate"), (1, 4), 0)
+    accounts = BudgetMeter(Budget(bytes=10, exceed="truncate"), (1, 4), 0)
     verdict = admit(accounts, 12, 8, 3, 400)
     assert verdict.accepted.all()
     assert verdict.granted.tolist() == [8, 8, 3, 8]
@@ -134,15 +134,15 @@ def test_truncate_cuts_after_the_last_whole_record_that_fits():
 
 
 def test_truncate_refuses_what_cannot_be_cut_and_messages_too_many():
-    whole = Accounts(Budget(bytes=10, exceed="truncate"), (1, 2), 0)
+    whole = BudgetMeter(Budget(bytes=10, exceed="truncate"), (1, 2), 0)
     assert admit(whole, 12, 8, record_size=None).accepted.tolist() == [False, True]
-    counted = Accounts(Budget(messages=1, exceed="truncate"), (1, 1), 0)
+    counted = BudgetMeter(Budget(messages=1, exceed="truncate"), (1, 1), 0)
     assert admit(counted, 400).granted.tolist() == [400]
     assert admit(counted, 4).accepted.tolist() == [False]
 
 
 def test_headers_cost_16_bytes_of_the_budget():
-    accounts = Accounts(Budget(bytes=30, exceed="truncate"), (1, 3), 16)
+    accounts = BudgetMeter(Budget(bytes=30, exceed="truncate"), (1, 3), 16)
     verdict = admit(accounts, 16, 12, 4)
     assert verdict.granted.tolist() == [12, 12, 4]  # 30 - 16 = 14 hold 3 records of 4
     assert accounts.left().bytes.tolist() == [[2, 2, 10]]
@@ -151,7 +151,7 @@ def test_headers_cost_16_bytes_of_the_budget():
 
 def test_a_penalty_is_the_price_of_all_that_lies_beyond():
     budget = Budget(messages=1, bytes=10, exceed="penalize", price=0.5)
-    accounts = Accounts(budget, (1, 2), 0)
+    accounts = BudgetMeter(budget, (1, 2), 0)
     verdict = admit(accounts, 12, 4)
     assert verdict.accepted.all()
     assert verdict.penalty.tolist() == [1.0, 0.0]  # 2 bytes
@@ -162,11 +162,11 @@ def test_a_penalty_is_the_price_of_all_that_lies_beyond():
 
 def test_a_penalty_with_headers_charges_them_too():
     budget = Budget(bytes=10, exceed="penalize", price=1)
-    assert admit(Accounts(budget, (1, 1), 16), 12).penalty.tolist() == [18]
+    assert admit(BudgetMeter(budget, (1, 1), 16), 12).penalty.tolist() == [18]
 
 
 def test_raise_names_the_message_and_what_is_left_and_books_nothing():
-    accounts = Accounts(Budget(messages=2, bytes=10, exceed="raise"), (1, 2), 0)
+    accounts = BudgetMeter(Budget(messages=2, bytes=10, exceed="raise"), (1, 2), 0)
     admit(accounts, 4, 4)
     with pytest.raises(
         BudgetExceededError, match=r"message of 8 bytes exceeds .*10 by"
@@ -179,14 +179,14 @@ def test_raise_names_the_message_and_what_is_left_and_books_nothing():
 
 
 def test_a_team_that_raises_books_nothing_for_those_who_were_served_before():
-    accounts = Accounts(Budget(bytes=10, scope="team", exceed="raise"), (1, 2), 0)
+    accounts = BudgetMeter(Budget(bytes=10, scope="team", exceed="raise"), (1, 2), 0)
     with pytest.raises(BudgetExceededError, match=r"\(2 left\); send less"):
         admit(accounts, 8, 8, turns=[0.1, 0.2])
     assert accounts.left().bytes.tolist() == [[10, 10]]
 
 
 def test_a_team_is_served_in_the_order_of_its_turns():
-    accounts = Accounts(Budget(bytes=8, scope="team"), (2, 3), 0)
+    accounts = BudgetMeter(Budget(bytes=8, scope="team"), (2, 3), 0)
     verdict = admit(accounts, 4, 4, 8, 4, 4, 8, turns=[0.9, 0.5, 0.1, 0.1, 0.5, 0.9])
     assert verdict.accepted.tolist() == [False, False, True, True, True, False]
     assert accounts.left().bytes.tolist() == [[0, 0, 0], [0, 0, 0]]
@@ -194,7 +194,7 @@ def test_a_team_is_served_in_the_order_of_its_turns():
 
 def test_a_team_queue_lets_nobody_overtake_within_a_send():
     budget = Budget(bytes=8, scope="team", exceed="queue")
-    verdict = admit(Accounts(budget, (1, 3), 0), 4, 12, 4, turns=[0.1, 0.2, 0.3])
+    verdict = admit(BudgetMeter(budget, (1, 3), 0), 4, 12, 4, turns=[0.1, 0.2, 0.3])
     assert verdict.accepted.tolist() == [True, False, False]
     assert verdict.queued.tolist() == [False, True, True]
 
@@ -202,7 +202,7 @@ def test_a_team_queue_lets_nobody_overtake_within_a_send():
 @pytest.mark.parametrize("exceed", POLICIES)
 @pytest.mark.parametrize("limits", [{"messages": 0}, {"bytes": 0}])
 def test_a_budget_of_nothing(exceed, limits):
-    accounts = Accounts(Budget(**limits, exceed=exceed), (1, 1), 0)
+    accounts = BudgetMeter(Budget(**limits, exceed=exceed), (1, 1), 0)
     if exceed == "raise":
         with pytest.raises(BudgetExceededError, match=r"\(0 left\)"):
             admit(accounts, 4)
@@ -292,7 +292,7 @@ def stories(draw):
 def test_accounts_agree_with_one_account_at_a_time(budget, story, overhead, record):
     shape, events = story
     links = shape[0] * shape[1]
-    accounts = Accounts(budget, shape, overhead)
+    accounts = BudgetMeter(budget, shape, overhead)
     count = shape[0] if budget.scope == "team" else links
     models = [OneAccount(budget, overhead) for _ in range(count)]
 

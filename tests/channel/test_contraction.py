@@ -18,7 +18,6 @@ from commenv.channel import (
     Float16,
     Identity,
     Int8,
-    LiveChannel,
     Messages,
     RandomK,
     RecordCodec,
@@ -29,6 +28,7 @@ from commenv.channel import (
 )
 from commenv.draws import Draws
 from commenv.errors import EncodingError
+from tests.channel.networks import opened
 
 CODECS = [
     Identity(),
@@ -57,7 +57,7 @@ class Wire:
 
     def __init__(self, codec, count, **parts):
         self.dtype = np.dtype([("g", "<f8", (count,))])
-        self.channel = LiveChannel(
+        self.channel = opened(
             Channel(codec, **parts), "uplink", Draws(3, range(SENDERS), 1)
         )
         self.channel.tick(new_episode=True)
@@ -98,7 +98,7 @@ def test_what_is_owed_stays_within_the_bound_of_a_contraction(codec, count):
         for _ in range(40 if count < 10_000 else 10):
             values = make()
             owed += values - wire(values)
-        memory = wire.channel._coder.memory["error"].reshape(owed.shape)
+        memory = wire.channel.encoder.memory["error"].reshape(owed.shape)
         np.testing.assert_allclose(memory, owed, atol=1e-9)
         # Numbers that underflow, and single precision, are not in the account.
         assert (owed**2).sum(axis=1).mean() <= bound + 1e-6

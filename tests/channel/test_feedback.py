@@ -19,8 +19,8 @@ from commenv.channel import (
     Float16,
     FreeForm,
     Int8,
-    LiveChannel,
     Messages,
+    Network,
     RandomK,
     ScaledSign,
     Sparse,
@@ -28,15 +28,16 @@ from commenv.channel import (
     Unit,
 )
 from commenv.draws import Draws
+from tests.channel.networks import opened
 
 COUNT = 9
 GRADIENT = np.dtype([("gradient", "<f8", (COUNT,))])
 SHAPE = (2, 3)
 
 
-def live(direction="uplink", shape=SHAPE, **parts) -> LiveChannel:
+def live(direction="uplink", shape=SHAPE, **parts) -> Network:
     draws = Draws(6, range(shape[0]), shape[1])
-    channel = LiveChannel(Channel(**parts), direction, draws)
+    channel = opened(Channel(**parts), direction, draws)
     channel.tick(new_episode=True)
     return channel
 
@@ -87,14 +88,14 @@ def test_what_was_not_read_is_still_in_the_memory(inner, parts):
         channel.tick(new_episode=episode % 3 == 0)
         in_flight = channel.ledger.count(Fate.IN_FLIGHT).sum()
         if not in_flight:
-            error = channel._coder.memory["error"]
+            error = channel.encoder.memory["error"]
             np.testing.assert_allclose(read + error, offered, atol=1e-12)
     for _ in range(4):
         channel.tick()
         read += received(channel)
     assert channel.ledger.count(Fate.IN_FLIGHT).sum() == 0
     np.testing.assert_allclose(
-        read + channel._coder.memory["error"], offered, atol=1e-12
+        read + channel.encoder.memory["error"], offered, atol=1e-12
     )
     assert channel.ledger.balanced
     if parts:
@@ -107,7 +108,7 @@ def test_without_acknowledgements_what_is_lost_is_gone():
     messages, values = gradients(np.random.default_rng(1), np.ones(SHAPE, bool))
     channel.send(messages)
     largest = np.sort(np.abs(values))[..., :-2]
-    kept = np.sort(np.abs(channel._coder.memory["error"]))[..., 2:]
+    kept = np.sort(np.abs(channel.encoder.memory["error"]))[..., 2:]
     np.testing.assert_allclose(kept, largest)
 
 
@@ -119,7 +120,7 @@ def test_everything_gets_through_in_the_end():
     for _ in range(COUNT - 1):
         channel.send(silent)
     np.testing.assert_allclose(received(channel), values)
-    assert np.abs(channel._coder.memory["error"]).max() == 0
+    assert np.abs(channel.encoder.memory["error"]).max() == 0
     assert channel.ledger.sent(Unit.PAYLOAD).tolist() == [[12 * COUNT]]
 
 
@@ -227,7 +228,7 @@ def test_flipped_bits_of_one_message_do_not_depend_on_others():
 
     def heard(trials, agents):
         draws = Draws(6, trials, agents)
-        channel = LiveChannel(Channel(link=BitErrors(0.2)), "uplink", draws)
+        channel = opened(Channel(link=BitErrors(0.2)), "uplink", draws)
         channel.tick(new_episode=True)
         records = np.zeros(len(trials) * len(draws.agents), dtype)
         channel.send(Messages(records, np.ones(draws.shape, int)))

@@ -10,29 +10,30 @@ from commenv.channel import (
     Delay,
     GilbertElliottLoss,
     Messages,
+    Network,
     PerfectLink,
     Range,
     RateCap,
     Sending,
+    shapes,
 )
-from commenv.channel.frames import HEADER_SIZE
 from commenv.channel.ledger import Fate, Unit
-from commenv.channel.live import LiveChannel
+from commenv.channel.wire import HEADER_SIZE
 from commenv.draws import Draws
 
 REPORT = np.dtype([("value", "<f8")])
 ROUNDS = 400
 
 
-def live(trials, agents, link) -> LiveChannel:
+def live(trials, agents, link) -> Network:
     """A channel over a link, or over one that loses with this probability."""
     link = BernoulliLoss(link) if isinstance(link, (int, float)) else link
-    channel = LiveChannel(Channel(link=link), "uplink", Draws(3, trials, agents))
+    channel = shapes.uplink(Channel(link=link), Draws(3, trials, agents))
     channel.tick(new_episode=True)
     return channel
 
 
-def losses(channel: LiveChannel, speaking: np.ndarray) -> np.ndarray:
+def losses(channel: Network, speaking: np.ndarray) -> np.ndarray:
     """Which messages are lost, bool of shape (rounds, trials, agents)."""
     lost = []
     for mask in speaking:
@@ -171,12 +172,11 @@ def arrivals(link, sizes, ticks: int) -> list[int | None]:
             count = sizes[tick] - HEADER_SIZE
             bytes_ = np.zeros(count, [("value", "u1")])
             channel.send(Messages(bytes_, np.array([[count]])))
-        for batch in channel._carriage._inbox:
-            for sequence in batch.frames.headers["sequence"]:
+        for batch in channel.deliveries():
+            for sequence in batch.packets.headers["sequence"]:
                 assert arrived[sequence] is None
                 arrived[sequence] = tick
-        channel._carriage._inbox = []
-        channel.tick()
+                channel.tick()
     assert channel.ledger.balanced
     assert channel.ledger.count(Fate.IN_FLIGHT).sum() == 0
     assert channel.ledger.count(Fate.EXPIRED).sum() == arrived.count(None)

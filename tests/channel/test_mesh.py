@@ -16,12 +16,11 @@ from commenv.channel import (
     ErrorFeedback,
     Fate,
     Link,
-    LiveChannel,
     Messages,
-    Passage,
     TopK,
+    Transit,
+    shapes,
 )
-from commenv.channel.mesh import Mesh
 from commenv.draws import Draws
 
 COUNT, AGENTS = 5, 4
@@ -29,33 +28,34 @@ GRADIENT = np.dtype([("gradient", "<f8", (COUNT,))])
 SOURCES, TARGETS = np.argwhere(~np.eye(AGENTS, dtype=bool)).T  # everybody to everybody
 
 
-def mesh(receivers=AGENTS - 1, **parts) -> Mesh:
+def mesh(receivers=AGENTS - 1, **parts):
     """Every agent's messages go to the next ``receivers`` agents."""
     distance = (TARGETS - SOURCES) % AGENTS
     near = distance <= receivers
     parts.setdefault("acknowledgements", True)
     channel = Channel(ErrorFeedback(TopK(k=1)), **parts)
-    made = Mesh(channel, SOURCES[near], TARGETS[near], AGENTS, GRADIENT, seed=4)
+    made = shapes.mesh(channel, 4, range(AGENTS), SOURCES[near], TARGETS[near])
     made.tick(new_episode=True)
     return made
 
 
 def error(channel) -> np.ndarray:
-    return channel._coder.memory["error"].reshape(-1, COUNT)
+    return channel.encoder.memory["error"].reshape(-1, COUNT)
 
 
 def say(channel, values) -> None:
     records = np.zeros(len(values), GRADIENT)
     records["gradient"] = values
-    everywhere = np.ones(len(channel.sources), dtype=bool)
+    everywhere = np.ones(channel.shape[1], dtype=bool)
     channel.send(Messages(records, np.ones((1, len(values)), int)), everywhere)
 
 
 def heard(channel, read) -> None:
     """Enters what was read of each message, by sender and tick, whoever read it."""
-    for links, records, sent in channel.receive():
-        for link, record, tick in zip(links, records, sent, strict=True):
-            message = channel.sources[link], tick
+    for delivered in channel.deliveries():
+        headers = delivered.packets.headers
+        for head, record in zip(headers, delivered.records, strict=True):
+            message = head["sender"], head["sequence"]
             assert (read.setdefault(message, record["gradient"]) == record[0]).all()
 
 
@@ -109,15 +109,14 @@ class EverySecond(Link):
     def carry(self, sending, state, draws):
         sent = state["sent"].copy()
         sent[sending.links] += 1
-        return Passage.losing(sent[sending.links] % 2 == 0), {"sent": sent}
+        return Transit(sent[sending.links] % 2 == 0), {"sent": sent}
 
 
 def test_one_receiver_each_is_what_a_star_is():
     ring = mesh(1, link=EverySecond())
     codec = ErrorFeedback(TopK(k=1))
-    star = LiveChannel(
+    star = shapes.uplink(
         Channel(codec, link=EverySecond(), acknowledgements=True),
-        "uplink",
         Draws(0, [0], AGENTS),
     )
     star.tick(new_episode=True)
@@ -134,11 +133,11 @@ def test_one_receiver_each_is_what_a_star_is():
             channel.tick()
 
 
-def test_an_episode_begins_without_fates_of_the_last_one():
+def test_what_expires_as_an_episode_ends_is_owed_again():
     channel = mesh(1, link=Delay(3))
-    say(channel, np.ones((AGENTS, COUNT)))
+    say(channel, np.tile([3.0, 0, 0, 1, 0], (AGENTS, 1)))
+    assert (error(channel) == [0, 0, 0, 1, 0]).all()
+    channel.abandon()
+    assert (error(channel) == [3, 0, 0, 1, 0]).all()
     channel.tick(new_episode=True)
-    for _ in range(4):
-        channel.tick()
-    assert not error(channel).any()
     assert channel.ledger.count(Fate.EXPIRED).sum() == AGENTS

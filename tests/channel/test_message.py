@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from commenv.channel import FreeForm, Messages, Received
-from commenv.channel.frames import HEADER
 from commenv.channel.message import check_record_dtype, schema_of
+from commenv.channel.wire import HEADER
 
 STEP = np.dtype([("state", "<i4"), ("reward", "<f8")])
 

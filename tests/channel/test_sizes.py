@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from commenv import Budget, Channel, Messages
-from commenv.channel import BernoulliLoss, Ledger, LiveChannel, Unit, sizes
+from commenv.channel import BernoulliLoss, Ledger, Unit, sizes
 from commenv.draws import Draws
+from tests.channel.networks import opened
 
 RECORD = np.dtype([("word", "<i4")])
 
@@ -19,7 +20,7 @@ def counted(ledger):
 
 
 def live(trials, agents, direction="uplink", **parts):
-    channel = LiveChannel(
+    channel = opened(
         Channel(**parts), direction, Draws(0, range(trials), range(agents))
     )
     channel.tick(new_episode=True)

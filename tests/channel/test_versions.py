@@ -9,13 +9,13 @@ from commenv.channel import (
     Channel,
     Delay,
     Delta,
-    LiveChannel,
-    Mesh,
     Messages,
     Versions,
+    shapes,
 )
 from commenv.draws import Draws
 from commenv.wrappers.star import Star
+from tests.channel.networks import Downlink
 
 NUMBER = np.dtype([("number", "<f8")])
 SHAPE = (3, 5)
@@ -43,6 +43,16 @@ def stars(channel, count):
     return opened
 
 
+def heard(star):
+    """What agents heard: flat links, and the record of each, from each delivery."""
+    for delivered in star.downlink.deliveries():
+        links, records = delivered.packets.links, delivered.records
+        if star.downlink.channel.medium == "broadcast":
+            links = (links[:, None] + np.arange(SHAPE[1])).ravel()
+            records = np.repeat(records, SHAPE[1])
+        yield links, records
+
+
 @pytest.mark.parametrize("name", CHANNELS)
 @pytest.mark.parametrize("holds", [False, True])
 def test_versions_say_what_each_agent_would_hold_by_itself(name, holds):
@@ -57,7 +67,7 @@ def test_versions_say_what_each_agent_would_hold_by_itself(name, holds):
             one.broadcast(sent)
         if holds and episode == 0:
             by_hand = np.repeat([-1.0, -2.0, -3.0], SHAPE[1])
-        for links, records in other.downlink.deliveries():
+        for links, records in heard(other):
             by_hand = np.zeros(15) if by_hand is None else by_hand
             for link, record in zip(links, records["number"], strict=True):
                 by_hand[link] = record
@@ -111,10 +121,10 @@ def test_agents_may_hold_records_of_their_own():
 
 def test_each_link_of_a_broadcast_has_a_noise_of_its_own():
     channel = Channel(link=AdditiveNoise(0.5))
-    live = LiveChannel(channel, "downlink", Draws(0, [0, 1], 4))
+    live = Downlink(channel, Draws(0, [0, 1], 4))
     live.tick(new_episode=True)
     live.broadcast(numbers([1.0, 2.0]))
-    ((links, heard),) = live.deliveries()
+    ((links, heard),) = live.heard()
     assert links.tolist() == list(range(8))
     assert len(set(heard["number"])) == 8
 
@@ -122,12 +132,12 @@ def test_each_link_of_a_broadcast_has_a_noise_of_its_own():
 def test_each_link_of_a_mesh_has_a_noise_of_its_own():
     sources, targets = np.nonzero(~np.eye(4, dtype=bool))
     channel = Channel(link=AdditiveNoise(0.5))
-    mesh = Mesh(channel, sources, targets, 4, NUMBER, seed=0)
+    mesh = shapes.mesh(channel, 0, "abcd", sources, targets)
     mesh.tick(new_episode=True)
     spoken = Messages(numbers(np.arange(4.0)), np.ones((1, 4), dtype=int))
     mesh.send(spoken, np.ones(12, dtype=bool))
-    (arrived,) = mesh.receive()
-    assert arrived.links.tolist() == list(range(12))
+    (arrived,) = mesh.deliveries()
+    assert arrived.packets.links.tolist() == list(range(12))
     assert len(set(arrived.records["number"])) == 12
 
 

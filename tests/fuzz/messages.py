@@ -9,24 +9,32 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from commenv.channel import (
+    HEADER,
+    HEADER_SIZE,
     QSGD,
+    BitErrors,
+    Channel,
     Codec,
+    Decoder,
     Delta,
+    Encoder,
     ErrorFeedback,
     Float16,
     Identity,
     Int8,
     Messages,
+    Packets,
     RandomK,
     ScaledSign,
     Sparse,
     TopK,
     Uniform,
+    decode_packet,
 )
-from commenv.channel.coding import Coder, letters_of, received
-from commenv.channel.frames import HEADER, HEADER_SIZE, Frames, decode_frame
+from commenv.channel.delivered import free_form_of, received
 from commenv.channel.message import schema_of
 from commenv.channel.payload import pack, unpack
+from commenv.channel.shapes import uplink_wiring
 from commenv.draws import Draws
 from commenv.errors import MalformedMessage
 from tests.fuzz.target import Target
@@ -56,7 +64,7 @@ class Case(NamedTuple):
 
     codec: Codec | None
     dtype: np.dtype[Any] | None
-    coder: Coder | None
+    decoder: Decoder | None
 
 
 @cache
@@ -66,30 +74,32 @@ def cases() -> tuple[Case, ...]:
     made = [Case(None, dtype, None) for dtype in (*DTYPES, PLAIN, None)]
     pairs = [(codec, dtype) for codec in CODECS for dtype in DTYPES]
     for codec, dtype in [*pairs, (Identity(), PLAIN), (Identity(), None)]:
-        coder = Coder(codec, draws, "fuzz", receivers=(1, _LINKS), suspicious=True)
-        if dtype is not None:
-            coder.begin(dtype)
-        made.append(Case(codec, dtype, coder))
+        decoder = Decoder(damaging(codec), uplink_wiring(draws))
+        decoder.begin(dtype)
+        made.append(Case(codec, dtype, decoder))
     return tuple(made)
 
 
 def read_message(data: bytes) -> None:
     """Reads a frame, or what came over links: which of all cases is the first byte."""
     case = cases()[data[0] % len(cases())] if data else cases()[0]
-    if case.coder is None:
-        decode_frame(data[1:], case.dtype)
+    if case.decoder is None:
+        decode_packet(data[1:], case.dtype)
         return
-    if case.dtype is not None and case.coder.codec.start_receiver((1, 1), case.dtype):
-        case.coder.begin(case.dtype)  # nothing is left of earlier inputs
-    frames = frames_of(data[1:])
-    letters = case.coder.read(frames, case.dtype)
+    case.decoder.begin(case.dtype)  # nothing is left of earlier inputs
+    delivered = case.decoder.decode(packets_of(data[1:]))
     if case.dtype is None:
-        letters_of(frames, _LINKS)
+        free_form_of([delivered], _LINKS)
     else:
-        received([letters], case.dtype, (1, _LINKS))
+        received([delivered], case.dtype, (1, _LINKS))
 
 
-def frames_of(data: bytes) -> Frames:
+def damaging(codec: Codec) -> Channel:
+    """A channel whose link may damage what the codec has made."""
+    return Channel(codec, link=BitErrors(0.1), acknowledgements=True)
+
+
+def packets_of(data: bytes) -> Packets:
     """Frames that each stand behind two bytes of their length."""
     wires, at = [], 0
     while at + 2 + HEADER_SIZE <= len(data) and len(wires) < 4:
@@ -102,7 +112,7 @@ def frames_of(data: bytes) -> Frames:
     stops = np.cumsum([len(one) for one in payloads], dtype=np.int64)
     starts = stops - [len(one) for one in payloads] if payloads else stops
     whole = np.frombuffer(b"".join(payloads), np.uint8)
-    return Frames(links, headers, whole, starts, stops)
+    return Packets(links, headers, whole, starts, stops - starts)
 
 
 def _header(schema: int, sequence: int, sender: int = 0) -> bytes:
@@ -140,14 +150,11 @@ def _bodies() -> Iterator[tuple[int, bytes]]:
 
 def _encoded(codec: Codec, dtype: np.dtype[Any]) -> Iterator[bytes]:
     """Two rounds of messages as they travel."""
-    sender = Coder(codec, Draws(0, [0], _LINKS), "fuzz", receivers=(1, _LINKS))
-    sender.begin(dtype)
+    encoder = Encoder(damaging(codec), uplink_wiring(Draws(0, [0], _LINKS)))
     for number in range(2):
         records = _records(dtype, _LINKS)
-        messages = Messages(records, np.ones((1, _LINKS), dtype=np.int64))
-        sequence = np.full(_LINKS, number, dtype=np.uint32)
-        encoded, pending = sender.encode(messages, sequence)
-        sender.commit(pending, np.ones((1, _LINKS), dtype=np.bool_))
+        encoded = encoder.encode(Messages(records, np.ones((1, _LINKS), np.int64)))
+        encoder.on_receipt(np.ones((1, _LINKS), dtype=np.bool_))
         stops = np.cumsum(encoded.sizes)
         for link, (stop, size) in enumerate(zip(stops, encoded.sizes, strict=True)):
             payload = encoded.data[stop - size : stop].tobytes()

@@ -304,7 +304,7 @@ def test_a_step_that_the_world_refuses_leaves_no_trace(channel):
     assert env.metrics.messages.sum() > 0
     np.testing.assert_equal(vars(env.metrics), vars(undisturbed.metrics))
     np.testing.assert_equal(env.bill, undisturbed.bill)
-    assert env.mesh.clock == undisturbed.mesh.clock == 7
+    assert env.network.clock == undisturbed.network.clock == 7
 
 
 @pytest.mark.parametrize(
@@ -331,10 +331,10 @@ def test_a_step_whose_message_cannot_be_sent_does_not_move_the_world(
         with pytest.raises(error, match="agent 'agent_1'"):
             env.step(silent(env) | said)
         assert env.unwrapped.steps == 0
-        assert env.mesh.clock == 1
+        assert env.network.clock == 1
         assert env.metrics.messages.sum() == env.ledger.attempted().sum() == 0
     env.step(silent(env))
-    assert (env.unwrapped.steps, env.mesh.clock) == (1, 2)
+    assert (env.unwrapped.steps, env.network.clock) == (1, 2)
 
 
 def test_a_window_of_one_step_is_full_again_in_the_next_step():

@@ -123,6 +123,6 @@ def test_a_lambda_can_be_copied_but_not_pickled_by_name():
     env.reset(seed=0)
     said = {agent: does(0, 5, 1) for agent in env.agents}
     np.testing.assert_equal(copy.deepcopy(env).step(said), env.step(said))
-    assert cloudpickle.loads(cloudpickle.dumps(env)).mesh.clock == env.mesh.clock
+    assert cloudpickle.loads(cloudpickle.dumps(env)).network.clock == env.network.clock
     with pytest.raises((pickle.PicklingError, AttributeError), match="lambda"):
         pickle.dumps(env)

@@ -4,10 +4,11 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from commenv.channel import BernoulliLoss, Budget, Channel, LiveChannel, Messages
+from commenv.channel import BernoulliLoss, Budget, Channel, Messages
 from commenv.draws import Draws
 from commenv.wrappers import Metrics
 from commenv.wrappers.metrics import Meter, Traffic
+from tests.channel.networks import opened
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 7), (9, 1), (3, 5), (40, 8), (6, 1000)])
@@ -50,7 +51,7 @@ FEW = Channel(
 )
 def test_a_meter_shows_what_two_readings_differ_by(uplink, unseen):
     shape = (2, 3)
-    live = LiveChannel(uplink, "uplink", Draws(0, range(2), range(3)))
+    live = opened(uplink, "uplink", Draws(0, range(2), range(3)))
     live.tick(new_episode=True)
     meter, rng = Meter(live), np.random.default_rng(1)
     before = {name: getattr(Traffic.read(live), name) for name in COUNTED}

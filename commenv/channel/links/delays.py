@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from commenv.channel.link import Link, Passage, Sending, State
+from commenv.channel.link import Link, Sending, State, Transit
 from commenv.channel.links.checks import check_positive, check_whole
 from commenv.channel.randomness import LinkDraws
 
@@ -44,7 +44,7 @@ class Delay(Link):
 
     def carry(
         self, sending: Sending, state: State, draws: LinkDraws
-    ) -> tuple[Passage, State]:
+    ) -> tuple[Transit, State]:
         """Draws one number for every message, if there is a spread."""
         wait = np.full(len(sending.links), self.ticks, dtype=np.int64)
         if self.spread:
@@ -52,7 +52,8 @@ class Delay(Link):
             wait += drawn.astype(np.int64)
         if self.bytes_per_tick is not None:
             wait += (sending.sizes // self.bytes_per_tick).astype(np.int64)
-        return _expiring(wait, self.expiry), state
+        never = np.zeros(len(wait), dtype=np.bool_)
+        return Transit(never, *_expiring(wait, self.expiry)), state
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class RateCap(Link):
 
     def carry(
         self, sending: Sending, state: State, draws: LinkDraws
-    ) -> tuple[Passage, State]:
+    ) -> tuple[Transit, State]:
         """Takes the tokens of every message, below zero where it has to wait."""
         links = sending.links
         gained = (sending.clock - state["tick"][links]) * self.bytes_per_tick
@@ -99,22 +100,26 @@ class RateCap(Link):
         needed = np.minimum(sending.sizes, self._most)
         lacking = np.maximum(needed - tokens, 0)
         wait = np.ceil(lacking / self.bytes_per_tick).astype(np.int64)
-        passage = _expiring(wait, self.max_wait)
+        delay, expired = _expiring(wait, self.max_wait)
         meanwhile = wait * self.bytes_per_tick
         at_departure = np.minimum(tokens + meanwhile, self._most)  # more spills over
         spent = at_departure - meanwhile - sending.sizes
         after = {name: values.copy() for name, values in state.items()}
-        after["tokens"][links] = np.where(passage.expired, tokens, spent)
+        if expired is not None:
+            spent = np.where(expired, tokens, spent)
+        after["tokens"][links] = spent
         after["tick"][links] = sending.clock
-        return passage, after
+        return Transit(np.zeros(len(links), dtype=np.bool_), delay, expired), after
 
     @property
     def _most(self) -> float:
         return float(self.bytes_per_tick if self.burst is None else self.burst)
 
 
-def _expiring(wait: NDArray[np.int64], most: int | None) -> Passage:
-    """Messages that wait, and expire where they would wait longer than ``most``."""
-    expired = np.zeros(len(wait), np.bool_) if most is None else wait > most
-    shown = wait if most is None else np.minimum(wait, most)
-    return Passage(np.zeros(len(wait), dtype=np.bool_), shown, expired)
+def _expiring(
+    wait: NDArray[np.int64], most: int | None
+) -> tuple[NDArray[np.int64], NDArray[np.bool_] | None]:
+    """Delays, and who expires, where nothing waits longer than ``most``."""
+    if most is None:
+        return wait, None
+    return np.minimum(wait, most), wait > most

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from commenv.channel.link import Link, Passage, Payloads, Sending, State
+from commenv.channel.link import Link, Payloads, Sending, State, Transit
 from commenv.channel.links.checks import check_probabilities
 from commenv.channel.randomness import LinkDraws
 from commenv.checks import check_number
@@ -21,9 +21,9 @@ class _Distorting(Link):
 
     def carry(
         self, sending: Sending, state: State, draws: LinkDraws
-    ) -> tuple[Passage, State]:
+    ) -> tuple[Transit, State]:
         """Nothing is lost here."""
-        return Passage.clear(len(sending.links)), state
+        return Transit(np.zeros(len(sending.links), dtype=np.bool_)), state
 
     @property
     def distorts(self) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from commenv.channel.link import Link, Passage, Sending, State
+from commenv.channel.link import Link, Sending, State, Transit
 from commenv.channel.links.checks import check_probabilities
 from commenv.channel.randomness import LinkDraws
 from commenv.checks import check_number
@@ -32,10 +32,10 @@ class BernoulliLoss(Link):
 
     def carry(
         self, sending: Sending, state: State, draws: LinkDraws
-    ) -> tuple[Passage, State]:
+    ) -> tuple[Transit, State]:
         """Draws one number for every message."""
         lost = draws.uniforms(sending.links) < self.probability
-        return Passage.losing(lost), state
+        return Transit(lost), state
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class GilbertElliottLoss(Link):
 
     def carry(
         self, sending: Sending, state: State, draws: LinkDraws
-    ) -> tuple[Passage, State]:
+    ) -> tuple[Transit, State]:
         """Draws the state, several ticks on if there was a pause, and then the loss."""
         links = sending.links
         pause = sending.clock - state["tick"][links]
@@ -91,7 +91,7 @@ class GilbertElliottLoss(Link):
         lost = draws.uniforms(links) < np.where(bad, self.loss_bad, self.loss_good)
         after = {name: values.copy() for name, values in state.items()}
         after["bad"][links], after["tick"][links] = bad, sending.clock
-        return Passage.losing(lost), after
+        return Transit(lost), after
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class Range(Link):
 
     def carry(
         self, sending: Sending, state: State, draws: LinkDraws
-    ) -> tuple[Passage, State]:
+    ) -> tuple[Transit, State]:
         """Loses what has to go too far.
 
         Raises:
@@ -126,4 +126,4 @@ class Range(Link):
                 "environment's channel a position function"
             )
         lost = sending.distances > self.radius
-        return Passage.losing(lost), state
+        return Transit(lost), state

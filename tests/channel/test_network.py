@@ -16,37 +16,27 @@ from commenv.channel import (
     Channel,
     Delay,
     Fate,
-    Frames,
     FreeForm,
     GilbertElliottLoss,
     Identity,
-    LiveChannel,
     Messages,
+    Network,
     PerfectLink,
     RateCap,
     Unit,
-    decode_frame,
+    decode_packet,
     pack,
 )
-from commenv.channel.frames import LEARNER, TRUNCATED
+from commenv.channel.wire import LEARNER, TRUNCATED
 from commenv.draws import Draws
 from commenv.errors import BudgetExceededError, EncodingError, NotResetError
 from tests.channel.budgets import budgets
+from tests.channel.networks import live, opened
 
 WORD = np.dtype([("value", "<u4")])
 WINDOWS = ["step", "episode", "lifetime"]
 SCOPES = ["agent", "team"]
 POLICIES = ["refuse", "truncate", "queue", "penalize", "terminate", "raise"]
-
-
-def live(trials=1, agents=2, *, direction="uplink", started=True, **parts):
-    trials = range(trials) if isinstance(trials, int) else trials
-    channel = LiveChannel(
-        Channel(**parts), direction, Draws(5, trials, agents), journal=True
-    )
-    if started:
-        channel.tick(new_episode=True)
-    return channel
 
 
 def words(counts, first: int = 0) -> Messages:
@@ -195,7 +185,9 @@ def test_a_waiting_message_outlives_the_others_payloads():
     channel = live(agents=3, budget=Budget(bytes=8, per="step", exceed="queue"))
     channel.send(words([1, 1, 1]))
     channel.send(words([500, 2, 500]))
-    assert [waiting.frames.data.nbytes for waiting in channel._queue.waiting] == [
+    assert [
+        waiting.packets.data.nbytes for waiting in channel._gate._queue.waiting
+    ] == [
         2000,
         8,
         2000,
@@ -214,7 +206,7 @@ def test_raise_changes_nothing():
     assert channel.receive().headers["sequence"].tolist() == [0]
 
 
-def winners(channel: LiveChannel, ticks: int) -> np.ndarray:
+def winners(channel: Network, ticks: int) -> np.ndarray:
     """Who is served, (ticks, trials), where each tick has room for one message."""
     served = []
     for _ in range(ticks):
@@ -267,15 +259,14 @@ def test_size_is_the_length_of_what_was_encoded():
     channel = live(2, 2)
     messages = words([[3, 0], [1, 2]], first=7)
     channel.send(messages)
-    [read] = channel._carriage._inbox
-    frames = read.frames
-    assert isinstance(frames, Frames)
+    [read] = channel.deliveries()
+    packets = read.packets
     payload = channel.ledger.sent(Unit.PAYLOAD).ravel()
     begin = 0
-    for position, link in enumerate(frames.links):
-        wire = frames.wire(position)
+    for position, link in enumerate(packets.links):
+        wire = packets.wire(position)
         assert len(wire) - HEADER_SIZE == payload[link]
-        head, records = decode_frame(wire, WORD)
+        head, records = decode_packet(wire, WORD)
         assert head["sender"] == link % 2
         end = begin + messages.counts.ravel()[link]
         assert (records == messages.records[begin:end]).all()
@@ -392,10 +383,10 @@ def parameters(*values: int) -> np.ndarray:
     return records
 
 
-def heard(channel: LiveChannel) -> list[list[tuple[int, int]]]:
+def heard(channel: Network) -> list[list[tuple[int, int]]]:
     return [
         list(zip(links.tolist(), records["value"].tolist(), strict=True))
-        for links, records in channel.deliveries()
+        for links, records in channel.heard()
     ]
 
 
@@ -479,10 +470,10 @@ def test_a_codecs_memory_learns_of_acceptance_and_not_of_loss():
     channel = live(codec=Remembering(), **parts)
     channel.send(words([3, 2]))
     channel.send(words([1, 0]))
-    assert channel._coder.memory["accepted"].tolist() == [[1, 1]]
+    assert channel.encoder.memory["accepted"].tolist() == [[1, 1]]
     down = live(2, 2, direction="downlink", codec=Remembering(), **parts)
     down.broadcast(parameters(1, 2))
-    assert down._coder.memory["accepted"].tolist() == [[1], [1]]
+    assert down.encoder.memory["accepted"].tolist() == [[1], [1]]
 
 
 LINKS = [
@@ -512,7 +503,7 @@ def schedules(links: int):
 class Tally:
     """What each account sent in each window."""
 
-    def __init__(self, channel: LiveChannel) -> None:
+    def __init__(self, channel: Network) -> None:
         self.channel = channel
         self.before = np.zeros((2, *channel.shape), int)
         self.windows: Counter = Counter()
@@ -539,7 +530,7 @@ class Tally:
             assert limit is None or used <= limit
 
 
-def check_ledger(channel: LiveChannel) -> None:
+def check_ledger(channel: Network) -> None:
     ledger = channel.ledger
     for unit in Unit:
         fates = np.array([ledger.count(fate, unit) for fate in Fate])
@@ -597,7 +588,7 @@ def test_whatever_is_sent_the_ledger_adds_up(data, budget, link, headers):
         tally.check()
 
 
-def outcome(channel: LiveChannel, schedule) -> list:
+def outcome(channel: Network, schedule) -> list:
     """All that senders, the receiver and the ledger see, one list for each trial."""
     seen: list[list] = [[] for _ in range(channel.shape[0])]
     for begins, sends in schedule:
@@ -669,20 +660,20 @@ def test_errors_name_the_agent_and_the_link():
     records["gradient"][3] = np.inf
     messages = Messages(records, np.ones((2, 2), dtype=np.int64))
     draws = Draws(0, [5, 7], [3, 4])
-    uplink = LiveChannel(Channel(codec=QSGD(4)), "uplink", draws)
+    uplink = opened(Channel(codec=QSGD(4)), "uplink", draws)
     uplink.tick(new_episode=True)
     with pytest.raises(EncodingError, match="agent 4 of trial 7 on the uplink: "):
         uplink.send(messages)
     strict = Budget(messages=0, exceed="raise")
     poor = Channel(budget=strict)
-    up, down = (LiveChannel(poor, way, draws) for way in ("uplink", "downlink"))
+    up, down = (opened(poor, way, draws) for way in ("uplink", "downlink"))
     for channel in (up, down):
         channel.tick(new_episode=True)
     with pytest.raises(BudgetExceededError, match="agent 3 of trial 5 on the uplink: "):
         up.send(messages)
     with pytest.raises(BudgetExceededError, match="the downlink of trial 5: "):
         down.broadcast(records[:2])
-    down = LiveChannel(Channel(codec=QSGD(4)), "downlink", draws)
+    down = opened(Channel(codec=QSGD(4)), "downlink", draws)
     down.tick(new_episode=True)
     with pytest.raises(EncodingError, match="the downlink of trial 7: "):
         down.broadcast(records[2:])
@@ -690,7 +681,8 @@ def test_errors_name_the_agent_and_the_link():
 
 def test_a_message_beyond_the_last_sequence_number_is_refused_and_changes_nothing():
     channel = live()
-    channel._sequence[:] = 7, 2**32 - 2
+    channel.encoder.number_all(2**32 - 2)
+    channel.encoder.sequence[0] = 7
     channel.send(words((1, 1)))
     with pytest.raises(ValueError, match="32-bit sequence number"):
         channel.send(words((1, 1)))

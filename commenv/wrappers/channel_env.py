@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -12,39 +12,23 @@ from numpy.typing import NDArray
 
 from commenv.channel import (
     Channel,
-    Encoded,
     FreeForm,
-    LiveChannel,
     Messages,
+    Network,
     Receipt,
     Received,
     Versions,
 )
 from commenv.checks import check_integer
 from commenv.draws import Draws
-from commenv.envs.batched import BatchedEnv, BatchedStep
+from commenv.envs.batched import BatchedEnv
 from commenv.envs.own_worlds import OwnArguments, arguments_of_each, make_worlds
-from commenv.errors import EnvironmentFaultError, NotResetError
-from commenv.snapshots import Snapshot
-from commenv.wrappers.metrics import Metrics, check_gamma
+from commenv.errors import NotResetError
+from commenv.wrappers.instances import Instances
+from commenv.wrappers.metrics import Metrics
 from commenv.wrappers.star import Star
 
-__all__ = ["ChannelEnv", "StepObserver", "batched_env"]
-
-
-class StepObserver(Protocol):
-    """Something that watches every step, such as a trace on disk."""
-
-    def on_step(
-        self,
-        episode: int,
-        index: int,
-        active: NDArray[np.bool_],
-        observations: NDArray[Any],
-        actions: NDArray[Any],
-        step: BatchedStep,
-    ) -> None:
-        """Called after each step with what the active agents saw and did."""
+__all__ = ["ChannelEnv", "batched_env"]
 
 
 class ChannelEnv:
@@ -67,10 +51,8 @@ class ChannelEnv:
         journal: Keep an entry for every message in the ledgers' journals.
 
     Attributes:
-        world: The instances.
+        instances: The worlds that step.
         star: The links.
-        active: bool, shape (trials * agents,): whose episode goes on.
-        observer: Told of every step, if set.
 
     Raises:
         ValueError: No trial, no agent, or a gamma outside [0, 1].
@@ -87,32 +69,34 @@ class ChannelEnv:
         gamma: float = 0.9,
         journal: bool = False,
     ) -> None:
-        agents = num_agents if isinstance(num_agents, int) else len(num_agents)
-        for name, number in (("trials", len(trials)), ("agents", agents)):
-            if number < 1:
-                raise ValueError(f"{number} {name}; at least 1 is needed")
-        check_gamma(gamma)
-        self.world = world
+        self.instances = Instances(world, trials, num_agents, gamma=gamma)
         self.star = Star(trials, num_agents, uplink, downlink, journal=journal)
-        self.gamma = gamma
-        self.active = np.zeros(self.num_envs, dtype=np.bool_)
-        self.observer: StepObserver | None = None
         self._ended: NDArray[np.bool_] | None = None  # by a budget, not yet reported
 
     @property
     def single_observation_space(self) -> gym.Space[Any]:
         """The space of one instance's observation."""
-        return self.world.single_observation_space
+        return self.instances.single_observation_space
 
     @property
     def single_action_space(self) -> gym.Space[Any]:
         """The space of one instance's action."""
-        return self.world.single_action_space
+        return self.instances.single_action_space
 
     @property
     def shape(self) -> tuple[int, int]:
         """(trials, agents)."""
         return self.star.shape
+
+    @property
+    def num_envs(self) -> int:
+        """Instances in all, trials * agents."""
+        return self.instances.num_envs
+
+    @property
+    def active(self) -> NDArray[np.bool_]:
+        """bool, shape (trials * agents,): whose episode goes on."""
+        return self.instances.active
 
     @property
     def episode(self) -> int:
@@ -125,19 +109,14 @@ class ChannelEnv:
         return self.star.draws
 
     @property
-    def uplink(self) -> LiveChannel:
+    def uplink(self) -> Network:
         """From the agents to their learners, with its ledger."""
         return self.star.uplink
 
     @property
-    def downlink(self) -> LiveChannel:
+    def downlink(self) -> Network:
         """From the learners to their agents, with its ledger."""
         return self.star.downlink
-
-    @property
-    def num_envs(self) -> int:
-        """Instances in all, trials * agents."""
-        return self.shape[0] * self.shape[1]
 
     def reset(self, *, seed: int | None = None) -> tuple[NDArray[Any], dict[str, Any]]:
         """Begins the next episode, or with a seed the first one.
@@ -154,21 +133,13 @@ class ChannelEnv:
             EnvironmentFaultError: A foreign environment raised an error, or returned
                 what cannot be used.
         """
-        if seed is not None or self.episode < 0:
-            self.star.open(secrets.randbits(63) if seed is None else seed)
+        if seed is None and self.episode < 0:
+            seed = secrets.randbits(63)
+        if seed is not None:
+            self.star.open(seed)
         self.star.begin_episode()
-        self._return = np.zeros(self.num_envs)
-        self._discounted = np.zeros(self.num_envs)
-        self._length = np.zeros(self.num_envs, dtype=np.int64)
-        self._index, self._discount = 0, 1.0
         self._ended = None
-        self.active = np.ones(self.num_envs, dtype=np.bool_)
-        try:
-            self._observations = self.world.reset(self.draws.world(self.episode))
-        except EnvironmentFaultError as fault:
-            self._locate(fault)
-            raise
-        return self._observations, {}
+        return self.instances.reset(seed=seed), {}
 
     def step(
         self, actions: NDArray[Any]
@@ -197,63 +168,14 @@ class ChannelEnv:
                 what cannot be used.
         """
         self._check_reset()
-        self.uplink.owner.check()
-        if self._ended is None and not np.count_nonzero(self.active):
-            raise NotResetError("every episode has ended; call reset() first")
-        acted = self.active
-        try:
-            step = self.world.step(actions, acted)
-        except EnvironmentFaultError as fault:
-            self._locate(fault, step=self._index)
-            raise
-        if self.observer is not None:
-            self.observer.on_step(
-                self.episode, self._index, acted, self._observations, actions, step
-            )
-        self._return += step.rewards
-        self._discounted += self._discount * step.rewards
-        self._length += acted
-        self._index += 1
-        self._discount *= self.gamma
-        self._observations = step.observations
-        self.active = acted & ~(step.terminated | step.truncated)
-        terminated = step.terminated
-        if self._ended is not None:
-            terminated, self._ended = terminated | self._ended, None
+        self.uplink.check_thread()
+        if self._ended is None:
+            step = self.instances.step(actions)
+            terminated = step.terminated
+        else:
+            step = self.instances.move(actions)
+            terminated, self._ended = step.terminated | self._ended, None
         return step.observations, step.rewards, terminated, step.truncated, {}
-
-    def measure(
-        self,
-        reward: NDArray[np.float64],
-        episode_return: NDArray[np.float64],
-        episode_length: NDArray[np.integer],
-    ) -> None:
-        """Enters what agents measured in instances of their own, and ends the episode.
-
-        For rounds that are no single episode of this environment's instances, which
-        then take no step: :attr:`metrics` shows what is entered here instead.
-
-        Args:
-            reward: Discounted return, of the episodes of the round on average: shape
-                (trials, agents).
-            episode_return: The same without discount.
-            episode_length: Environment steps of the round, of all its episodes.
-
-        Raises:
-            NotResetError: Before the first reset.
-            ValueError: Another shape than (trials, agents).
-        """
-        self._check_reset()
-        for values in (reward, episode_return, episode_length):
-            if values.shape != self.shape:
-                raise ValueError(
-                    f"measurements of shape {values.shape} for {self.shape} (trials, "
-                    "agents); enter one for each agent"
-                )
-        self._discounted = reward.astype(np.float64).ravel()
-        self._return = episode_return.astype(np.float64).ravel()
-        self._length = episode_length.astype(np.int64).ravel()
-        self.active = np.zeros(self.num_envs, dtype=np.bool_)
 
     def send(self, messages: Messages | FreeForm) -> Receipt:
         """Sends from the agents to their learners, on the uplink.
@@ -270,25 +192,15 @@ class ChannelEnv:
             BudgetExceededError: Under ``exceed="raise"``; nothing is sent then.
         """
         self._check_reset()
-        receipt = self.star.send(messages)
-        ended = receipt.ended.ravel() & self.active
-        if ended.any():
+        receipt = self.star.uplink.send(messages)
+        if np.count_nonzero(receipt.ended):
+            ended = receipt.ended.ravel() & self.active
             self._ended = ended if self._ended is None else self._ended | ended
-            self.active = self.active & ~ended
+            self.instances.active = self.active & ~ended
         return receipt
 
-    def send_encoded(self, encoded: Encoded, dtype: np.dtype[np.void]) -> Receipt:
-        """Sends what agents elsewhere have encoded; see ``LiveChannel.send_encoded``.
-
-        Raises:
-            NotResetError: Before the first reset.
-            BudgetExceededError: Under ``exceed="raise"``; nothing is sent then.
-        """
-        self._check_reset()
-        return self.uplink.send_encoded(encoded, dtype)
-
     def receive(self) -> Received | list[list[Any]] | None:
-        """What reached the learners since the last call; see ``LiveChannel.receive``.
+        """What reached the learners since the last call; see ``Network.receive``.
 
         Raises:
             NotResetError: Before the first reset.
@@ -338,7 +250,7 @@ class ChannelEnv:
             ValueError: Not one record per trial.
         """
         self._check_reset()
-        self.downlink.agree(records)
+        self.star.agree(records)
 
     def receive_broadcast(self) -> NDArray[np.void] | None:
         """The last parameters that each agent received.
@@ -371,47 +283,11 @@ class ChannelEnv:
             NotResetError: Before the first reset.
         """
         self._check_reset()
-        return Metrics.measured(
-            self._discounted.reshape(self.shape).copy(),
-            self._return.reshape(self.shape).copy(),
-            self._length.reshape(self.shape).copy(),
-            *self.star.traffic,
-        )
-
-    def snapshot(self) -> Snapshot:
-        """What the channel remembers between two episodes.
-
-        The instances remember nothing from one episode to the next.
-
-        Raises:
-            RuntimeError: Something was sent that was not received yet.
-        """
-        self._check_reset()
-        return self.star.snapshot()
-
-    def restore(self, seed: int, snapshot: Snapshot) -> None:
-        """Goes on where another environment was; the next :meth:`reset` is due.
-
-        Args:
-            seed: What the other one was reset with.
-            snapshot: What it gave, at the end of an episode.
-
-        Raises:
-            ResultsError: It is no snapshot of such an environment.
-        """
-        self.star.open(seed)
-        self.star.restore(snapshot)
+        return self.instances.statistics.metrics(self.shape, *self.star.traffic)
 
     def close(self) -> None:
         """Releases the instances."""
-        self.world.close()
-
-    def _locate(self, fault: EnvironmentFaultError, **when: int) -> None:
-        """Says which trial's agent had the instance at fault, and when."""
-        draws = self.draws
-        fault.locate_row(
-            draws.trials, draws.agents, "agent", episode=self.episode, **when
-        )
+        self.instances.close()
 
     def _check_reset(self) -> None:
         if self.episode < 0:

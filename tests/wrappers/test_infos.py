@@ -8,13 +8,13 @@ import pytest
 
 from commenv import Budget, Channel
 from commenv.wrappers import MessageChannel, VectorMessageChannel
-from commenv.wrappers.telling import Numbers, beside
+from commenv.wrappers.infos import InfoNumbers, beside
 
 NUMBERS = {"sent": 2, "left": np.inf, "reward": -1.5}
 
 
 def test_numbers_by_name_are_a_dictionary():
-    numbers = Numbers(NUMBERS)
+    numbers = InfoNumbers(NUMBERS)
     assert numbers == NUMBERS
     assert json.dumps(numbers) == json.dumps(NUMBERS)
     assert repr(numbers) == repr(NUMBERS)
@@ -22,20 +22,20 @@ def test_numbers_by_name_are_a_dictionary():
 
 
 def test_numbers_by_name_are_a_vector_in_their_order():
-    vector = np.asarray(Numbers(NUMBERS))
+    vector = np.asarray(InfoNumbers(NUMBERS))
     assert vector.dtype == np.float64
     assert vector.tolist() == [2, np.inf, -1.5]
-    assert np.asarray(Numbers(NUMBERS), np.float32).dtype == np.float32
-    assert np.from_dlpack(Numbers(NUMBERS)).tolist() == [2, np.inf, -1.5]
-    assert np.asarray(Numbers()).shape == (0,)
+    assert np.asarray(InfoNumbers(NUMBERS), np.float32).dtype == np.float32
+    assert np.from_dlpack(InfoNumbers(NUMBERS)).tolist() == [2, np.inf, -1.5]
+    assert np.asarray(InfoNumbers()).shape == (0,)
     with pytest.raises(ValueError, match="being copied"):
-        np.asarray(Numbers(NUMBERS), copy=False)
+        np.asarray(InfoNumbers(NUMBERS), copy=False)
 
 
 def test_torch_takes_numbers_by_name_for_a_vector():
     torch = pytest.importorskip("torch")
     for make in (torch.as_tensor, torch.tensor):
-        tensor = make(Numbers(NUMBERS))
+        tensor = make(InfoNumbers(NUMBERS))
         assert tensor.dtype == torch.float64
         assert tensor.tolist() == [2, np.inf, -1.5]
 

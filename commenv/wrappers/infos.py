@@ -1,4 +1,4 @@
-"""What senders are told of their messages, and what ``info`` says of a channel."""
+"""What senders are told of their messages, and what infos say of a channel."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from commenv.channel.message import refuse_subclass
 from commenv.wrappers.metrics import Metrics, Traffic
 
 __all__ = [
-    "Numbers",
-    "Told",
+    "InfoNumbers",
+    "SendResult",
     "beside",
     "comm_of",
     "messages_of",
-    "told",
+    "result_of",
     "totals_of",
 ]
 
 
-class Numbers(dict[str, float]):
+class InfoNumbers(dict[str, float]):
     """Numbers by name, which libraries of arrays take for a vector, in their order.
 
     Learning libraries keep infos as tensors: ``numpy.asarray`` and ``torch.as_tensor``
@@ -44,7 +44,7 @@ class Numbers(dict[str, float]):
         return self.__array__().__dlpack_device__()
 
 
-class Told(NamedTuple):
+class SendResult(NamedTuple):
     """What a sender is told, and no more: what a link then loses is not in it.
 
     Attributes:
@@ -58,10 +58,10 @@ class Told(NamedTuple):
     bytes: float
 
 
-def told(receipt: Receipt, agent: int = 0) -> Told:
+def result_of(receipt: Receipt, agent: int = 0) -> SendResult:
     """One agent's part of the receipt of a single trial."""
     left = receipt.left
-    return Told(
+    return SendResult(
         bool(receipt.accepted[0, agent]),
         float(left.messages[0, agent]),
         float(left.bytes[0, agent]),
@@ -97,7 +97,7 @@ def _move_inwards(info: dict[str, Any], key: str) -> None:
     info[inner] = info[key]
 
 
-def comm_of(up: Traffic, left: Left) -> list[Numbers]:
+def comm_of(up: Traffic, left: Left) -> list[InfoNumbers]:
     """``info["comm"]`` for every agent of a single trial.
 
     Args:
@@ -111,12 +111,12 @@ def comm_of(up: Traffic, left: Left) -> list[Numbers]:
     columns = (up.messages, up.refused, left.messages, left.bytes)
     names = ("sent", "refused", "messages_left", "bytes_left")
     rows = zip(*(column[0].tolist() for column in columns), strict=True)
-    return [Numbers(zip(names, row, strict=True)) for row in rows]
+    return [InfoNumbers(zip(names, row, strict=True)) for row in rows]
 
 
-def totals_of(metrics: Metrics, agent: int = 0) -> Numbers:
+def totals_of(metrics: Metrics, agent: int = 0) -> InfoNumbers:
     """``info["episode_comm"]``: one agent's metrics as numbers by name."""
-    return Numbers(
+    return InfoNumbers(
         {name: values[0, agent].item() for name, values in vars(metrics).items()}
     )
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from commenv.channel import HEADER, HEADER_SIZE, Frames, decode_frame, pack
-from commenv.channel.frames import TRUNCATED, following, merge
+from commenv.channel import HEADER, HEADER_SIZE, Packets, decode_packet, pack
 from commenv.channel.message import schema_of
+from commenv.channel.wire import TRUNCATED
 from commenv.errors import MalformedMessage
 
 FAST = settings(deadline=None, derandomize=True, max_examples=200, database=None)
@@ -31,14 +31,13 @@ def step_frame(*rewards: float, **fields: int) -> bytes:
     return header(schema_of(STEP), **fields) + records.tobytes()
 
 
-def frames(links: list[int], payloads: list[bytes]) -> Frames:
+def frames(links: list[int], payloads: list[bytes]) -> Packets:
     headers = np.zeros(len(links), HEADER)
     headers["sender"] = links
     sizes = np.array([len(payload) for payload in payloads], dtype=np.int64)
-    stops = np.cumsum(sizes)
-    starts = stops - sizes
+    starts = np.cumsum(sizes) - sizes
     data = np.frombuffer(b"".join(payloads), np.uint8)
-    return Frames(np.array(links, dtype=np.intp), headers, data, starts, stops)
+    return Packets(np.array(links, dtype=np.intp), headers, data, starts, sizes)
 
 
 def test_a_header_is_16_bytes_in_a_fixed_layout():
@@ -49,7 +48,7 @@ def test_a_header_is_16_bytes_in_a_fixed_layout():
 
 def test_wire_is_header_and_payload():
     two = frames([1, 4], [b"abc", b"de"])
-    assert len(two) == 2
+    assert two.links.tolist() == [1, 4]
     assert two.sizes.tolist() == [3, 2]
     assert two.wire(0) == header(0, sender=1) + b"abc"
     assert two.wire(1) == header(0, sender=4) + b"de"
@@ -72,7 +71,7 @@ def test_payload_is_not_copied_where_it_stands_whole():
 
 
 def test_shared_payloads_are_repeated():
-    copies = Frames(
+    copies = Packets(
         np.array([0, 1]),
         np.zeros(2, HEADER),
         np.frombuffer(b"abc", np.uint8),
@@ -89,29 +88,8 @@ def test_a_frame_alone_keeps_only_its_own_bytes():
     assert alone.wire(0) == many.wire(1)
 
 
-def test_merge_orders_by_link_and_then_as_they_came():
-    merged = merge(
-        [frames([1, 3], [b"a", b"bb"]), frames([0, 3], [b"", b"ccc"]), frames([], [])]
-    )
-    assert merged.links.tolist() == [0, 1, 3, 3]
-    assert merged.payload().tobytes() == b"abbccc"
-    assert merged.sizes.tolist() == [0, 1, 2, 3]
-    assert [merged.wire(i)[HEADER_SIZE:] for i in range(4)] == [
-        b"",
-        b"a",
-        b"bb",
-        b"ccc",
-    ]
-
-
-def test_nothing_merges_to_nothing():
-    nothing = merge([])
-    assert len(nothing) == 0
-    assert nothing.payload().tobytes() == b""
-
-
 def test_a_frame_of_records_decodes():
-    head, records = decode_frame(
+    head, records = decode_packet(
         step_frame(1.5, -2, sender=7, episode=3, sequence=9), STEP
     )
     assert (head["sender"], head["episode"], head["sequence"]) == (7, 3, 9)
@@ -120,16 +98,16 @@ def test_a_frame_of_records_decodes():
 
 
 def test_a_frame_without_records_decodes():
-    assert decode_frame(step_frame(), STEP)[1].shape == (0,)
+    assert decode_packet(step_frame(), STEP)[1].shape == (0,)
 
 
 def test_the_flag_of_a_cut_message_is_known():
-    head, _ = decode_frame(step_frame(1, flags=TRUNCATED), STEP)
+    head, _ = decode_packet(step_frame(1, flags=TRUNCATED), STEP)
     assert head["flags"] == TRUNCATED
 
 
 def test_a_free_form_frame_decodes():
-    payload = decode_frame(header(0) + pack({"x": [1, 2]}), None)[1]
+    payload = decode_packet(header(0) + pack({"x": [1, 2]}), None)[1]
     assert payload == {"x": [1, 2]}
 
 
@@ -151,20 +129,20 @@ def test_a_free_form_frame_decodes():
 )
 def test_malformed_frames(data, dtype, message):
     with pytest.raises(MalformedMessage, match=message):
-        decode_frame(data, dtype)
+        decode_packet(data, dtype)
 
 
 def test_a_dtype_that_is_no_wire_format_is_the_callers_error():
     dtype = np.dtype([("x", "O")])
     with pytest.raises(TypeError, match="field 'x'"):
-        decode_frame(header(schema_of(dtype)), dtype)
+        decode_packet(header(schema_of(dtype)), dtype)
 
 
 def decode_or_refuse(data: bytes, dtype: np.dtype | None) -> None:
     """Anything else, or more memory than the input warrants, fails the test."""
     tracemalloc.start()
     try:
-        decode_frame(data, dtype)
+        decode_packet(data, dtype)
     except MalformedMessage:
         pass
     finally:
@@ -211,18 +189,3 @@ def test_random_payloads_decode_or_are_malformed(data, dtype):
 def test_damaged_frames_decode_or_are_malformed(valid, changes):
     data, dtype = valid
     decode_or_refuse(mutate(data, changes), dtype)
-
-
-LAST = 2**32 - 1
-
-
-def test_messages_are_numbered_up_to_the_last_number_and_no_further():
-    numbers = np.array([0, LAST - 1, LAST], np.uint32)
-    assert following(numbers[:2]).tolist() == [1, LAST]
-    assert following(numbers, np.array([1, 1, 0], np.uint32)).tolist() == [
-        1,
-        LAST,
-        LAST,
-    ]
-    with pytest.raises(ValueError, match=r"4,294,967,295 messages .* 32-bit sequence"):
-        following(numbers)

@@ -1,0 +1,234 @@
+"""The links of a network at work: what is on its way, lost, late, or delivered."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from commenv.channel.awaited import Acknowledgement
+from commenv.channel.channel import Channel
+from commenv.channel.coding import Decoder, Delivered, Packets
+from commenv.channel.ledger import Fate, Ledger
+from commenv.channel.link import Payloads, PerfectLink, Sending
+from commenv.channel.randomness import LinkDraws
+from commenv.channel.wire import HEADER_SIZE
+from commenv.draws import Draws
+from commenv.errors import MalformedMessage
+from commenv.snapshots import Resumable, Snapshot, arrays_of
+
+__all__ = ["Transport"]
+
+
+class _InFlight(NamedTuple):
+    """Packets on a link, at most one for each; arrays of shape (m,).
+
+    Attributes:
+        packets: The messages.
+        due: int64: the ticks in which they arrive or expire.
+        expires: bool: whether they expire then; None where none does.
+    """
+
+    packets: Packets
+    due: NDArray[np.int64]
+    expires: NDArray[np.bool_] | None
+
+    def take(self, which: NDArray[np.bool_]) -> _InFlight:
+        """The messages where a mask is true."""
+        expires = None if self.expires is None else self.expires[which]
+        return _InFlight(self.packets.take(which), self.due[which], expires)
+
+
+class Transport(Resumable):
+    """Carries packets over links, and sees to it that each meets one fate.
+
+    Args:
+        channel: Whose link it is, and whether receivers acknowledge.
+        draws: Addressed draws, one for each link: of shape (copies, links).
+        ledger: Where fates are entered.
+        decoder: Reads what arrives.
+        receivers: How many hear, and acknowledge, what is on a link.
+
+    Attributes:
+        distances: float64, shape (links,): how far senders are from receivers; None
+            until somebody says.
+        inactive: bool, shape (links,): where nobody listens any more, so that what
+            would arrive is lost; None where somebody does everywhere.
+        inbox: What arrived, in order, until somebody takes it.
+        known: Acknowledgements, likewise.
+    """
+
+    def __init__(
+        self,
+        channel: Channel,
+        draws: Draws,
+        ledger: Ledger,
+        decoder: Decoder,
+        receivers: int,
+    ) -> None:
+        self.distances: NDArray[np.float64] | None = None
+        self.inactive: NDArray[np.bool_] | None = None
+        self.inbox: list[Delivered] = []
+        self.known: list[Acknowledgement] = []
+        self._channel = channel
+        self._link = channel.link
+        self._draws = LinkDraws(draws, "link")
+        self._ledger = ledger
+        self._decoder = decoder
+        self._receivers = receivers
+        self._state = channel.link.start(draws.shape[0] * draws.shape[1])
+        self._in_flight: list[_InFlight] = []
+
+    def launch(self, packets: Packets, clock: int) -> None:
+        """Puts packets on their links, at most one for each.
+
+        Args:
+            packets: The messages.
+            clock: The tick.
+        """
+        if type(self._link) is PerfectLink:
+            self._arrive(packets)
+            return
+        links, distances = packets.links, self.distances
+        sending = Sending(
+            links,
+            packets.sizes + HEADER_SIZE,
+            clock,
+            None if distances is None else distances[links],
+        )
+        transit, self._state = self._link.carry(sending, self._state, self._draws)
+        lost, delay, expired = transit
+        if self._link.distorts and len(links):
+            packets = self._distorted(packets)
+        if delay is None or not np.count_nonzero(delay):
+            if np.count_nonzero(lost):
+                self.fail(Fate.LOST, packets.take(lost))
+                packets = packets.take(~lost)
+                expired = None if expired is None else expired[~lost]
+            self._arrive(packets, expired)
+            return
+        self.fail(Fate.LOST, packets.take(lost))
+        sent = _InFlight(packets, clock + delay, expired)
+        later = sent.take(~lost & (delay > 0))
+        self.settle(Fate.IN_FLIGHT, later.packets)
+        self._in_flight.append(later)
+        here = sent.take(~lost & (delay == 0))
+        self._arrive(here.packets, here.expires)
+
+    def land(self, clock: int) -> None:
+        """Takes off the links what is due, in the order in which it was put on."""
+        batches, self._in_flight = self._in_flight, []
+        for batch in batches:
+            due = batch.due <= clock
+            if not due.all():
+                self._in_flight.append(batch.take(~due))
+            landed = batch.take(due)
+            self.take_off(landed.packets)
+            self._arrive(landed.packets, landed.expires)
+
+    def abandon(self) -> None:
+        """Lets everything on the links expire."""
+        batches, self._in_flight = self._in_flight, []
+        for batch in batches:
+            self.take_off(batch.packets)
+            self.fail(Fate.EXPIRED, batch.packets)
+
+    def settle(self, fate: Fate, packets: Packets) -> None:
+        """Enters the fate of packets, at most one for each link."""
+        self._ledger.settle(fate, packets.links, packets.sizes, packets.headers)
+
+    def take_off(self, packets: Packets) -> None:
+        """Enters that packets were in flight, or waited, until now."""
+        self._ledger.land(packets.links, packets.sizes)
+
+    def fail(self, fate: Fate, packets: Packets) -> None:
+        """Enters the fate of packets that left, or waited, and will never arrive."""
+        if not len(packets.links):
+            return
+        self.settle(fate, packets)
+        self._acknowledge(packets, False)
+
+    def snapshot(self) -> Snapshot:
+        """What the links remember, how far they have drawn, and what is on them.
+
+        Raises:
+            RuntimeError: Something has arrived that nobody has asked for yet.
+        """
+        if self.inbox or self.known:
+            raise RuntimeError(
+                "a snapshot of a channel with messages in its inbox; receive() first"
+            )
+        in_flight = [
+            {**batch._asdict(), "packets": batch.packets.alone()._asdict()}
+            for batch in self._in_flight
+        ]
+        drawn = self._draws.snapshot()
+        return {"state": self._state, "drawn": drawn, "in_flight": in_flight}
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Takes over other links' memory, draws and packets.
+
+        Raises:
+            ResultsError: It is not a snapshot of such links.
+        """
+        self._state = arrays_of(snapshot["state"], "the link", self._state)
+        self._draws.restore(snapshot["drawn"])
+        self._in_flight = [
+            _InFlight(**{**batch, "packets": Packets(**batch["packets"])})
+            for batch in snapshot["in_flight"]
+        ]
+
+    def _arrive(
+        self, packets: Packets, expires: NDArray[np.bool_] | None = None
+    ) -> None:
+        """Delivers packets, but for those that expire or cannot be read."""
+        if expires is not None and np.count_nonzero(expires):
+            self.fail(Fate.EXPIRED, packets.take(expires))
+            packets = packets.take(~expires)
+        if self.inactive is not None:
+            unheard = self.inactive[packets.links]
+            self.fail(Fate.LOST, packets.take(unheard))
+            packets = packets.take(~unheard)
+        if not len(packets.links):
+            return
+        try:
+            self._deliver(packets)
+        except MalformedMessage:
+            if not self._decoder.may_fail:
+                raise  # nothing on the way can have caused it
+            for position in range(len(packets.links)):
+                alone = packets.take(np.array([position]))
+                try:
+                    self._deliver(alone)
+                except MalformedMessage:
+                    self.fail(Fate.LOST, alone)
+
+    def _deliver(self, packets: Packets) -> None:
+        """Reads packets, and puts them into the inbox.
+
+        Raises:
+            MalformedMessage: One cannot be read; nothing has happened then.
+        """
+        self.inbox.append(self._decoder.decode(packets))
+        self._ledger.settle(
+            Fate.DELIVERED, packets.links, packets.sizes, packets.headers
+        )
+        if self._channel.acknowledgements:
+            self._ledger.acknowledge(packets.links, self._receivers)
+            self._acknowledge(packets, True)
+
+    def _acknowledge(self, packets: Packets, arrived: bool) -> None:
+        if self._channel.acknowledgements:
+            one = Acknowledgement(packets.links, packets.headers, arrived)
+            self.known.append(one)
+
+    def _distorted(self, packets: Packets) -> Packets:
+        """The packets with the payloads that will arrive."""
+        own, dtype = packets.alone(), self._decoder.dtype
+        wire: np.dtype[Any] | None = None
+        if dtype is not None:
+            wire = self._channel.codec.wire(dtype)
+        sequence = own.headers["sequence"]
+        payloads = Payloads(own.data, own.sizes, own.links, sequence, wire)
+        return own._replace(data=self._link.distort(payloads, self._draws))
