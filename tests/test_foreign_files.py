@@ -21,6 +21,7 @@ from commenv.channel import (
     Channel,
     Decoder,
     Delta,
+    Encoder,
     Float16,
     Identity,
     Int8,
@@ -282,9 +283,8 @@ def test_a_message_still_reads_after_these_checks():
     records = np.zeros(1, ROW)
     records["x"] = [1, 2, 3]
     messages = Messages(records, np.ones((1, 1), np.int64))
-    coder = Coder(Delta(Identity()), Draws(0, [0], 1), "test", receivers=(1, 1))
-    coder.begin(ROW)
-    encoded, _ = coder.encode(messages, np.zeros(1, np.uint32))
+    channel = Channel(Delta(Identity()), acknowledgements=True)
+    encoded = Encoder(channel, uplink_wiring(Draws(0, [0], 1))).encode(messages)
     read = decoded(Delta(Identity()), [encoded.data.tobytes()])
     assert read.records["x"].tolist() == [[1, 2, 3]]
 

@@ -247,6 +247,6 @@ def whole_records(incoming: Incoming, size: int) -> NDArray[np.int64]:
     if np.count_nonzero(broken) or incoming.sizes.sum() != len(incoming.data):
         raise MalformedMessage(
             f"payloads of {incoming.sizes[broken].tolist() or len(incoming.data)} "
-            f"bytes are no whole number of records of {size} bytes"
+            f"bytes are not a whole number of records of {size} bytes"
         )
     return incoming.sizes // size

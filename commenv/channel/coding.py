@@ -20,7 +20,7 @@ from commenv.channel.randomness import MessageDraws
 from commenv.channel.wire import HEADER_SIZE
 from commenv.channel.wiring import Wiring
 from commenv.errors import EncodingError, MalformedMessage
-from commenv.snapshots import Resumable, Snapshot, arrays_of
+from commenv.snapshots import Resumable, Snapshot, array_of, arrays_of
 
 __all__ = ["Decoder", "Delivered", "Encoder", "Packets", "unpacked"]
 
@@ -208,8 +208,9 @@ class Encoder(Resumable):
         if (dtype := snapshot["dtype"]) is not None:
             self.begin(dtype)
         self.memory = arrays_of(snapshot["memory"], "the codec", self.memory)
-        numbers = arrays_of(snapshot, "an encoder", {"sequence": self.sequence})
-        self.sequence = numbers["sequence"]
+        self.sequence = array_of(
+            snapshot["sequence"], "numbers", np.uint32, len(self.sequence)
+        )
         self._most, self._begun = snapshot["most"], snapshot["begun"]
         self._pending, self._present = snapshot["pending"], snapshot["present"]
         self._awaited.restore(snapshot["awaited"])

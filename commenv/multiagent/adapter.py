@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from commenv.channel import Left, Messages, Receipt, Received, Versions
 from commenv.draws import Draws
+from commenv.envs.batched import BatchedStep
 from commenv.multiagent.instances import ParallelInstances
 from commenv.wrappers import Metrics
 
@@ -50,6 +51,7 @@ class BatchedFromParallel:
         single_observation_space: Of every agent.
         single_action_space: Of every agent.
         active: bool, shape (trials * agents,): whose episode goes on.
+        instances: The environments alone, as agents step through them.
     """
 
     def __init__(self, envs: Sequence[ParallelInstances]) -> None:
@@ -72,6 +74,12 @@ class BatchedFromParallel:
         self.single_observation_space = self._common("observation_space")
         self.single_action_space = self._common("action_space")
         self.active = np.zeros(self.num_envs, dtype=np.bool_)
+        self.instances = _Instances(self)
+
+    @property
+    def star(self) -> BatchedFromParallel:
+        """The links: messages are methods of the batch itself."""
+        return self
 
     @property
     def episode(self) -> int:
@@ -121,6 +129,10 @@ class BatchedFromParallel:
         dict[str, Any],
     ]:
         """Moves the active instances by one step; see ``ChannelEnv.step``."""
+        return (*self.move(actions), {})
+
+    def move(self, actions: NDArray[Any]) -> BatchedStep:
+        """The same as :meth:`step`, without infos."""
         self._observations = self._observations.copy()
         rewards = np.zeros(self.num_envs)
         terminated = np.zeros(self.num_envs, dtype=np.bool_)
@@ -139,7 +151,7 @@ class BatchedFromParallel:
                 terminated[row] = ends[agent]
                 truncated[row] = cuts[agent]
         self.active = self.active & ~(terminated | truncated)
-        return self._observations, rewards, terminated, truncated, {}
+        return BatchedStep(self._observations, rewards, terminated, truncated)
 
     def send(self, messages: Messages) -> Receipt:
         """Sends from the agents to their learners; see ``ChannelEnv.send``."""
@@ -229,6 +241,17 @@ class BatchedFromParallel:
                 "space for all"
             )
         return spaces[0]
+
+
+class _Instances:
+    """The environments alone, as agents step through them."""
+
+    def __init__(self, batch: BatchedFromParallel) -> None:
+        self._batch = batch
+        self.step = batch.move
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._batch, name)
 
 
 class _Uplinks:

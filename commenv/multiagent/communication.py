@@ -42,6 +42,7 @@ from commenv.multiagent.outbox import Outbox
 from commenv.multiagent.own_channel import warn_of_own_channel
 from commenv.multiagent.topology import Topology, distances_of, links_of
 from commenv.seeds import integer_seed
+from commenv.snapshots import Snapshot
 from commenv.wrappers.infos import InfoNumbers, beside, comm_of
 from commenv.wrappers.metrics import Meter, Metrics
 from commenv.wrappers.statistics import EpisodeStatistics
@@ -342,6 +343,45 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
         self._close_episodes(infos, terminations, truncations)
         return seen, rewards, terminations, truncations, infos
 
+    def snapshot(self) -> Snapshot:
+        """What the wrapper remembers, in the middle of an episode or between two.
+
+        The environment inside is not in it: whoever goes on from a snapshot puts an
+        environment into the same state first. It can be kept as a file by
+        :func:`commenv.study.storage.checkpoint.packed`.
+
+        Raises:
+            NotResetError: Before the first reset.
+        """
+        self._check_reset()
+        return {
+            "seed": self._seed,
+            "over": self._over,
+            "silent": self._silent,
+            "network": self._network.snapshot(),
+            "meter": self._meter.snapshot(),
+            "inbox": self._inbox.snapshot(),
+            "statistics": self._statistics.snapshot(),
+        }
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Goes on where another one was, to the bit.
+
+        Args:
+            snapshot: What that one gave; it was made with the same arguments, and the
+                environment inside stands where that one's stood.
+
+        Raises:
+            ResultsError: It is not a snapshot of such a wrapper.
+        """
+        self._open(snapshot["seed"])
+        self._network.restore(snapshot["network"])
+        self._meter.restore(snapshot["meter"])
+        self._inbox.restore(snapshot["inbox"])
+        self._statistics.restore(snapshot["statistics"])
+        self._silent, self._over = snapshot["silent"], snapshot["over"]
+        self._begun = True
+
     def _checked(self, live: list[Any], result: Any) -> tuple[Any, ...]:
         """What the environment's step returned, if it can be used."""
         if self._checker.is_usual(live, result):
@@ -366,6 +406,7 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
 
     def _open(self, seed: int) -> None:
         """Opens the links, with empty ledgers and full budgets."""
+        self._seed = seed
         self._network = shapes.mesh(
             self.channel,
             seed,

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from commenv.channel import Delivered
 from commenv.multiagent.message_form import MessageForm
 from commenv.multiagent.topology import Links
+from commenv.snapshots import Resumable, Snapshot, arrays_of
 
 __all__ = ["Heard", "Inbox"]
 
@@ -33,7 +34,7 @@ class Heard(NamedTuple):
     age: NDArray[np.int32]
 
 
-class Inbox:
+class Inbox(Resumable):
     """Keeps the last message of every link, so that late ones never hide newer ones.
 
     Args:
@@ -84,6 +85,16 @@ class Inbox:
         age = np.minimum(clock - self._sent, _LONG_AGO).astype(np.int32)
         age[self._sent < 0] = -1
         return Heard(self._messages.copy(), self._spoke.copy(), age)
+
+    def snapshot(self) -> Snapshot:
+        """What has been heard on every link, and when it was sent."""
+        return {"messages": self._messages, "sent": self._sent, "spoke": self._spoke}
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Takes over what another inbox has heard."""
+        like = {"messages": self._messages, "sent": self._sent, "spoke": self._spoke}
+        heard = arrays_of(snapshot, "the inbox", like)
+        self._messages, self._sent, self._spoke = heard.values()
 
     def space(self, place: int) -> dict[str, spaces.Space]:
         """The spaces of what an agent sees; none where it has no senders."""

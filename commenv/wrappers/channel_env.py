@@ -193,8 +193,8 @@ class ChannelEnv:
         """
         self._check_reset()
         receipt = self.star.uplink.send(messages)
-        if np.count_nonzero(receipt.ended):
-            ended = receipt.ended.ravel() & self.active
+        ended = receipt.ended.ravel() & self.active
+        if np.count_nonzero(ended):
             self._ended = ended if self._ended is None else self._ended | ended
             self.instances.active = self.active & ~ended
         return receipt

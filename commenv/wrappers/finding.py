@@ -7,7 +7,7 @@ from typing import Any
 __all__ = ["find_channel"]
 
 _TO_A_LEARNER = ("send", "receive", "broadcast", "receive_broadcast")
-_BETWEEN_AGENTS = ("mesh", "ledger", "bill")
+_BETWEEN_AGENTS = ("network", "ledger", "bill")
 _INSIDE = ("env", "aec_env")  # where wrappers keep what they hold
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from commenv.channel.network import Network
 from commenv.channel.wire import HEADER_SIZE
 from commenv.checks import check_number
+from commenv.snapshots import Resumable, Snapshot
 
 __all__ = ["Meter", "Metrics", "Traffic", "check_gamma"]
 
@@ -216,7 +217,7 @@ class Traffic:
         )
 
 
-class Meter:
+class Meter(Resumable):
     """Reads off what has passed through a channel since episodes began.
 
     The ledger is looked at again only after it has changed, so that silence costs
@@ -248,6 +249,16 @@ class Meter:
         """
         now = self._total()
         self._before = now if which is None else now.where(which, self._before)
+        self._since = None
+
+    def snapshot(self) -> Snapshot:
+        """The totals when the episodes began."""
+        return {"counts": self._before.counts, "penalty": self._before.penalty}
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Reads on, of episodes that began with these totals."""
+        headers = self._channel.channel.headers
+        self._before = Traffic(snapshot["counts"], snapshot["penalty"], headers)
         self._since = None
 
     def _total(self) -> Traffic:

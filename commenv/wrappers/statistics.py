@@ -7,12 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from commenv.snapshots import Resumable, Snapshot
 from commenv.wrappers.metrics import Metrics, Traffic, check_gamma
 
 __all__ = ["EpisodeStatistics"]
 
+_COUNTED = ("reward", "episode_return", "length", "_discount", "_charged")
 
-class EpisodeStatistics:
+
+class EpisodeStatistics(Resumable):
     """Discounted return, return and length of the episodes so far.
 
     Of a single agent they are Python's numbers, of many arrays with one row for each.
@@ -124,6 +127,15 @@ class EpisodeStatistics:
             self.add(earned, lengths > step)
             discounts.append(self._discount)
         self._discount = np.array(discounts)[lengths]
+
+    def snapshot(self) -> Snapshot:
+        """Everything that was counted in the episodes so far."""
+        return {name: getattr(self, name) for name in _COUNTED}
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Counts on from there."""
+        for name in _COUNTED:
+            setattr(self, name, snapshot[name])
 
     def metrics(
         self, shape: tuple[int, int], up: Traffic | None, down: Traffic | None

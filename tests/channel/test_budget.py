@@ -103,8 +103,8 @@ def test_only_a_budget_without_limits_is_unlimited():
     assert not Budget(bytes=0).unlimited
 
 
-def admit(accounts: Accounts, *sizes: int, record_size: int | None = 4, turns=None):
-    return accounts.admit(
+def admit(meter: BudgetMeter, *sizes: int, record_size: int | None = 4, turns=None):
+    return meter.admit(
         np.arange(len(sizes)),
         np.array(sizes),
         record_size,
@@ -113,24 +113,24 @@ def admit(accounts: Accounts, *sizes: int, record_size: int | None = 4, turns=No
 
 
 def test_refuse_takes_what_fits():
-    accounts = BudgetMeter(Budget(bytes=8), (1, 3), 0)
-    first = admit(accounts, 8, 12, 4)
+    meter = BudgetMeter(Budget(bytes=8), (1, 3), 0)
+    first = admit(meter, 8, 12, 4)
     assert first.accepted.tolist() == [True, False, True]
     assert not first.queued.any()
-    assert accounts.left().bytes.tolist() == [[0, 8, 4]]
-    assert accounts.left().messages.tolist() == [[np.inf, np.inf, np.inf]]
-    assert admit(accounts, 4, 8, 8).accepted.tolist() == [False, True, False]
-    accounts.renew()
-    assert accounts.left().bytes.tolist() == [[8, 8, 8]]
+    assert meter.left().bytes.tolist() == [[0, 8, 4]]
+    assert meter.left().messages.tolist() == [[np.inf, np.inf, np.inf]]
+    assert admit(meter, 4, 8, 8).accepted.tolist() == [False, True, False]
+    meter.renew()
+    assert meter.left().bytes.tolist() == [[8, 8, 8]]
 
 
 def test_truncate_cuts_after_the_last_whole_record_that_fits():
-    accounts = BudgetMeter(Budget(bytes=10, exceed="truncate"), (1, 4), 0)
-    verdict = admit(accounts, 12, 8, 3, 400)
+    meter = BudgetMeter(Budget(bytes=10, exceed="truncate"), (1, 4), 0)
+    verdict = admit(meter, 12, 8, 3, 400)
     assert verdict.accepted.all()
     assert verdict.granted.tolist() == [8, 8, 3, 8]
-    assert accounts.left().bytes.tolist() == [[2, 2, 7, 2]]
-    assert admit(accounts, 4, 4, 8, 4).accepted.tolist() == [False, False, True, False]
+    assert meter.left().bytes.tolist() == [[2, 2, 7, 2]]
+    assert admit(meter, 4, 4, 8, 4).accepted.tolist() == [False, False, True, False]
 
 
 def test_truncate_refuses_what_cannot_be_cut_and_messages_too_many():
@@ -142,22 +142,22 @@ def test_truncate_refuses_what_cannot_be_cut_and_messages_too_many():
 
 
 def test_headers_cost_16_bytes_of_the_budget():
-    accounts = BudgetMeter(Budget(bytes=30, exceed="truncate"), (1, 3), 16)
-    verdict = admit(accounts, 16, 12, 4)
+    meter = BudgetMeter(Budget(bytes=30, exceed="truncate"), (1, 3), 16)
+    verdict = admit(meter, 16, 12, 4)
     assert verdict.granted.tolist() == [12, 12, 4]  # 30 - 16 = 14 hold 3 records of 4
-    assert accounts.left().bytes.tolist() == [[2, 2, 10]]
-    assert not admit(accounts, 4, 4, 4).accepted.any()
+    assert meter.left().bytes.tolist() == [[2, 2, 10]]
+    assert not admit(meter, 4, 4, 4).accepted.any()
 
 
 def test_a_penalty_is_the_price_of_all_that_lies_beyond():
     budget = Budget(messages=1, bytes=10, exceed="penalize", price=0.5)
-    accounts = BudgetMeter(budget, (1, 2), 0)
-    verdict = admit(accounts, 12, 4)
+    meter = BudgetMeter(budget, (1, 2), 0)
+    verdict = admit(meter, 12, 4)
     assert verdict.accepted.all()
     assert verdict.penalty.tolist() == [1.0, 0.0]  # 2 bytes
-    verdict = admit(accounts, 8, 8)
+    verdict = admit(meter, 8, 8)
     assert verdict.penalty.tolist() == [4.5, 1.5]  # 1 message and 8; 1 and 2 bytes
-    assert accounts.left().bytes.tolist() == [[0, 0]]
+    assert meter.left().bytes.tolist() == [[0, 0]]
 
 
 def test_a_penalty_with_headers_charges_them_too():
@@ -166,30 +166,30 @@ def test_a_penalty_with_headers_charges_them_too():
 
 
 def test_raise_names_the_message_and_what_is_left_and_books_nothing():
-    accounts = BudgetMeter(Budget(messages=2, bytes=10, exceed="raise"), (1, 2), 0)
-    admit(accounts, 4, 4)
+    meter = BudgetMeter(Budget(messages=2, bytes=10, exceed="raise"), (1, 2), 0)
+    admit(meter, 4, 4)
     with pytest.raises(
         BudgetExceededError, match=r"message of 8 bytes exceeds .*10 by"
     ):
-        admit(accounts, 4, 8)
+        admit(meter, 4, 8)
     with pytest.raises(BudgetExceededError, match=r"\(1 left\) .* \(6 left\)"):
-        admit(accounts, 4, 8)
-    assert accounts.left().bytes.tolist() == [[6, 6]]
-    assert accounts.left().messages.tolist() == [[1, 1]]
+        admit(meter, 4, 8)
+    assert meter.left().bytes.tolist() == [[6, 6]]
+    assert meter.left().messages.tolist() == [[1, 1]]
 
 
 def test_a_team_that_raises_books_nothing_for_those_who_were_served_before():
-    accounts = BudgetMeter(Budget(bytes=10, scope="team", exceed="raise"), (1, 2), 0)
+    meter = BudgetMeter(Budget(bytes=10, scope="team", exceed="raise"), (1, 2), 0)
     with pytest.raises(BudgetExceededError, match=r"\(2 left\); send less"):
-        admit(accounts, 8, 8, turns=[0.1, 0.2])
-    assert accounts.left().bytes.tolist() == [[10, 10]]
+        admit(meter, 8, 8, turns=[0.1, 0.2])
+    assert meter.left().bytes.tolist() == [[10, 10]]
 
 
 def test_a_team_is_served_in_the_order_of_its_turns():
-    accounts = BudgetMeter(Budget(bytes=8, scope="team"), (2, 3), 0)
-    verdict = admit(accounts, 4, 4, 8, 4, 4, 8, turns=[0.9, 0.5, 0.1, 0.1, 0.5, 0.9])
+    meter = BudgetMeter(Budget(bytes=8, scope="team"), (2, 3), 0)
+    verdict = admit(meter, 4, 4, 8, 4, 4, 8, turns=[0.9, 0.5, 0.1, 0.1, 0.5, 0.9])
     assert verdict.accepted.tolist() == [False, False, True, True, True, False]
-    assert accounts.left().bytes.tolist() == [[0, 0, 0], [0, 0, 0]]
+    assert meter.left().bytes.tolist() == [[0, 0, 0], [0, 0, 0]]
 
 
 def test_a_team_queue_lets_nobody_overtake_within_a_send():
@@ -202,12 +202,12 @@ def test_a_team_queue_lets_nobody_overtake_within_a_send():
 @pytest.mark.parametrize("exceed", POLICIES)
 @pytest.mark.parametrize("limits", [{"messages": 0}, {"bytes": 0}])
 def test_a_budget_of_nothing(exceed, limits):
-    accounts = BudgetMeter(Budget(**limits, exceed=exceed), (1, 1), 0)
+    meter = BudgetMeter(Budget(**limits, exceed=exceed), (1, 1), 0)
     if exceed == "raise":
         with pytest.raises(BudgetExceededError, match=r"\(0 left\)"):
-            admit(accounts, 4)
+            admit(meter, 4)
         return
-    verdict = admit(accounts, 4)
+    verdict = admit(meter, 4)
     assert verdict.accepted.tolist() == [exceed == "penalize"]
     assert verdict.queued.tolist() == [exceed == "queue"]
 
@@ -292,7 +292,7 @@ def stories(draw):
 def test_accounts_agree_with_one_account_at_a_time(budget, story, overhead, record):
     shape, events = story
     links = shape[0] * shape[1]
-    accounts = BudgetMeter(budget, shape, overhead)
+    meter = BudgetMeter(budget, shape, overhead)
     count = shape[0] if budget.scope == "team" else links
     models = [OneAccount(budget, overhead) for _ in range(count)]
 
@@ -301,40 +301,40 @@ def test_accounts_agree_with_one_account_at_a_time(budget, story, overhead, reco
 
     for event in events:
         if event == "renew":
-            accounts.renew()
+            meter.renew()
             for model in models:
                 model.renew()
-                serve_both(model, accounts)
+                serve_both(model, meter)
         else:
             sizes, turns = event
             senders = [link for link in range(links) if sizes[link] is not None]
             compare_one_send(
-                accounts,
+                meter,
                 model_of,
                 senders,
                 [4 * (s or 0) for s in sizes],
                 turns,
                 record,
             )
-        left = accounts.left()
+        left = meter.left()
         for link in range(links):
             here = divmod(link, shape[1])
             assert (left.messages[here], left.bytes[here]) == model_of(link).left()
 
 
-def serve_both(model: OneAccount, accounts: Accounts) -> None:
+def serve_both(model: OneAccount, meter: BudgetMeter) -> None:
     """Serves the oldest while they fit, and gives the one after them up."""
     while model.waiting:
         link, payload = model.waiting.pop(0)
         fits = model.fits(payload)
-        assert accounts.serve(link, payload) == fits
+        assert meter.serve(link, payload) == fits
         if not fits:
-            accounts.give_up(link)
+            meter.give_up(link)
             return
         model.take(payload)
 
 
-def compare_one_send(accounts, model_of, senders, sizes, turns, record) -> None:
+def compare_one_send(meter, model_of, senders, sizes, turns, record) -> None:
     before = {link: vars(model_of(link)).copy() for link in senders}
     expected = {}
     try:
@@ -349,14 +349,14 @@ def compare_one_send(accounts, model_of, senders, sizes, turns, record) -> None:
         np.array([sizes[link] for link in senders], dtype=np.int64),
         record,
         np.array([turns[link] for link in senders], dtype=float)
-        if accounts.budget.scope == "team"
+        if meter.budget.scope == "team"
         else None,
     )
     if expected is None:
         with pytest.raises(BudgetExceededError):
-            accounts.admit(*arguments)
+            meter.admit(*arguments)
         return
-    verdict = accounts.admit(*arguments)
+    verdict = meter.admit(*arguments)
     for position, link in enumerate(senders):
         accepted, queued, granted, penalty = expected[link]
         assert verdict.accepted[position] == accepted

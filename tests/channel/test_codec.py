@@ -66,7 +66,7 @@ def test_identity_reads_nothing_from_nothing():
     ("length", "sizes"), [(11, [6, 5]), (12, [5, 7]), (12, [6]), (6, [6, 6])]
 )
 def test_identity_refuses_payloads_that_are_no_whole_records(length, sizes):
-    with pytest.raises(MalformedMessage, match="no whole number of records of 6"):
+    with pytest.raises(MalformedMessage, match="not a whole number of records of 6"):
         decode(np.zeros(length, np.uint8), sizes)
 
 

@@ -46,8 +46,10 @@ def losses(channel: Network, speaking: np.ndarray) -> np.ndarray:
 
 def test_a_perfect_link_loses_nothing_and_draws_nothing():
     sending = Sending(np.array([0, 2]), np.array([24, 24]), clock=1)
-    passage, _ = PerfectLink().carry(sending, {}, None)
-    assert [part.tolist() for part in passage] == [[False] * 2, [0] * 2, [False] * 2]
+    transit, _ = PerfectLink().carry(sending, {}, None)
+    assert transit.lost.tolist() == [False, False]
+    assert transit.delay is None
+    assert transit.expired is None
 
 
 @pytest.mark.parametrize("probability", [-0.1, 1.1, float("nan")])
@@ -176,7 +178,7 @@ def arrivals(link, sizes, ticks: int) -> list[int | None]:
             for sequence in batch.packets.headers["sequence"]:
                 assert arrived[sequence] is None
                 arrived[sequence] = tick
-                channel.tick()
+        channel.tick()
     assert channel.ledger.balanced
     assert channel.ledger.count(Fate.IN_FLIGHT).sum() == 0
     assert channel.ledger.count(Fate.EXPIRED).sum() == arrived.count(None)
@@ -257,7 +259,7 @@ def test_what_one_part_loses_takes_no_tokens_of_the_next():
     channel = live([0], 1, link)
     for _ in range(3):
         channel.send(Messages(np.zeros(1, REPORT), np.array([[1]])))
-    assert channel._transit._state["1.tokens"].tolist() == [20]
+    assert channel._transport._state["1.tokens"].tolist() == [20]
     assert channel.ledger.count(Fate.LOST).tolist() == [[3]]
 
 
@@ -266,7 +268,7 @@ def test_a_range_is_a_distance():
     message = Messages(np.zeros(4, REPORT), np.ones((2, 2), int))
     with pytest.raises(ValueError, match="where agents are"):
         channel.send(message)
-    channel.locate(np.array([[0.0, 1.5], [1.6, 9.0]]))
+    channel.set_distances(np.array([[0.0, 1.5], [1.6, 9.0]]))
     channel.send(message)
     assert channel.ledger.count(Fate.LOST).tolist() == [[0, 0], [1, 1]]
     assert channel.receive().counts.tolist() == [[1, 1], [0, 0]]

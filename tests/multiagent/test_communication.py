@@ -1,3 +1,6 @@
+import copy
+from random import Random
+
 import numpy as np
 import pytest
 from gymnasium import spaces
@@ -13,12 +16,15 @@ from commenv.channel import (
     Channel,
     Delay,
     Delta,
+    ErrorFeedback,
     Fate,
     Float16,
+    GilbertElliottLoss,
     Int8,
     Link,
-    Passage,
     Range,
+    TopK,
+    Transit,
     Unit,
 )
 from commenv.errors import (
@@ -27,6 +33,7 @@ from commenv.errors import (
     NotResetError,
     UnknownNameError,
 )
+from commenv.study.checkpoint import packed, unpacked
 from tests.multiagent.worlds import Counting, does
 
 PAIR = spaces.Box(-100, 100, (2,), np.float32)
@@ -199,8 +206,8 @@ def test_a_late_message_has_an_age_and_does_not_hide_a_newer_one():
         def carry(self, sending, state, draws):
             wait = 3 if sending.clock == 2 else 0
             count = len(sending.links)
-            passage = Passage.clear(count)._replace(wait=np.full(count, wait))
-            return passage, state
+            delay = np.full(count, wait)
+            return Transit(np.zeros(count, dtype=bool), delay), state
 
     env = make(link=FirstIsSlow())
     say(env, a=1)
@@ -504,7 +511,7 @@ def test_codecs_change_what_is_read_and_what_it_weighs():
 
 def test_codecs_that_cannot_encode_such_messages_are_refused_at_once():
     with pytest.raises(ValueError, match="has to know which messages arrived"):
-        make(space=PAIR, codec=Delta(), acknowledgements=True)
+        make(space=PAIR, codec=Delta())
     with pytest.raises(TypeError, match="message"):
         make(space=SYMBOL, codec=Int8())
 
@@ -610,3 +617,60 @@ def test_budgets_to_the_learner_and_to_other_agents_are_both_told():
     _, infos = env.reset()
     names = [name.replace("comm", "episode_comm") for name in names]
     assert [infos["agent_1"][name]["messages"] for name in names] == [1, 1, 0]
+
+
+RESUMED = {
+    "plain": {},
+    "late": {"link": Chain(BernoulliLoss(0.3), Delay(1, spread=2, expiry=2))},
+    "queue": {
+        "budget": Budget(messages=2, per="step", scope="team", exceed="queue"),
+        "topology": "complete",
+        "link": GilbertElliottLoss(0.3, 0.4),
+    },
+    "feedback": {
+        "space": PAIR,
+        "codec": ErrorFeedback(TopK(1)),
+        "acknowledgements": True,
+        "topology": "ring",
+        "link": Chain(BernoulliLoss(0.3), Delay(1)),
+    },
+    "differences": {
+        "space": PAIR,
+        "codec": Delta(),
+        "acknowledgements": True,
+        "link": BernoulliLoss(0.2),
+        "budget": Budget(bytes=90, exceed="penalize"),
+    },
+}
+
+
+def goes_on(env, random, steps):
+    """Observations, rewards and infos of some steps, as text that shows every bit."""
+    lines = []
+    for _ in range(steps):
+        if not env.agents:
+            lines.append(repr(env.reset()))
+        actions = {}
+        for agent in env.agents:
+            space = env.action_space(agent)
+            space.seed(random.randrange(2**31))
+            actions[agent] = {**space.sample(), "action": 0}
+        lines.append(repr(env.step(actions)))
+        lines.append(repr((env.metrics, env.bill, env.ledger.traffic)))
+    return lines
+
+
+@pytest.mark.parametrize("name", RESUMED)
+def test_it_is_resumed_in_mid_episode_to_the_bit(name):
+    """From what a file keeps, as after a kill."""
+    parts = RESUMED[name]
+    env = make(**parts)
+    env.reset(seed=7)
+    goes_on(env, Random(1), 5)
+    kept = packed({"state": env.snapshot()})
+    world = copy.deepcopy(env.env)
+    expected = goes_on(env, Random(2), 12)
+    again = make(**parts)
+    again.env = world
+    again.restore(unpacked(kept)["state"])
+    assert goes_on(again, Random(2), 12) == expected

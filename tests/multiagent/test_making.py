@@ -77,7 +77,7 @@ def test_equal_arguments_are_played_together():
     one = commenv.parallel_env("WindyGrid-v0", 3, env_kwargs={"size": 4})
     each = commenv.parallel_env("WindyGrid-v0", 3, env_kwargs=[{"size": 4}] * 3)
     assert play(one) == play(each)
-    assert type(one._channel.world) is type(each._channel.world)
+    assert type(one._channel.instances.world) is type(each._channel.instances.world)
     with pytest.raises(UnknownNameError, match="did you mean 'SimpleGrid-v0'"):
         commenv.parallel_env("SimpelGrid-v0", 2)
 
@@ -184,7 +184,7 @@ def test_every_agent_is_drawn_in_its_own_state(env_id):
     if env_id == "commenv/CartPole-v1":
         alone = gym.make("CartPole-v1", render_mode="rgb_array")
         alone.reset(seed=0)
-        alone.unwrapped.state = env._channel.world.states[1]
+        alone.unwrapped.state = env._channel.instances.world.states[1]
         np.testing.assert_array_equal(other, alone.render())
         alone.close()
     env.close()

@@ -314,7 +314,7 @@ def test_what_agents_measured_elsewhere_stands_in_the_metrics():
     env = make(2, 2)
     env.reset(seed=0)
     reward = np.array([[1.0, 2.0], [3.0, 4.0]])
-    env.measure(reward, 10 * reward, np.full((2, 2), 7))
+    env.instances.measure(reward, 10 * reward, np.full((2, 2), 7))
     reward[:] = 0  # the caller's array
     assert not env.active.any()
     assert env.metrics.reward.tolist() == [[1, 2], [3, 4]]
@@ -329,11 +329,9 @@ def test_what_agents_measured_elsewhere_stands_in_the_metrics():
     assert env.active.all()
 
 
-def test_measurements_are_one_for_each_agent_of_an_environment_that_was_reset():
+def test_measurements_are_one_for_each_agent():
     env = make(2, 2)
     ones = np.ones((2, 2))
-    with pytest.raises(NotResetError, match="reset"):
-        env.measure(ones, ones, ones)
     env.reset(seed=0)
     with pytest.raises(ValueError, match=r"shape \(2, 3\) for \(2, 2\)"):
-        env.measure(ones, np.ones((2, 3)), ones)
+        env.instances.measure(ones, np.ones((2, 3)), ones)
