@@ -18,7 +18,7 @@ import pytest
 import commenv
 from commenv.cli import main
 from commenv.study.cost import PROFILES, LoRa
-from commenv.study.store import Store
+from commenv.study.storage.store import Store
 from tests.command_line import FIRST, GRID, LAST, SMALL, call, refused, run
 from tests.study.seals import reseal
 
@@ -438,7 +438,7 @@ def test_a_folder_that_cannot_be_written_to_is_a_failure(
     def refuse(*args, **kwargs):
         raise PermissionError(13, "Permission denied", "folder")
 
-    monkeypatch.setattr("commenv.study.files.os.replace", refuse)
+    monkeypatch.setattr("commenv.study.storage.files.os.replace", refuse)
     monkeypatch.setattr("tempfile.TemporaryFile", refuse)
     for out in (study, tmp_path / "new"):
         refused(run(capsys, *GRID, "--out", out), 1, "cannot use .*Permission denied")
@@ -449,7 +449,7 @@ def test_what_does_not_fit_into_memory_is_a_failure(capsys, monkeypatch):
     def refuse(*args, **kwargs):
         raise MemoryError("Unable to allocate 745. GiB")
 
-    module = importlib.import_module("commenv.study.run")
+    module = importlib.import_module("commenv.study.runner")
     monkeypatch.setattr(module, "execute", refuse)
     refused(run(capsys, *GRID), 1, "Unable to allocate 745. GiB")
 

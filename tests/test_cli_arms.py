@@ -7,7 +7,7 @@ import re
 import pytest
 
 import commenv
-from commenv.study.store import Store
+from commenv.study.storage.store import Store
 from tests.command_line import FIRST, GRID, LAST, call, refused, run
 
 pytest.importorskip("pandas")

@@ -9,7 +9,7 @@ from commenv_baselines.espc import ESPC
 
 from commenv.channel import Budget, Delta, GilbertElliottLoss, TopK
 from commenv.cli import main
-from commenv.cli_list import explained, overview
+from commenv.cli.listing import explained, overview
 from commenv.errors import UnknownNameError
 from commenv.learning import Scheme
 from commenv.registration import env_ids, parallel_ids

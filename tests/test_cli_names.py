@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from commenv.cli_names import by_name, split_name
-from commenv.study.store import Store
+from commenv.cli.names import by_name, split_name
+from commenv.study.storage.store import Store
 from tests.command_line import GRID, call, refused, run
 
 pytest.importorskip("pandas")

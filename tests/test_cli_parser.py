@@ -4,8 +4,8 @@ import argparse
 
 import pytest
 
-from commenv.cli_options import make_parser
-from commenv.cli_parser import Parser
+from commenv.cli.options import make_parser
+from commenv.cli.parser import Parser
 
 COMMANDS = (
     *("list", "run", "show", "plot", "frontier", "evaluate"),

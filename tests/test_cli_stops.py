@@ -17,7 +17,7 @@ import pytest
 
 import commenv
 from commenv.cli import main
-from commenv.cli_stops import Stopped, stops_heard
+from commenv.cli.stops import Stopped, stops_heard
 
 pytest.importorskip("pandas")
 pytest.importorskip("pyarrow")
@@ -309,7 +309,7 @@ def test_a_full_disk_names_the_picture_and_the_cure(capsys, tmp_path, monkeypatc
     grid = ("--env", "SimpleGrid-v0", "--algorithm", "dql", "--set", "env.size=4")
     assert main(["run", *grid, *size, "--out", str(study)]) == 0
     capsys.readouterr()
-    monkeypatch.setattr("commenv.study.files.os.fsync", refuse)
+    monkeypatch.setattr("commenv.study.storage.files.os.fsync", refuse)
     picture = tmp_path / "curves.png"
     outcome = main(["plot", str(study), "--out", str(picture)]), *capsys.readouterr()
     words = (f"cannot use {picture} (No space left on device)", "free some space")

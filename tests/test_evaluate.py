@@ -15,8 +15,8 @@ import pytest
 import commenv
 from commenv.cli import main
 from commenv.errors import MissingExtraError, ResultsError
-from commenv.study.animation import draw
-from commenv.study.evaluation import evaluate, render
+from commenv.study.policies.animation import draw
+from commenv.study.policies.evaluation import evaluate, render
 from tests.study.seals import reseal
 
 pytest.importorskip("pandas")
@@ -153,7 +153,7 @@ def test_an_episode_is_drawn_step_by_step(grid, capsys, tmp_path):
 
 def test_a_long_episode_is_thinned_and_keeps_its_end(cart_pole, tmp_path, monkeypatch):
     pytest.importorskip("pygame")
-    monkeypatch.setattr("commenv.study.animation._MOST_FRAMES", 4)
+    monkeypatch.setattr("commenv.study.policies.animation._MOST_FRAMES", 4)
     policy = commenv.load_policy(cart_pole)
     drawn = draw(policy, tmp_path / "a.gif")
     assert drawn.steps == drawn.total > 4

@@ -3,9 +3,9 @@
     python -m tests.study.coverage                       all of it, a few minutes
     python -m tests.study.coverage --figures 500         a rougher look
 
-The tables in ``commenv.study.statistics`` and ``commenv.study.claims`` are this
-program's. Every population has mean 0, and every claim is about a mean at its margin,
-so that any verdict on it is false.
+The tables in ``commenv.study.analysis.intervals`` and
+``commenv.study.analysis.claims`` are this program's. Every population has mean 0, and
+every claim is about a mean at its margin, so that any verdict on it is false.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from commenv.study.claims import ALPHA, corrected
-from commenv.study.significance import mean_test
-from commenv.study.statistics import (
+from commenv.study.analysis.claims import ALPHA, corrected
+from commenv.study.analysis.intervals import (
     LEAST_UNBOUNDED,
-    Bounds,
     least_trials,
     mean_interval,
 )
+from commenv.study.analysis.significance import mean_test
+from commenv.study.storage.frame import Bounds
 
 CLAIMS = 7  # of a figure
 TRIALS = (10, 20, 100)

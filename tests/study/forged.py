@@ -9,9 +9,9 @@ import warnings
 import numpy as np
 
 from commenv.errors import CommenvError, EncodingError, ResultsError
-from commenv.study.checkpoint import unpacked
-from commenv.study.checkpoints import Schedule
-from commenv.study.sharding import CrewHere, Shards
+from commenv.study.execution.checkpoints import Schedule
+from commenv.study.execution.sharding import CrewHere, Shards
+from commenv.study.storage.checkpoint import unpacked
 from tests.study.blocks import CHANNELS, CODECS, kept, measured, study
 
 STUDIES = {

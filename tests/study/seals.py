@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from commenv.errors import ResultsError
-from commenv.study.checksums import (
+from commenv.study.storage.checksums import (
     MANIFEST,
     Digest,
     digest,
@@ -15,8 +15,8 @@ from commenv.study.checksums import (
     packed_seal,
     read_seal,
 )
-from commenv.study.manifest import digest_of_settings, read_manifest
-from commenv.study.stored_block import StoredBlock
+from commenv.study.storage.manifest import digest_of_settings, read_manifest
+from commenv.study.storage.stored_block import StoredBlock
 
 __all__ = ["reseal", "reseal_manifest", "settings_digest"]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from commenv.errors import ResultsError
-from commenv.study.arrivals import (
+from commenv.study.analysis.arrivals import (
     arrivals,
     common_end,
     reaches,
@@ -12,8 +12,8 @@ from commenv.study.arrivals import (
     time_to,
     times,
 )
-from commenv.study.claims import Claim, judge
-from commenv.study.estimands import difference
+from commenv.study.analysis.claims import Claim, judge
+from commenv.study.analysis.paired_estimands import difference
 
 pd = pytest.importorskip("pandas")
 pytest.importorskip("scipy")

@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from commenv.errors import ResultsError, UnknownNameError
-from commenv.study.axes import (
+from commenv.study.analysis.axes import (
     X_AXES,
     check_y,
     in_bytes,
@@ -16,7 +16,7 @@ from commenv.study.axes import (
     y_axes,
     y_label,
 )
-from commenv.study.frame import COLUMNS, KEY
+from commenv.study.storage.frame import COLUMNS, KEY
 
 pd = pytest.importorskip("pandas")
 

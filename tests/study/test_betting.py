@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from commenv.study.betting import capital, lower_end
+from commenv.study.analysis.betting import capital, lower_end
 
 
 def test_two_bets_by_hand():

@@ -7,9 +7,9 @@ from commenv_baselines.dql import DQL
 
 import commenv
 from commenv.errors import ResultsError
-from commenv.study.block import optimum_of, run_block
-from commenv.study.estimands import final
-from commenv.study.frame import COLUMNS, NAMES, validate
+from commenv.study.analysis.estimands import final
+from commenv.study.execution.block import optimum_of, run_block
+from commenv.study.storage.frame import COLUMNS, NAMES, validate
 from tests.study.studies import built
 
 pytest.importorskip("pandas")

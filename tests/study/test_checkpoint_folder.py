@@ -11,7 +11,7 @@ import commenv
 from commenv.errors import ResultsError
 from commenv.learning.plugins import reference_of
 from commenv.study import verify
-from commenv.study.checkpoint import packed, unpacked
+from commenv.study.storage.checkpoint import packed, unpacked
 
 pytest.importorskip("pyarrow")
 pytest.importorskip("safetensors")

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from commenv.errors import ResultsError
-from commenv.study.checkpoint import packed, unpacked
-from commenv.study.checkpoints import Checkpoints, Schedule
+from commenv.study.execution.checkpoints import Checkpoints, Schedule
+from commenv.study.storage.checkpoint import packed, unpacked
 from tests.study.blocks import (
     ALGORITHMS,
     CHANNELS,

@@ -7,24 +7,22 @@ import numpy as np
 import pytest
 
 from commenv.errors import ResultsError
-from commenv.study.claims import Claim, Verdict, corrected, judge, write_csv
-from commenv.study.estimands import (
+from commenv.study.analysis.claims import Claim, Verdict, corrected, judge, write_csv
+from commenv.study.analysis.estimands import (
     area,
-    at_equal,
     at_optimum,
     correlation,
-    difference,
     final,
     gap,
     late,
     less,
-    ratio,
     smoothness,
     total,
     value_at,
 )
-from commenv.study.significance import mean_test
-from commenv.study.statistics import LEAST_UNBOUNDED
+from commenv.study.analysis.intervals import LEAST_UNBOUNDED
+from commenv.study.analysis.paired_estimands import at_equal, difference, ratio
+from commenv.study.analysis.significance import mean_test
 
 pd = pytest.importorskip("pandas")
 pytest.importorskip("scipy")

@@ -4,7 +4,7 @@ import pytest
 
 from commenv import BernoulliLoss, Budget, Channel
 from commenv.errors import ResultsError
-from commenv.study.comparability import (
+from commenv.study.analysis.comparability import (
     check_same_quantity,
     differing,
     settings_of_frame,

@@ -4,10 +4,14 @@ import numpy as np
 import pytest
 
 from commenv.errors import ResultsError, UnknownNameError
-from commenv.study.comparison import compare
-from commenv.study.significance import difference_test
-from commenv.study.statistics import LEAST_UNBOUNDED, mean_interval
-from commenv.study.unpaired import permutation_test, superiority, unpaired_interval
+from commenv.study.analysis.comparison import compare
+from commenv.study.analysis.intervals import LEAST_UNBOUNDED, mean_interval
+from commenv.study.analysis.significance import difference_test
+from commenv.study.analysis.unpaired import (
+    permutation_test,
+    superiority,
+    unpaired_interval,
+)
 
 pd = pytest.importorskip("pandas")
 pytest.importorskip("scipy")

@@ -5,13 +5,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from commenv.errors import ResultsError, UnknownNameError
-from commenv.study.curves import (
-    band,
-    curve,
-    curves,
-    labels,
-    step_values,
-)
+from commenv.study.analysis.curves import band, curve, curves, labels, step_values
 
 pd = pytest.importorskip("pandas")
 

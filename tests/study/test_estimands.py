@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from commenv.errors import ResultsError, UnknownNameError
-from commenv.study import estimands
+from commenv.study.analysis import estimands, paired_estimands
 
 pd = pytest.importorskip("pandas")
 
@@ -52,7 +52,7 @@ def study():
         (estimands.at_optimum("a", 5.0 + 1e-10), {0: 1.0, 1: 0.0}),
         (estimands.at_optimum("a", 5.0 + 1e-8), {0: 0.0, 1: 0.0}),
         (estimands.total("b", "messages"), {0: 8.0, 1: 16.0}),
-        (estimands.messages_ratio("a", "b"), {0: 0.5, 1: 0.25}),
+        (paired_estimands.messages_ratio("a", "b"), {0: 0.5, 1: 0.25}),
         # Steps -1, 0, .25 and 0, -.5, -.5.
         (
             estimands.smoothness("a", "frequency"),
@@ -69,10 +69,10 @@ def study():
         ),
         # Both have values from step 10 (a's first) to step 20 (b's last): a is at 1 or
         # 2 throughout, b at 0 and from step 15 on at 3 or 0.
-        (estimands.area_at_equal("a", "b"), {0: 1 - 1.5, 1: 2.0}),
-        (estimands.area_at_equal("b", "a"), {0: 1.5 - 1, 1: -2.0}),
+        (paired_estimands.area_at_equal("a", "b"), {0: 1 - 1.5, 1: 2.0}),
+        (paired_estimands.area_at_equal("b", "a"), {0: 1.5 - 1, 1: -2.0}),
         (
-            estimands.difference(
+            paired_estimands.difference(
                 estimands.area("a", within=(0, 3)), estimands.area("b", within=(0, 3))
             ),
             {0: (2 * 1 + 5) / 3 - 1, 1: (2 * 2 + 4) / 3},
@@ -82,11 +82,11 @@ def study():
         (estimands.value_at("a", "uplink_bytes", 1e9), {0: 5.0, 1: 4.0}),
         (estimands.value_at("b", "messages", 12.0), {0: 3.0, 1: 0.0}),
         # b ends after 20 steps, when a has not yet come to its second evaluation.
-        (estimands.at_equal("a", "b"), {0: -2.0, 1: 2.0}),
-        (estimands.at_equal("b", "a"), {0: 2.0, 1: -2.0}),
-        (estimands.at_equal("a", "b", "episode"), {0: 2.0, 1: 4.0}),
+        (paired_estimands.at_equal("a", "b"), {0: -2.0, 1: 2.0}),
+        (paired_estimands.at_equal("b", "a"), {0: 2.0, 1: -2.0}),
+        (paired_estimands.at_equal("a", "b", "episode"), {0: 2.0, 1: 4.0}),
         (
-            estimands.difference(estimands.final("a"), estimands.final("b")),
+            paired_estimands.difference(estimands.final("a"), estimands.final("b")),
             {0: 2.0, 1: 4.0},
         ),
         (estimands.less(estimands.final("a"), 4.5), {0: 0.5, 1: -0.5}),
@@ -105,12 +105,12 @@ def test_the_number_of_each_trial(estimand, expected):
 def test_areas_over_different_ranges_are_not_compared():
     a, b = (estimands.area(label, x="env_steps") for label in "ab")
     with pytest.raises(ResultsError, match=r"over 10 to 30 and .* over 5 to 15: means"):
-        estimands.difference(a, b)(study())
+        paired_estimands.difference(a, b)(study())
     with pytest.raises(ResultsError, match="use area_at_equal"):
-        estimands.ratio(b, a)(study())
+        paired_estimands.ratio(b, a)(study())
     # On an axis on which both are as long they are.
     whole = [estimands.area(label, "frequency") for label in "ab"]
-    assert estimands.difference(*whole)(study()) == {0: 0.0, 1: 0.0}
+    assert paired_estimands.difference(*whole)(study()) == {0: 0.0, 1: 0.0}
 
 
 def test_an_area_needs_a_range_in_which_there_are_values():
@@ -123,7 +123,7 @@ def test_an_area_needs_a_range_in_which_there_are_values():
     silent = study()
     silent.loc[silent["label"] == "b", "size"] = 0.0
     with pytest.raises(ResultsError, match=r"no uplink_bytes in common beyond 20"):
-        estimands.area_at_equal("a", "b", "uplink_bytes")(silent)
+        paired_estimands.area_at_equal("a", "b", "uplink_bytes")(silent)
 
 
 def with_rounding():
@@ -138,9 +138,9 @@ def test_rounding_is_not_a_difference():
     a, b = estimands.final("a"), estimands.final("b")
     nothing = {0: 0.0, 1: 0.0}
     for estimand in (
-        estimands.difference(a, b),
-        estimands.at_equal("a", "b"),
-        estimands.area_at_equal("a", "b"),
+        paired_estimands.difference(a, b),
+        paired_estimands.at_equal("a", "b"),
+        paired_estimands.area_at_equal("a", "b"),
         estimands.less(a, 0.3),
         estimands.gap("a", 0.3),
         estimands.share(a, above=0.3),
@@ -169,11 +169,14 @@ def test_only_shares_are_shares():
 
 def test_names_say_what_is_measured():
     a, b = estimands.final("a"), estimands.final("b", "reward")
-    assert estimands.difference(a, b).name == "last evaluation of a - last reward of b"
+    assert (
+        paired_estimands.difference(a, b).name
+        == "last evaluation of a - last reward of b"
+    )
     late = estimands.late("a", "frequency", 100)
     silent = estimands.share(late, below=0.05)
     assert silent.name == "frequency of a, last 100 episodes < 0.05"
-    assert estimands.messages_ratio("a", "b").name == "messages of a / of b"
+    assert paired_estimands.messages_ratio("a", "b").name == "messages of a / of b"
 
 
 @pytest.mark.parametrize(
@@ -183,7 +186,7 @@ def test_names_say_what_is_measured():
         (estimands.late("a", "evaluation", 1), "is nan in trial 0"),
         (estimands.value_at("a", "env_steps", 9.0), "is nan in trial 0"),
         (
-            estimands.ratio(estimands.final("a"), estimands.final("b")),
+            paired_estimands.ratio(estimands.final("a"), estimands.final("b")),
             r"is nan in trial 1 \(1 of 2 trials\)",
         ),
     ],
@@ -196,9 +199,9 @@ def test_a_trial_without_a_number_is_an_error(estimand, message):
 @pytest.mark.parametrize(
     "estimand",
     [
-        estimands.difference(estimands.final("a"), estimands.final("b")),
-        estimands.messages_ratio("a", "b"),
-        estimands.at_equal("a", "b"),
+        paired_estimands.difference(estimands.final("a"), estimands.final("b")),
+        paired_estimands.messages_ratio("a", "b"),
+        paired_estimands.at_equal("a", "b"),
     ],
 )
 def test_labels_with_different_trials_are_refused(estimand):
@@ -216,7 +219,7 @@ def test_unknown_names_are_refused_with_the_nearest():
     with pytest.raises(UnknownNameError, match="did you mean 'env_steps'"):
         estimands.value_at("a", "env_step", 1.0)
     with pytest.raises(UnknownNameError, match="did you mean 'env_steps'"):
-        estimands.at_equal("a", "b", "env_step")(study())
+        paired_estimands.at_equal("a", "b", "env_step")(study())
 
 
 def test_wrong_arguments_are_refused():

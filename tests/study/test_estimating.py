@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from commenv.cli import main
-from commenv.study import Estimate, estimate, estimating
-from commenv.study.run import execute
+from commenv.study import Estimate, estimate
+from commenv.study.execution import estimates
+from commenv.study.runner import execute
 from tests.command_line import call, refused
 from tests.study.studies import built
 
@@ -48,9 +49,9 @@ def test_the_room_is_that_of_a_real_run_within_a_factor_of_3(tmp_path, study):
 
 
 def test_more_trials_and_arms_take_longer_and_workers_share_them(monkeypatch):
-    probe = estimating._Probe(1.0, 10.0, 3.0, 20.0, 100.0, 1000.0, 50.0)
-    monkeypatch.setattr(estimating, "_probe", lambda *arguments: probe)
-    manifest = estimating.packed_manifest
+    probe = estimates._Probe(1.0, 10.0, 3.0, 20.0, 100.0, 1000.0, 50.0)
+    monkeypatch.setattr(estimates, "_probe", lambda *arguments: probe)
+    manifest = estimates.packed_manifest
     size = {"num_trials": 40, "num_episodes": 50}
 
     def found(alphas=1, **how):
@@ -74,9 +75,9 @@ def test_of_many_arms_some_are_tried_those_that_differ_first(monkeypatch):
 
     def noted(study, arm, largest, seconds):
         tried.append(arm.label)
-        return estimating._Probe(0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
+        return estimates._Probe(0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
 
-    monkeypatch.setattr(estimating, "_probe", noted)
+    monkeypatch.setattr(estimates, "_probe", noted)
     settings = [{"alpha": (n + 1) / 50} for n in range(50)]
     study = built(["SimpleGrid-v0", "WindyGrid-v0"], "dql", None, settings)
     found = estimate(study)
@@ -104,7 +105,7 @@ def test_a_dry_run_lists_the_arms_and_writes_nothing(capsys, tmp_path, monkeypat
         given.append(how)
         return Estimate(75.0, 2.5e6, 3, len(study.arms))
 
-    monkeypatch.setattr("commenv.cli_dry_run.estimate", fixed)
+    monkeypatch.setattr("commenv.cli.dry_run.estimate", fixed)
     words = (*SMALL, "--agents", "2", "--agents", "30", "--out", "new")
     code, said, err = call(
         capsys, "run", *words, "--workers", "3", "--block", "2", "--dry-run"

@@ -8,7 +8,7 @@ import commenv
 from commenv import Budget, Channel
 from commenv.channel import Float16, TopK
 from commenv.errors import ResultsError, UnknownNameError
-from commenv.study.facets import FACETS, Facet, facets_of, grouped
+from commenv.study.analysis.facets import FACETS, Facet, facets_of, grouped
 
 pd = pytest.importorskip("pandas")
 pytest.importorskip("pyarrow")
@@ -147,7 +147,7 @@ def many(count):
 
 
 def test_of_many_curves_the_best_have_colours_and_the_others_are_counted():
-    from commenv.study.figures import plot
+    from commenv.study.analysis.figures import plot
 
     figure = plot(many(24), y=["reward", "size"])
     assert len(legend(figure)) == 24
@@ -173,8 +173,8 @@ def test_a_facet_of_which_nothing_is_known_is_refused():
 
 
 def test_a_frontier_of_many_arms_names_those_that_are_on_it():
-    from commenv.study.frontier import frontier
-    from commenv.study.frontier_figure import plot_frontier
+    from commenv.study.analysis.frontier import frontier
+    from commenv.study.analysis.frontier_figure import plot_frontier
 
     frame = many(40).assign(evaluation=lambda f: -abs(f["num_agents"] - 3.0))
     frame["size"] = frame["num_agents"].astype(float)

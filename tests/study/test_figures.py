@@ -9,8 +9,8 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from commenv.errors import MissingExtraError, ResultsError, UnknownNameError
-from commenv.study import figures
-from commenv.study.figures import plot, save
+from commenv.study.analysis import figures
+from commenv.study.analysis.figures import plot, save
 
 pd = pytest.importorskip("pandas")
 matplotlib = pytest.importorskip("matplotlib")
@@ -291,8 +291,8 @@ def test_no_global_state_is_touched(study, tmp_path):
 
 def test_neither_pyplot_nor_any_extra_is_imported_too_early():
     code = (
-        "import sys, commenv.study.figures, commenv.study.tables\n"
-        "import commenv.study.frame, commenv.study.progress\n"
+        "import sys, commenv.study.analysis.figures, commenv.study.analysis.tables\n"
+        "import commenv.study.storage.frame, commenv.study.execution.progress\n"
         "early = {'matplotlib', 'pandas', 'scipy', 'rich'} & set(sys.modules)\n"
         "assert not early, early\n"
     )
@@ -302,7 +302,7 @@ def test_neither_pyplot_nor_any_extra_is_imported_too_early():
 def test_pyplot_is_never_imported(study):
     code = (
         "import sys, pickle\n"
-        "from commenv.study.figures import plot\n"
+        "from commenv.study.analysis.figures import plot\n"
         "plot(pickle.load(sys.stdin.buffer), x='uplink_bytes')._repr_png_()\n"
         "assert 'matplotlib.pyplot' not in sys.modules\n"
     )

@@ -6,8 +6,8 @@ import stat
 import pytest
 
 import commenv
-from commenv.study import files
-from commenv.study.files import make_folder, write_atomically
+from commenv.study.storage import files
+from commenv.study.storage.files import make_folder, write_atomically
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="permissions of another kind")
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from commenv.errors import ResultsError
-from commenv.study.checkpoint import packed, unpacked
-from commenv.study.checkpoint_folder import CheckpointFolder
+from commenv.study.storage.checkpoint import packed, unpacked
+from commenv.study.storage.checkpoint_folder import CheckpointFolder
 
 pytest.importorskip("pyarrow")
 pytest.importorskip("safetensors")

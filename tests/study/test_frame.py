@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from commenv.errors import ResultsError
-from commenv.study.frame import COLUMNS, KEY, NAMES, validate
+from commenv.study.storage.frame import COLUMNS, KEY, NAMES, validate
 
 pd = pytest.importorskip("pandas")
 

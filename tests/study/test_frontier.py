@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 import commenv
 from commenv import Budget, Channel
 from commenv.errors import UnknownNameError
-from commenv.study.frontier import frontier, render
-from commenv.study.statistics import mean_interval
+from commenv.study.analysis.frontier import frontier, render
+from commenv.study.analysis.intervals import mean_interval
 
 pd = pytest.importorskip("pandas")
 pytest.importorskip("pyarrow")

@@ -19,8 +19,8 @@ from commenv.channel import (
 )
 from commenv.envs import greedy_policy
 from commenv.study import Study
-from commenv.study.block import run_block
-from commenv.study.setting_up import rounds_of
+from commenv.study.execution.block import run_block
+from commenv.study.execution.build import rounds_of
 from tests.study.studies import built
 
 pytest.importorskip("pandas")

@@ -5,11 +5,11 @@ import logging
 import pytest
 
 from commenv.errors import ShardsLostError
-from commenv.study.backends import Kept
-from commenv.study.checkpoints import Schedule
-from commenv.study.jobs import Job, Resumption, run_job
-from commenv.study.plan import Block
-from commenv.study.sharding import CrewHere, Shards
+from commenv.study.execution.backends import Kept
+from commenv.study.execution.checkpoints import Schedule
+from commenv.study.execution.jobs import Job, Resumption, run_job
+from commenv.study.execution.plan import Block
+from commenv.study.execution.sharding import CrewHere, Shards
 from tests.study.blocks import CHANNELS, EPISODES, kept, state, study
 
 pytest.importorskip("pyarrow")

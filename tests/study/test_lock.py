@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from commenv.errors import ResultsError
-from commenv.study.lock import LOCK, locked
+from commenv.study.storage.lock import LOCK, locked
 
 
 def test_one_run_at_a_time_has_a_folder_and_leaves_no_file_in_it(tmp_path):

@@ -10,7 +10,7 @@ import pytest
 import commenv
 from commenv.errors import ResultsError
 from commenv.learning.schemes import Always
-from commenv.study.store import Store
+from commenv.study.storage.store import Store
 from commenv.testing import check_scheme
 from tests.study.blocks import ALGORITHMS
 from tests.study.test_shards import same, study

@@ -11,7 +11,7 @@ from commenv.envs import WindyGridEnv
 from commenv.envs.making import make_batched
 from commenv.learning import ExactEvaluator
 from commenv.learning.evaluation import MeanEvaluator
-from commenv.study.setting_up import problem_of, world_of
+from commenv.study.execution.build import problem_of, world_of
 from tests.study.blocks import ALGORITHMS, measured
 from tests.study.studies import built
 from tests.study.test_sharding import alike
@@ -74,7 +74,7 @@ def test_an_evaluation_is_the_mean_over_worlds_and_each_has_a_column(tmp_path):
 
 
 def test_evaluation_of_trained_policies_says_each_world(tmp_path):
-    from commenv.study.evaluation import evaluate, render
+    from commenv.study.policies.evaluation import evaluate, render
 
     results = study(out=tmp_path)
     rows = evaluate(tmp_path, episodes=2)

@@ -8,10 +8,10 @@ import pytest
 
 import commenv
 from commenv.errors import ResultsError
-from commenv.study import kept
-from commenv.study.lock import LOCK
-from commenv.study.manifest import read_manifest
-from commenv.study.writing import Writer
+from commenv.study.execution.writer import Writer
+from commenv.study.storage import provenance, stored_study
+from commenv.study.storage.lock import LOCK
+from commenv.study.storage.manifest import read_manifest
 from tests.strangers import contents
 
 pytest.importorskip("pandas")
@@ -92,7 +92,7 @@ def test_a_manifest_is_not_parsed_for_each_file_that_is_written(tmp_path, monkey
         parsed.append(path)
         return read_manifest(path)
 
-    monkeypatch.setattr(kept, "read_manifest", noted)
+    monkeypatch.setattr(stored_study, "read_manifest", noted)
     counts = []
     for block in (3, 1):
         parsed.clear()
@@ -102,11 +102,9 @@ def test_a_manifest_is_not_parsed_for_each_file_that_is_written(tmp_path, monkey
 
 
 def test_the_software_is_looked_up_once(tmp_path, monkeypatch):
-    from commenv.study import software
-
-    software._software.cache_clear()
+    provenance._software.cache_clear()
     asked = []
-    original = software._cpu
-    monkeypatch.setattr(software, "_cpu", lambda: asked.append(1) or original())
+    original = provenance._cpu
+    monkeypatch.setattr(provenance, "_cpu", lambda: asked.append(1) or original())
     run(tmp_path / "out")
     assert len(asked) == 1

@@ -19,9 +19,9 @@ import commenv
 from commenv.envs import greedy_policy
 from commenv.errors import MissingExtraError, ResultsError, UnknownNameError
 from commenv.learning import Algorithm, Learner
-from commenv.study.evaluation import evaluate
-from commenv.study.policies import check_memory, packed, unpacked
-from commenv.study.trained import trained
+from commenv.study.policies.evaluation import evaluate
+from commenv.study.policies.loader import trained
+from commenv.study.storage.weights import check_memory, packed, unpacked
 from tests.study.seals import reseal
 
 pytest.importorskip("pandas")

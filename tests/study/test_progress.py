@@ -8,8 +8,8 @@ from functools import partial
 import pytest
 
 import commenv
-from commenv.study.names import size
-from commenv.study.progress import Progress, duration
+from commenv.study.execution.progress import Progress
+from commenv.study.wording import duration, size
 
 
 class Clock:

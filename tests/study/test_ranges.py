@@ -5,8 +5,13 @@ import pytest
 
 from commenv.envs import TabularMDP
 from commenv.envs.batch import TabularBatch
-from commenv.study import ranges
-from commenv.study.ranges import ranges_by_label, ranges_of, return_range, value_range
+from commenv.study.execution import ranges
+from commenv.study.execution.ranges import (
+    ranges_by_label,
+    ranges_of,
+    return_range,
+    value_range,
+)
 from tests.study.studies import built
 
 pytest.importorskip("pandas")

@@ -27,7 +27,7 @@ from commenv.channel import (
 )
 from commenv.errors import BudgetExceededError, MissingExtraError, ResultsError
 from commenv.learning import Always, Scheme
-from commenv.study.block import run_block
+from commenv.study.execution.block import run_block
 
 pd = pytest.importorskip("pandas")
 pytest.importorskip("pyarrow")
@@ -124,7 +124,7 @@ def test_a_worker_alone_has_larger_blocks_where_nothing_is_kept(
         blocks.append(len(trials))
         return run_block(study, arm, trials, **how)
 
-    monkeypatch.setattr(sys.modules["commenv.study.jobs"], "run_block", note)
+    monkeypatch.setattr(sys.modules["commenv.study.execution.jobs"], "run_block", note)
     how = {"num_agents": 1, "num_episodes": 1, "progress": False}
     commenv.run("SimpleGrid-v0", "dql", num_trials=num_trials, **how)
     assert blocks == expected
@@ -187,7 +187,9 @@ def test_a_second_run_does_nothing_and_returns_the_same(tmp_path, monkeypatch):
     def refuse(*args, **kwargs):
         raise AssertionError("nothing was missing")
 
-    monkeypatch.setattr(sys.modules["commenv.study.jobs"], "run_block", refuse)
+    monkeypatch.setattr(
+        sys.modules["commenv.study.execution.jobs"], "run_block", refuse
+    )
     for how in ({}, {"block": 1}, {"workers": 2}, {"block": 100, "workers": 3}):
         again = study(out=tmp_path, **how)
         same_bits(again.frame, first.frame)
@@ -206,7 +208,7 @@ def test_only_what_is_missing_is_run(tmp_path, monkeypatch):
         ran.append(trials)
         return run_block(study, arm, trials, **how)
 
-    monkeypatch.setattr(sys.modules["commenv.study.jobs"], "run_block", note)
+    monkeypatch.setattr(sys.modules["commenv.study.execution.jobs"], "run_block", note)
     same_bits(study(out=tmp_path, block=3).frame, first.frame)
     assert ran == [[2, 3, 4], [5], [8, 9]]
 

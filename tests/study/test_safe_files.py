@@ -6,7 +6,12 @@ import socket
 import pytest
 
 from commenv.errors import ResultsError
-from commenv.study.safe_files import check_depth, listed, open_regular, read_file
+from commenv.study.storage.safe_files import (
+    check_depth,
+    listed,
+    open_regular,
+    read_file,
+)
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
 

@@ -7,10 +7,10 @@ import pytest
 from commenv.channel import Budget, Channel
 from commenv.errors import BudgetExceededError, ShardsLostError
 from commenv.learning.schemes import Always, TDError
-from commenv.study.checkpoints import Schedule
-from commenv.study.jobs import Job, Resumption, run_job
-from commenv.study.plan import Block
-from commenv.study.sharding import CrewHere, Shards, shares_of
+from commenv.study.execution.checkpoints import Schedule
+from commenv.study.execution.jobs import Job, Resumption, run_job
+from commenv.study.execution.plan import Block
+from commenv.study.execution.sharding import CrewHere, Shards, shares_of
 from tests.study.blocks import (
     ALGORITHMS,
     CHANNELS,

@@ -9,7 +9,7 @@ import pytest
 
 import commenv
 from commenv.errors import ResultsError
-from commenv.study.software import software
+from commenv.study.storage.provenance import software
 from tests.study.blocks import ALGORITHMS
 
 pd = pytest.importorskip("pandas")
@@ -135,7 +135,7 @@ def test_shards_that_do_not_fit_are_named(tmp_path, changes, words):
 def test_other_software_is_named(tmp_path, monkeypatch):
     study("dql", last_trial=4, out=tmp_path / "a")
     monkeypatch.setattr(
-        "commenv.study.store.software", lambda: {"commenv": "9.9", "numpy": "1"}
+        "commenv.study.storage.store.software", lambda: {"commenv": "9.9", "numpy": "1"}
     )
     study("dql", first_trial=5, out=tmp_path / "b")
     with pytest.raises(ResultsError, match=r"in software \(.*commenv: .* '9.9' in"):
@@ -148,7 +148,7 @@ def test_shards_of_machines_of_two_types_are_merged_and_the_log_says_so(
     study("dql", last_trial=4, out=tmp_path / "a")
     here = software()
     monkeypatch.setattr(
-        "commenv.study.store.software", lambda: here | {"cpu": "an abacus"}
+        "commenv.study.storage.store.software", lambda: here | {"cpu": "an abacus"}
     )
     study("dql", first_trial=5, out=tmp_path / "b")
     found = commenv.merge(tmp_path / "all", [tmp_path / "a", tmp_path / "b"])

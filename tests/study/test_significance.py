@@ -5,7 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from commenv.study.significance import (
+from commenv.study.analysis.intervals import (
+    LEAST_UNBOUNDED,
+    bootstrap_t_interval,
+    mean_interval,
+)
+from commenv.study.analysis.significance import (
     bootstrap_t,
     bounded_test,
     difference_test,
@@ -14,11 +19,6 @@ from commenv.study.significance import (
     mean_test,
     share_test,
     student,
-)
-from commenv.study.statistics import (
-    LEAST_UNBOUNDED,
-    bootstrap_t_interval,
-    mean_interval,
 )
 
 stats = pytest.importorskip("scipy.stats")

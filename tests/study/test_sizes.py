@@ -6,8 +6,8 @@ import pytest
 from commenv import Budget, Channel
 from commenv.channel import BernoulliLoss, Delay, Sparse
 from commenv.errors import ResultsError
-from commenv.study.block import run_block
-from commenv.study.sizes import SIZE_COLUMNS, check_sizes
+from commenv.study.execution.block import run_block
+from commenv.study.storage.sizes import SIZE_COLUMNS, check_sizes
 from tests.study.studies import built
 
 pd = pytest.importorskip("pandas")

@@ -8,22 +8,24 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from commenv.study.statistics import (
+from commenv.study.analysis.intervals import (
     LEAST_IQM,
     LEAST_UNBOUNDED,
-    apart,
     bca_interval,
     bootstrap_t_interval,
     bounded_interval,
-    iqm,
     iqm_interval,
-    is_constant,
     least_trials,
     mean_interval,
-    percentiles,
-    probability_of_improvement,
     share_interval,
     student_interval,
+)
+from commenv.study.analysis.statistics import (
+    apart,
+    iqm,
+    is_constant,
+    percentiles,
+    probability_of_improvement,
     studentised_resamples,
 )
 from tests.study.coverage import TRIALS, most, populations, simulate
@@ -332,7 +334,7 @@ def test_trials_without_a_number_are_refused(interval):
 
 def test_importing_does_not_import_scipy_or_pandas():
     code = (
-        "import sys, commenv.study.claims, commenv.study.comparison;"
+        "import sys, commenv.study.analysis.claims, commenv.study.analysis.comparison;"
         "sys.exit(any(name in sys.modules for name in ('scipy', 'pandas')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

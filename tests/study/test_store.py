@@ -9,9 +9,9 @@ import pytest
 
 import commenv
 from commenv.errors import ResultsError
-from commenv.study.block import run_block
-from commenv.study.manifest import differences
-from commenv.study.store import Store
+from commenv.study.execution.block import run_block
+from commenv.study.storage.manifest import differences
+from commenv.study.storage.store import Store
 from tests.study.seals import reseal, reseal_manifest
 from tests.study.studies import built
 
@@ -463,8 +463,8 @@ def test_a_folder_that_cannot_be_written_to_is_refused(copy, monkeypatch, finish
     def refuse(*args, **kwargs):
         raise PermissionError(errno.EACCES, "Permission denied", "somewhere")
 
-    monkeypatch.setattr("commenv.study.files.Path.open", refuse)
-    monkeypatch.setattr("commenv.study.store.tempfile.TemporaryFile", refuse)
+    monkeypatch.setattr("commenv.study.storage.files.Path.open", refuse)
+    monkeypatch.setattr("commenv.study.storage.store.tempfile.TemporaryFile", refuse)
     store = copy if finished else Store(copy.directory.parent / "new")
     with pytest.raises(ResultsError, match=r"cannot use .*\(Permission denied\)"):
         store.begin(STUDY, OPTIMA)
@@ -477,7 +477,7 @@ def test_a_full_disk_loses_the_block_that_is_written_and_no_other(copy, monkeypa
     def refuse(descriptor):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("commenv.study.files.os.fsync", refuse)
+    monkeypatch.setattr("commenv.study.storage.files.os.fsync", refuse)
     match = r"cannot use .*\(No space left on device\); free some space and repeat"
     with pytest.raises(ResultsError, match=match):
         copy.write_block(0, "dql", table)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from commenv.errors import ResultsError
-from commenv.study.statistics import mean_interval
-from commenv.study.tables import render, summary
+from commenv.study.analysis.intervals import mean_interval
+from commenv.study.analysis.tables import render, summary
 
 pd = pytest.importorskip("pandas")
 

@@ -7,8 +7,8 @@ import pytest
 
 import commenv
 from commenv import BernoulliLoss, Budget, Channel
-from commenv.study.progress import Progress
-from commenv.study.trace import expected_size
+from commenv.study.execution.progress import Progress
+from commenv.study.storage.trace import expected_size
 from tests.study.studies import built
 
 pd = pytest.importorskip("pandas")

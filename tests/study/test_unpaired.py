@@ -5,13 +5,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from commenv.study.statistics import (
-    Interval,
+from commenv.study.analysis.intervals import (
     bootstrap_t_interval,
     mean_interval,
     student_interval,
 )
-from commenv.study.unpaired import permutation_test, superiority, unpaired_interval
+from commenv.study.analysis.statistics import Interval
+from commenv.study.analysis.unpaired import (
+    permutation_test,
+    superiority,
+    unpaired_interval,
+)
 
 stats = pytest.importorskip("scipy.stats")
 

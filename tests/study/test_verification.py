@@ -20,11 +20,11 @@ from commenv.channel import QSGD, Chain, Delay, Delta, ErrorFeedback, Float16, I
 from commenv.cli import main
 from commenv.errors import ResultsError, UnknownNameError
 from commenv.study import verify
-from commenv.study.checks import TOLERANCE
-from commenv.study.described import study_of
-from commenv.study.recomputed import _distance
-from commenv.study.software import software, unlike
-from commenv.study.store import Store
+from commenv.study.storage.provenance import software, unlike
+from commenv.study.storage.reconstruction import study_of
+from commenv.study.storage.store import Store
+from commenv.study.verification.checks import TOLERANCE
+from commenv.study.verification.rerun import _distance
 from tests.command_line import call
 from tests.study.seals import reseal, reseal_manifest
 from tests.study.studies import built

@@ -10,9 +10,9 @@ import pytest
 
 import commenv
 from commenv.errors import MissingExtraError, UnknownNameError
-from commenv.study.backends import choose, ray_session
-from commenv.study.backends.local import Local
-from commenv.study.backends.processes import Processes
+from commenv.study.execution.backends import choose, ray_session
+from commenv.study.execution.backends.local import Local
+from commenv.study.execution.backends.processes import Processes
 
 pytest.importorskip("pandas")
 pytest.importorskip("pyarrow")
@@ -38,7 +38,7 @@ def test_one_worker_is_this_process_and_more_are_processes(arguments, kind, work
 
 
 def test_a_backend_without_a_number_takes_every_processor(monkeypatch):
-    monkeypatch.setattr("commenv.study.backends.cpus_here", lambda: 3)
+    monkeypatch.setattr("commenv.study.execution.backends.cpus_here", lambda: 3)
     assert choose("processes").workers == 3
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from commenv.errors import ResultsError, UnknownNameError
-from commenv.study.backends.backend import Kept
-from commenv.study.backends.processes import in_workers
+from commenv.study.execution.backends.backend import Kept
+from commenv.study.execution.backends.processes import in_workers
 
 
 def square(number, report):

@@ -206,7 +206,7 @@ def test_without_a_state_a_block_begins_again(tmp_path, caplog):
 def test_actors_that_are_lost_again_and_again_are_an_error_with_a_cure(
     tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("commenv.study.jobs._MOST_ATTEMPTS", 3)
+    monkeypatch.setattr("commenv.study.execution.jobs._MOST_ATTEMPTS", 3)
     with pytest.raises(ShardsLostError, match=r"no further in 3 .* smaller blocks"):
         haunted(tmp_path, "perish", actors=2, checkpoint_episodes=2)
     # A state counts as coming further, so there is one attempt more.
@@ -241,7 +241,9 @@ class Touch(logging.Handler):
 
 
 def test_an_actor_that_is_late_is_named_once(tmp_path, caplog, monkeypatch):
-    monkeypatch.setattr("commenv.study.backends.ray_actors._SECONDS_OF_PATIENCE", 0.5)
+    monkeypatch.setattr(
+        "commenv.study.execution.backends.ray_actors._SECONDS_OF_PATIENCE", 0.5
+    )
     handler = Touch(tmp_path / "said")
     logging.getLogger("commenv").addHandler(handler)
     try:
@@ -256,7 +258,9 @@ def test_an_actor_that_is_late_is_named_once(tmp_path, caplog, monkeypatch):
 def test_an_interrupt_here_ends_the_actors_and_leaves_a_ray_that_it_found(
     tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("commenv.study.backends.ray_actors._SECONDS_OF_PATIENCE", 0.5)
+    monkeypatch.setattr(
+        "commenv.study.execution.backends.ray_actors._SECONDS_OF_PATIENCE", 0.5
+    )
 
     class Interrupt(logging.Handler):
         def emit(self, record):
@@ -278,7 +282,9 @@ def test_an_interrupt_here_ends_the_actors_and_leaves_a_ray_that_it_found(
 
 
 def test_actors_that_do_not_start_are_said(tmp_path, caplog, monkeypatch):
-    monkeypatch.setattr("commenv.study.backends.ray_actors._SECONDS_TO_START", -1.0)
+    monkeypatch.setattr(
+        "commenv.study.execution.backends.ray_actors._SECONDS_TO_START", -1.0
+    )
     with caplog.at_level(logging.WARNING, "commenv"):
         haunted(tmp_path, "nothing", actors=2)
     (text,) = warnings_of(caplog)

@@ -13,7 +13,7 @@ from commenv_baselines.dql import DQL, QAgents
 
 import commenv
 from commenv.errors import ResultsError, UnknownNameError
-from commenv.study.backends import choose
+from commenv.study.execution.backends import choose
 from tests.study.backends.rays import around_ray
 from tests.study.test_callbacks import Log, in_order, study, tells_the_frame
 
@@ -158,7 +158,9 @@ def test_a_job_that_is_lost_again_and_again_is_an_error_with_a_cure(tmp_path):
 
 
 def test_a_straggler_is_named_once(tmp_path, caplog, monkeypatch):
-    monkeypatch.setattr("commenv.study.backends.ray_watch._SECONDS_OF_PATIENCE", 0.3)
+    monkeypatch.setattr(
+        "commenv.study.execution.backends.ray_watch._SECONDS_OF_PATIENCE", 0.3
+    )
     said = tmp_path / "said"
 
     class Touch(logging.Handler):

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from commenv.study.backends.signals import Deferred
+from commenv.study.execution.backends.signals import Deferred
 
 
 @pytest.fixture
@@ -31,7 +31,9 @@ def test_signals_are_kept_until_there_is_time(heard):
 
 def test_a_signal_after_the_patience_is_over_is_handled_at_once(heard, monkeypatch):
     times = iter([100.0, 104.0, 105.5])
-    monkeypatch.setattr("commenv.study.backends.signals.time.monotonic", times.__next__)
+    monkeypatch.setattr(
+        "commenv.study.execution.backends.signals.time.monotonic", times.__next__
+    )
     with Deferred(patience=5.0) as signals:
         for expected in (0, 0, 3):
             os.kill(os.getpid(), signal.SIGTERM)

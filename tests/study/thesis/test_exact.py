@@ -1,9 +1,8 @@
 """Figures 4.1 and 4.7: closed forms against draws."""
 
 import numpy as np
+from commenv_baselines.thesis.exact import expected_sending, first_round
 from scipy import stats
-
-from commenv.study.thesis.exact import expected_sending, first_round
 
 
 def test_sending_is_m_of_n_on_average():

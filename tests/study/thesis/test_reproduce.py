@@ -7,13 +7,13 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from commenv_baselines.thesis.figure import Context, Scale
+from commenv_baselines.thesis.report import report
+from commenv_baselines.thesis.reproduce import FIGURES, NUMBERS, reproduce
+from commenv_baselines.thesis.search import SEARCH_FIGURES
 
 from commenv.errors import ResultsError, UnknownNameError
-from commenv.study.claims import judge
-from commenv.study.thesis.figure import Context, Scale
-from commenv.study.thesis.report import report
-from commenv.study.thesis.reproduce import FIGURES, NUMBERS, reproduce
-from commenv.study.thesis.search import SEARCH_FIGURES
+from commenv.study.analysis.claims import judge
 
 pytestmark = pytest.mark.filterwarnings("error")
 
