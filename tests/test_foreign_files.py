@@ -24,6 +24,7 @@ from commenv.draws import Draws
 from commenv.errors import MalformedMessage, ResultsError, shown
 from commenv.importing import imported, registered, search
 from commenv.learning import make_scheme
+from commenv.study.storage import safe_parquet
 from commenv.study.storage.store import Store
 from commenv.study.storage.stored_block import ENDINGS
 from tests.study.seals import reseal
@@ -461,7 +462,7 @@ def test_a_damaged_picture_of_a_figure_is_named(tmp_path, cut):
 
 
 def report(root):
-    from commenv_baselines.thesis.report import report
+    from commenv_baselines.thesis.page import report
 
     return report(root, root / "page.md", root / "images")
 

@@ -7,7 +7,7 @@ import random
 from collections.abc import Sequence
 
 import numpy as np
-from commenv_baselines.thesis.report import report
+from commenv_baselines.thesis.page import report
 
 from commenv.errors import ResultsError
 from commenv.study.cost.measured import read_measured

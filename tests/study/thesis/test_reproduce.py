@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from commenv_baselines.thesis.figure import Context, Scale
-from commenv_baselines.thesis.report import report
-from commenv_baselines.thesis.reproduce import FIGURES, NUMBERS, reproduce
+from commenv_baselines.thesis.page import report
+from commenv_baselines.thesis.runner import FIGURES, NUMBERS, reproduce
 from commenv_baselines.thesis.search import SEARCH_FIGURES
 
 from commenv.errors import ResultsError, UnknownNameError

@@ -17,7 +17,7 @@ from commenv.study.storage.files import write_atomically
 from commenv.study.storage.safe_files import read_file
 from commenv.study.storage.store import Store
 from commenv.study.wording import count_of, duration
-from commenv_baselines.thesis.reproduce import EXACT, FIGURES, NUMBERS
+from commenv_baselines.thesis.runner import EXACT, FIGURES, NUMBERS
 
 __all__ = ["report"]
 
@@ -27,7 +27,8 @@ E. Gunn, *Communication Efficient Distributed Reinforcement Learning* (2023), fi
 figure: what the thesis says, and what these experiments say about it. Every claim is an
 inequality; a verdict is *supported* or *contradicted* where a corrected test (Holm's,
 within a figure, at 5 %) says so, and *undecided* otherwise, always so with too few
-trials. How, and how many trials it takes, is documented in `commenv.study.analysis.claims`.
+trials. How, and how many trials it takes, is documented in
+`commenv.study.analysis.claims`.
 
 Settings, margins and claims were chosen on seeds 0 to 3; each figure's settings name
 its own seed.{trials}
