@@ -18,7 +18,7 @@ from safetensors.numpy import save
 from commenv.study.storage.checksums import MANIFEST, Digest, packed_seal, read_seal
 from commenv.study.storage.lock import LOCK
 from commenv.study.storage.store import Store
-from tests.study.seals import reseal, settings_digest
+from tests.study.storage.seals import reseal, settings_digest
 
 __all__ = ["PREPARED", "contents", "outside_of"]
 

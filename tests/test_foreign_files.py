@@ -27,7 +27,7 @@ from commenv.learning import make_scheme
 from commenv.study.storage import safe_parquet
 from commenv.study.storage.store import Store
 from commenv.study.storage.stored_block import ENDINGS
-from tests.study.seals import reseal
+from tests.study.storage.seals import reseal
 
 pd = pytest.importorskip("pandas")
 pa = pytest.importorskip("pyarrow")

@@ -37,7 +37,7 @@ from tests.fuzz.mutation import (
 )
 from tests.fuzz.tables import changed_parquet
 from tests.fuzz.target import MEBIBYTE, Excluded, Target
-from tests.study.seals import reseal, reseal_manifest
+from tests.study.storage.seals import reseal, reseal_manifest
 
 __all__ = ["TARGETS", "here", "pristine", "restored", "study_folder"]
 

@@ -13,7 +13,7 @@ from commenv.study.storage.checkpoint import unpacked
 from tests.fuzz.mutation import changed, changed_safetensors
 from tests.fuzz.target import Target
 from tests.study.blocks import CHANNELS, kept, study
-from tests.study.forged import checkpoint_target
+from tests.study.storage.forged import checkpoint_target
 
 __all__ = ["TARGETS"]
 

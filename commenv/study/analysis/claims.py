@@ -24,7 +24,7 @@ their level.
 Of 2,000 figures of seven claims whose means were at their margins, the per cent with a
 false verdict, give or take a Monte Carlo error of at most .5. The populations are those
 of :mod:`commenv.study.analysis.intervals`; a dash: no verdict. (``python -m
-tests.study.coverage``)
+tests.study.analysis.coverage``)
 
 ====================  ====  ====  ====  ====
 per cent, trials      10    20    100   300

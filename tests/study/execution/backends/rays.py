@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.test_cli_stops import processes_of, wait_until
+from tests.cli.test_stops import processes_of, wait_until
 
 COMMAND = Path(sys.executable).with_name("ray")
 QUICK_TO_NOTICE = {

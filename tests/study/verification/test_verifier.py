@@ -25,8 +25,8 @@ from commenv.study.storage.reconstruction import study_of
 from commenv.study.storage.store import Store
 from commenv.study.verification.checks import TOLERANCE
 from commenv.study.verification.rerun import _distance
-from tests.command_line import call
-from tests.study.seals import reseal, reseal_manifest
+from tests.cli.command_line import call
+from tests.study.storage.seals import reseal, reseal_manifest
 from tests.study.studies import built
 
 pd = pytest.importorskip("pandas")

@@ -19,8 +19,8 @@ import commenv
 from commenv.cli import main
 from commenv.study.cost import PROFILES, LoRa
 from commenv.study.storage.store import Store
-from tests.command_line import FIRST, GRID, LAST, SMALL, call, refused, run
-from tests.study.seals import reseal
+from tests.cli.command_line import FIRST, GRID, LAST, SMALL, call, refused, run
+from tests.study.storage.seals import reseal
 
 pytest.importorskip("pandas")
 pytest.importorskip("pyarrow")

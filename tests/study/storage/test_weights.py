@@ -22,7 +22,7 @@ from commenv.learning import Algorithm, Learner
 from commenv.study.policies.evaluation import evaluate
 from commenv.study.policies.loader import trained
 from commenv.study.storage.weights import check_memory, packed, unpacked
-from tests.study.seals import reseal
+from tests.study.storage.seals import reseal
 
 pytest.importorskip("pandas")
 pytest.importorskip("pyarrow")

@@ -12,7 +12,7 @@ from commenv.errors import ResultsError
 from commenv.study.execution.block import run_block
 from commenv.study.storage.manifest import differences
 from commenv.study.storage.store import Store
-from tests.study.seals import reseal, reseal_manifest
+from tests.study.storage.seals import reseal, reseal_manifest
 from tests.study.studies import built
 
 pd = pytest.importorskip("pandas")

@@ -28,7 +28,7 @@ from commenv.study.analysis.statistics import (
     probability_of_improvement,
     studentised_resamples,
 )
-from tests.study.coverage import TRIALS, most, populations, simulate
+from tests.study.analysis.coverage import TRIALS, most, populations, simulate
 
 stats = pytest.importorskip("scipy.stats")
 

@@ -8,7 +8,7 @@ from commenv.cli import main
 from commenv.study import Estimate, estimate
 from commenv.study.execution import estimates
 from commenv.study.runner import execute
-from tests.command_line import call, refused
+from tests.cli.command_line import call, refused
 from tests.study.studies import built
 
 pytest.importorskip("pandas")

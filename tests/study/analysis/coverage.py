@@ -1,7 +1,7 @@
 """How often intervals hold the mean and figures have a false verdict: simulations.
 
-    python -m tests.study.coverage                       all of it, a few minutes
-    python -m tests.study.coverage --figures 500         a rougher look
+    python -m tests.study.analysis.coverage                  all of it, a few minutes
+    python -m tests.study.analysis.coverage --figures 500    a rougher look
 
 The tables in ``commenv.study.analysis.intervals`` and
 ``commenv.study.analysis.claims`` are this program's. Every population has mean 0, and

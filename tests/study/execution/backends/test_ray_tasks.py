@@ -14,7 +14,7 @@ from commenv_baselines.dql import DQL, QAgents
 import commenv
 from commenv.errors import ResultsError, UnknownNameError
 from commenv.study.execution.backends import choose
-from tests.study.backends.rays import around_ray
+from tests.study.execution.backends.rays import around_ray
 from tests.study.test_callbacks import Log, in_order, study, tells_the_frame
 
 ray = pytest.importorskip("ray")

@@ -11,15 +11,8 @@ from pathlib import Path
 import pytest
 
 import commenv
-from tests.study.backends.rays import around_ray, clear, cluster, end, raylets
-from tests.test_cli_stops import (
-    SCRIPT,
-    ended,
-    failed,
-    hidden,
-    processes_of,
-    wait_until,
-)
+from tests.cli.test_stops import SCRIPT, ended, failed, hidden, processes_of, wait_until
+from tests.study.execution.backends.rays import around_ray, clear, cluster, end, raylets
 
 pytest.importorskip("ray")
 pytest.importorskip("pandas")

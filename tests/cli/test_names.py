@@ -6,7 +6,7 @@ import pytest
 
 from commenv.cli.names import by_name, split_name
 from commenv.study.storage.store import Store
-from tests.command_line import GRID, call, refused, run
+from tests.cli.command_line import GRID, call, refused, run
 
 pytest.importorskip("pandas")
 pytest.importorskip("pyarrow")

@@ -17,7 +17,7 @@ from commenv.cli import main
 from commenv.errors import MissingExtraError, ResultsError
 from commenv.study.policies.animation import draw
 from commenv.study.policies.evaluation import evaluate, render
-from tests.study.seals import reseal
+from tests.study.storage.seals import reseal
 
 pytest.importorskip("pandas")
 pytest.importorskip("pyarrow")

@@ -8,7 +8,7 @@ import pytest
 
 import commenv
 from commenv.study.storage.store import Store
-from tests.command_line import FIRST, GRID, LAST, call, refused, run
+from tests.cli.command_line import FIRST, GRID, LAST, call, refused, run
 
 pytest.importorskip("pandas")
 pytest.importorskip("pyarrow")

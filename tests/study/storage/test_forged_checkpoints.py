@@ -14,7 +14,7 @@ from commenv.study.storage.checkpoint_folder import CheckpointFolder
 pytest.importorskip("pyarrow")
 pytest.importorskip("safetensors")
 
-from tests.study.forged import (
+from tests.study.storage.forged import (
     IN_SHARDS,
     STUDIES,
     Diverged,

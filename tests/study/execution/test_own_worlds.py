@@ -13,8 +13,8 @@ from commenv.learning import ExactEvaluator
 from commenv.learning.evaluation import MeanEvaluator
 from commenv.study.execution.build import problem_of, world_of
 from tests.study.blocks import ALGORITHMS, measured
+from tests.study.execution.test_sharding import alike
 from tests.study.studies import built
-from tests.study.test_sharding import alike
 
 pd = pytest.importorskip("pandas")
 pytest.importorskip("pyarrow")

@@ -11,7 +11,7 @@ from commenv.errors import (
     NotResetError,
 )
 from tests.faults import Licence, Unlucky
-from tests.study.backends.rays import around_ray
+from tests.study.execution.backends.rays import around_ray
 
 CHANCE, AGENTS, TRIALS, EPISODES = 0.004, 2, 8, 20
 UNLUCKY = "tests.faults:Unlucky-v0"

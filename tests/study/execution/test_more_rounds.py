@@ -13,7 +13,7 @@ from commenv.learning.schemes import Always
 from commenv.study.storage.store import Store
 from commenv.testing import check_scheme
 from tests.study.blocks import ALGORITHMS
-from tests.study.test_shards import same, study
+from tests.study.test_merging import same, study
 
 pd = pytest.importorskip("pandas")
 pytest.importorskip("pyarrow")

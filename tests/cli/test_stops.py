@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import commenv
-from commenv.cli import main
+from commenv.cli import commands, main
 from commenv.cli.stops import Stopped, stops_heard
 
 pytest.importorskip("pandas")
@@ -325,7 +325,7 @@ def test_a_command_that_is_stopped_in_this_process_leaves_the_handlers_as_they_w
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(60)
 
-    monkeypatch.setitem(commenv.cli._COMMANDS, "list", stop)
+    monkeypatch.setitem(commands.COMMANDS, "list", stop)
     names = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = [signal.getsignal(number) for number in names]
     assert failed((main(["list"]), *capsys.readouterr()), "stopped by SIGTERM")

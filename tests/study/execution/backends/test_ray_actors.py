@@ -18,7 +18,7 @@ from commenv.channel import Chain, Channel
 from commenv.channel.codecs import Delta
 from commenv.channel.links import BernoulliLoss, Delay
 from commenv.errors import ShardsLostError
-from tests.study.backends.rays import around_ray
+from tests.study.execution.backends.rays import around_ray
 from tests.study.test_callbacks import Log
 
 ray = pytest.importorskip("ray")
