@@ -28,9 +28,10 @@ demo: $(DEMO)/.stamp  ## see distributed Q-learning learn Simple Grid (under 3 m
 
 setup: $(VENV)/.stamp  ## make the development environment in .venv
 
-lint: $(VENV)/.stamp  ## check style
+lint: $(VENV)/.stamp  ## check style, and which way imports point
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/lint-imports
 
 format: $(VENV)/.stamp  ## put the style right
 	$(VENV)/bin/ruff check --fix .

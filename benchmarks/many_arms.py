@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 import commenv
-from commenv.study.statistics import student_interval
+from commenv.study.analysis.intervals import student_interval
 
 MOST = 1.05
 MOST_SECONDS = 3.0

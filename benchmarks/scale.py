@@ -66,7 +66,7 @@ def study(agents: int, trials: int, episodes: int, out: str | None = None) -> di
 
 def crowd(agents: int, episodes: int) -> dict:
     """The study of a crowd, and what `commenv verify` says of its folder."""
-    from commenv.study.verification import verify
+    from commenv.study.verification.verifier import verify
 
     with tempfile.TemporaryDirectory() as out:
         cost = study(agents, 1, episodes, out)

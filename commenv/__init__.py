@@ -25,10 +25,11 @@ if TYPE_CHECKING:
     from commenv.envs import TabularMDP
     from commenv.multiagent import CommunicationBudget, parallel_env
     from commenv.study.callbacks import Callback, StopTrial, TrialRound
+    from commenv.study.loader import load
     from commenv.study.merging import merge
-    from commenv.study.results import Results, load
-    from commenv.study.run import run
-    from commenv.study.trained import load_policy
+    from commenv.study.policies.loader import load_policy
+    from commenv.study.results import Results
+    from commenv.study.runner import run
     from commenv.wrappers import ChannelEnv, Metrics, batched_env, find_channel
 
 __version__ = "0.1.0"

@@ -18,7 +18,7 @@ import commenv
 from commenv import Channel
 from commenv.channel import ErrorFeedback, TopK
 from commenv.learning.schemes import Always, Bernoulli, Periodic
-from commenv.study.figures import plot, save
+from commenv.study.analysis.figures import plot, save
 
 SHARE = 5  # the others send a fifth of what "always" does
 SCHEMES = {

@@ -32,8 +32,8 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 import commenv
 from commenv.multiagent.signal_v0 import SignalEnv
-from commenv.study.animation import Film
-from commenv.study.files import write_atomically
+from commenv.study.policies.animation import Film
+from commenv.study.storage.files import write_atomically
 
 GAMMA = 0.9
 GOALS = range(8)

@@ -27,8 +27,8 @@ import pandas as pd
 import commenv
 from commenv.errors import CommenvError
 from commenv.study import verify
-from commenv.study.trained import trained
-from commenv.study.writing import Writer
+from commenv.study.execution.writer import Writer
+from commenv.study.policies.loader import trained
 
 KINDS = ("blocks", "sizes", "policies", "trace", "checksums", "manifest", "checkpoints")
 TINY = {"num_agents": 2, "num_trials": 2, "num_episodes": 3, "block": 1}

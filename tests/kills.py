@@ -24,8 +24,8 @@ from typing import NamedTuple
 import numpy as np
 
 import commenv
-from tests.study.backends.rays import around_ray, clear
-from tests.test_cli_stops import SCRIPT, ended, processes_of, wait_until
+from tests.cli.test_stops import SCRIPT, ended, processes_of, wait_until
+from tests.study.execution.backends.rays import around_ray, clear
 
 STUDIES = {
     "tabular": (

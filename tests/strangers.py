@@ -15,10 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from safetensors.numpy import save
 
-from commenv.study.checksums import MANIFEST, Digest, packed_seal, read_seal
-from commenv.study.lock import LOCK
-from commenv.study.store import Store
-from tests.study.seals import reseal, settings_digest
+from commenv.study.storage.checksums import MANIFEST, Digest, packed_seal, read_seal
+from commenv.study.storage.lock import LOCK
+from commenv.study.storage.store import Store
+from tests.study.storage.seals import reseal, settings_digest
 
 __all__ = ["PREPARED", "contents", "outside_of"]
 

@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("pandas")
 pytest.importorskip("pyarrow")
 
-from commenv.study import stored_block
+from commenv.study.storage import stored_block
 from tests.damage import KINDS, cut, damage, files_of, flipped, targets
 
 

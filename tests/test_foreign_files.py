@@ -31,15 +31,15 @@ from commenv.channel import (
 )
 from commenv.channel.shapes import uplink_wiring
 from commenv.cli import main
-from commenv.cli_values import value_of
+from commenv.cli.values import value_of
 from commenv.draws import Draws
 from commenv.errors import MalformedMessage, ResultsError, shown
 from commenv.importing import imported, registered, search
 from commenv.learning import make_scheme
-from commenv.study import reading
-from commenv.study.store import Store
-from commenv.study.stored_block import ENDINGS
-from tests.study.seals import reseal
+from commenv.study.storage import safe_parquet
+from commenv.study.storage.store import Store
+from commenv.study.storage.stored_block import ENDINGS
+from tests.study.storage.seals import reseal
 
 pd = pytest.importorskip("pandas")
 pa = pytest.importorskip("pyarrow")
@@ -315,7 +315,7 @@ def test_settings_that_readers_rely_on_are_checked_with_the_manifest(
 def test_a_stop_that_is_no_dictionary_is_refused(copy):
     named(copy, lambda study: study.update(stop=3))
     with pytest.raises(ResultsError, match=r"damaged or not ours .*`\$.stop`"):
-        commenv.study.described.study_of(Store(copy))
+        commenv.study.storage.reconstruction.study_of(Store(copy))
 
 
 def test_foreign_text_in_errors_is_short_and_printable(copy):
@@ -345,8 +345,8 @@ def test_a_name_cannot_claim_more_trials_than_the_block_has_rows(copy, name):
 
 
 def test_a_few_bytes_that_stand_for_very_many_rows_are_refused(copy, monkeypatch):
-    monkeypatch.setattr(reading, "_ALWAYS_BYTES", 2**20)
-    monkeypatch.setattr(reading, "_BYTES_PER_BYTE", 16)
+    monkeypatch.setattr(safe_parquet, "_ALWAYS_BYTES", 2**20)
+    monkeypatch.setattr(safe_parquet, "_BYTES_PER_BYTE", 16)
     path = block_of(copy)
     row = pq.read_table(path).slice(0, 1)
     rows = 20_000
@@ -357,7 +357,7 @@ def test_a_few_bytes_that_stand_for_very_many_rows_are_refused(copy, monkeypatch
 
 
 def test_one_long_text_in_many_rows_is_refused(copy, monkeypatch):
-    monkeypatch.setattr(reading, "_BYTES_PER_BYTE", 16)
+    monkeypatch.setattr(safe_parquet, "_BYTES_PER_BYTE", 16)
     path = block_of(copy)
     row = pq.read_table(path).slice(0, 1)
     long = row.set_column(0, "label", pa.array(["x" * 1_000_000]))
@@ -474,7 +474,7 @@ def test_a_damaged_picture_of_a_figure_is_named(tmp_path, cut):
 
 
 def report(root):
-    from commenv.study.thesis.report import report
+    from commenv_baselines.thesis.page import report
 
     return report(root, root / "page.md", root / "images")
 

@@ -11,7 +11,7 @@ from commenv.learning.algorithm import (
 from commenv.learning.evaluation import (
     Evaluator,
     ExactEvaluator,
-    PlayedEvaluator,
+    MonteCarloEvaluator,
     Policy,
 )
 from commenv.learning.plugins import make_algorithm, make_scheme, plugin_names
@@ -26,7 +26,7 @@ __all__ = [
     "Evaluator",
     "ExactEvaluator",
     "Learner",
-    "PlayedEvaluator",
+    "MonteCarloEvaluator",
     "Policy",
     "Problem",
     "RoundAgents",

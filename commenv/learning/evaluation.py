@@ -19,8 +19,8 @@ __all__ = [
     "Evaluator",
     "ExactEvaluator",
     "MeanEvaluator",
+    "MonteCarloEvaluator",
     "Played",
-    "PlayedEvaluator",
     "Policy",
 ]
 
@@ -165,7 +165,7 @@ class MeanEvaluator(Evaluator):
         return self.mean(self.each(act, episode))
 
 
-class PlayedEvaluator(Evaluator):
+class MonteCarloEvaluator(Evaluator):
     """The mean return of some episodes, on draws of their own.
 
     Args:

@@ -2,14 +2,15 @@
 
 from commenv.study.arm import Arm
 from commenv.study.callbacks import Callback, StopTrial, TrialRound
-from commenv.study.estimating import Estimate, estimate
+from commenv.study.execution.estimates import Estimate, estimate
+from commenv.study.loader import load
 from commenv.study.merging import merge
+from commenv.study.policies.loader import TrainedPolicy, load_policy
 from commenv.study.product import arms
-from commenv.study.results import Results, load
-from commenv.study.run import execute, run
+from commenv.study.results import Results
+from commenv.study.runner import execute, run
 from commenv.study.spec import Study
-from commenv.study.trained import TrainedPolicy, load_policy
-from commenv.study.verification import Verification, verify
+from commenv.study.verification.verifier import Verification, verify
 
 __all__ = [
     "Arm",

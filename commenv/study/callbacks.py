@@ -32,9 +32,9 @@ class TrialRound:
         arm: What the trial is of; ``arm.label`` is its label.
         trial: Its number.
         round: The number of the round, from 0; the column ``episode``.
-        values: The measured columns of :data:`commenv.study.frame.COLUMNS`, means over
-            agents, exactly as :attr:`commenv.Results.frame` has them. An evaluation is
-            there in rounds that have one.
+        values: The measured columns of :data:`commenv.study.storage.frame.COLUMNS`,
+            means over agents, exactly as :attr:`commenv.Results.frame` has them. An
+            evaluation is there in rounds that have one.
         totals: What the trial has spent so far, per agent: ``env_steps``, ``messages``,
             ``uplink_bytes`` and ``total_bytes``, as ``stop`` counts them.
         pruned: In ``on_trial_end``, whether :class:`StopTrial` has ended the trial.

@@ -9,7 +9,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any, NamedTuple
 
 from commenv.channel import Budget, Channel, PerfectLink
-from commenv.study.names import count_of
+from commenv.study.wording import count_of
 
 __all__ = ["Choice", "label_of", "named_choices", "told_apart"]
 

@@ -9,13 +9,15 @@ from typing import Any
 
 from commenv.checks import path_of
 from commenv.errors import ResultsError, shown
-from commenv.study.lock import locked
-from commenv.study.manifest import SHARE, Manifest, differences
-from commenv.study.names import words_for
-from commenv.study.results import Results, load
-from commenv.study.software import MACHINE
-from commenv.study.store import Store, check_extra
-from commenv.study.stored_block import StoredBlock
+from commenv.study.loader import load
+from commenv.study.results import Results
+from commenv.study.storage.extra import check_extra
+from commenv.study.storage.lock import locked
+from commenv.study.storage.manifest import SHARE, Manifest, differences
+from commenv.study.storage.names import words_for
+from commenv.study.storage.provenance import MACHINE
+from commenv.study.storage.store import Store
+from commenv.study.storage.stored_block import StoredBlock
 
 __all__ = ["merge"]
 

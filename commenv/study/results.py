@@ -5,29 +5,23 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from commenv.checks import path_of
-from commenv.errors import MissingExtraError, ResultsError
-from commenv.study.comparability import settings_of_study
-from commenv.study.names import count_of
-from commenv.study.store import Store
+from commenv.errors import ResultsError
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from commenv.study.comparability import Settings
-    from commenv.study.comparison import Comparison
+    from commenv.study.analysis.comparability import Settings
+    from commenv.study.analysis.comparison import Comparison
     from commenv.study.cost import LinkProfile
-    from commenv.study.ranges import Ranges
-    from commenv.study.statistics import Bounds
-    from commenv.study.verification import Verification
+    from commenv.study.storage.frame import Bounds, Ranges
+    from commenv.study.verification.verifier import Verification
 
-__all__ = ["Results", "load"]
+__all__ = ["Results"]
 
 _logger = logging.getLogger("commenv")
-_MOST_LACKING = 3
 
 
 class Results:
@@ -37,7 +31,8 @@ class Results:
         frame: As the attribute.
         optimum: As the attribute.
         sizes: What gives the histogram of the messages' sizes, a frame of
-            :data:`commenv.study.sizes.SIZE_COLUMNS`, when :meth:`cost` needs it.
+            :data:`commenv.study.storage.sizes.SIZE_COLUMNS`, when :meth:`cost` needs
+            it.
         directories: The folders that the results are kept in, if any.
         settings: As the attribute.
         ranges: As the attribute; none is known when left out.
@@ -46,7 +41,7 @@ class Results:
     Attributes:
         directories: As given.
         frame: One row per episode and trial; the columns and their units are
-            :data:`commenv.study.frame.COLUMNS`.
+            :data:`commenv.study.storage.frame.COLUMNS`.
         optimum: The exact optimal value of each label's environment within the time
             limit; None where there are no tables.
         settings: What each label was run with, by names in words, such as ``"gamma"``,
@@ -87,9 +82,9 @@ class Results:
         """
         if not isinstance(other, Results):
             return NotImplemented
-        from commenv.study.pooling import pooled
+        from commenv.study.analysis.pooling import pooled
 
-        return pooled(self, other)
+        return Results(**pooled(self, other))
 
     def __str__(self) -> str:
         return self.table()
@@ -100,7 +95,7 @@ class Results:
         Below it stands how many trials callbacks have stopped, and in what settings the
         folders differ, if there are several.
         """
-        from commenv.study.tables import render, summary
+        from commenv.study.analysis.tables import render, summary
 
         table = render(summary(self.frame, self.optimum, self.ranges))
         return "\n".join([table, *self._stopped(), *self._different()])
@@ -115,7 +110,7 @@ class Results:
 
     def _different(self) -> list[str]:
         """In what settings the folders of these results differ, a line for each."""
-        from commenv.study.comparability import differing
+        from commenv.study.analysis.comparability import differing
 
         several = len(self.directories) > 1
         return [
@@ -155,7 +150,7 @@ class Results:
             ValueError: An unknown axis, facet or picture format.
             ResultsError: The facet has more values than panels fit side by side.
         """
-        from commenv.study.figures import plot, save
+        from commenv.study.analysis.figures import plot, save
 
         figure = plot(
             self.frame,
@@ -194,7 +189,7 @@ class Results:
                 spent on it: ``{"uplink_bytes": 1e5}``.
             y: The column of numbers to compare, or ``"cumulative_reward"``.
             reach: Compare when ``y`` first reaches this, instead of its values; see
-                :func:`commenv.study.comparison.compare`.
+                :func:`commenv.study.analysis.comparison.compare`.
             bounds: The least and the greatest value that ``y`` can have, where you know
                 it and :attr:`ranges` do not: without, an interval takes 300 trials.
 
@@ -203,7 +198,7 @@ class Results:
             ResultsError: Other trials, fewer than 2, or no value there; or discounted
                 returns of different discounts.
         """
-        from commenv.study.comparison import compare
+        from commenv.study.analysis.comparison import compare
 
         return compare(
             self.frame,
@@ -236,13 +231,13 @@ class Results:
 
         Returns:
             One row for each label; the columns are those of
-            :func:`commenv.study.arrivals.times`.
+            :func:`commenv.study.analysis.arrivals.times`.
 
         Raises:
             UnknownNameError: No such column or axis.
             ResultsError: A trial ends before ``within`` without having reached it.
         """
-        from commenv.study.arrivals import times
+        from commenv.study.analysis.arrivals import times
 
         return times(self.frame, reach, y, x, within=within)
 
@@ -262,13 +257,13 @@ class Results:
 
         Returns:
             One row for each arm, from the cheapest, with intervals; the columns are
-            those of :func:`commenv.study.frontier.frontier`.
+            those of :func:`commenv.study.analysis.frontier.frontier`.
 
         Raises:
             UnknownNameError: An unknown axis or column.
             ResultsError: A trial has no value of ``y``.
         """
-        from commenv.study.frontier import frontier
+        from commenv.study.analysis.frontier import frontier
 
         return frontier(
             self.frame, x, y, settings=self.settings, ranges=self.ranges, every=every
@@ -294,8 +289,8 @@ class Results:
             UnknownNameError: An unknown axis, column or picture format.
             ResultsError: A trial has no value of ``y``.
         """
-        from commenv.study.figures import save
-        from commenv.study.frontier_figure import plot_frontier
+        from commenv.study.analysis.figures import save
+        from commenv.study.analysis.frontier_figure import plot_frontier
 
         figure = plot_frontier(self.frontier(x, y, every=True), x, y, title=title)
         if path is not None:
@@ -306,7 +301,7 @@ class Results:
         """How many messages of each size were sent, trial by trial.
 
         Returns:
-            A frame of :data:`commenv.study.sizes.SIZE_COLUMNS`.
+            A frame of :data:`commenv.study.storage.sizes.SIZE_COLUMNS`.
 
         Raises:
             ResultsError: The study was stored without, or these results came without.
@@ -333,7 +328,7 @@ class Results:
             and headers), ``seconds`` on air, ``sender_joules``, ``receiver_joules``
             and ``joules``, their sum. They are totals of a trial, of all its agents
             together: the mean over trials, and beside it the 95 % interval of
-            :func:`~commenv.study.statistics.mean_interval` as ``seconds_low``,
+            :func:`~commenv.study.analysis.intervals.mean_interval` as ``seconds_low``,
             ``seconds_high`` and so on, NaN below the number of trials that it needs.
             With ``per_trial`` there is a column ``trial`` and no interval.
 
@@ -372,7 +367,7 @@ class Results:
         Raises:
             ResultsError: They are kept in no folder, or in several.
         """
-        from commenv.study.verification import verify
+        from commenv.study.verification.verifier import verify
 
         if len(self.directories) != 1:
             raise ResultsError(
@@ -387,99 +382,3 @@ class Results:
             allow=allow,
             progress=progress,
         )
-
-
-def load(*directories: str | Path | Sequence[str | Path]) -> Results:
-    """Reads the results of one study, or of several together.
-
-    Args:
-        directories: Results folders, one by one or as one list. A label that occurs in
-            several of them gets its folder's name added.
-
-    Raises:
-        ResultsError: A folder that is not ours, is damaged, is still empty, or is
-            given twice.
-        MissingExtraError: The extra ``study`` is not installed.
-    """
-    try:
-        import pandas  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError("reading results", "study") from error
-    named: Any = directories
-    if len(named) == 1 and isinstance(named[0], (list, tuple)):
-        [named] = named
-    return _load(tuple(named))
-
-
-def _load(directories: tuple[str | Path, ...]) -> Results:
-    import pandas as pd
-
-    if not directories:
-        raise ResultsError("no results folder given; name at least one")
-    places = [path_of("a folder", directory).resolve() for directory in directories]
-    for directory, place in zip(directories, places, strict=True):
-        if places.count(place) > 1:
-            raise ResultsError(f"{directory} is given twice; name each folder once")
-    found = [_read(directory) for directory in directories]
-    counts = pd.Series([label for one in found for label in one.optimum]).value_counts()
-    frames: list[pd.DataFrame] = []
-    optimum: dict[str, float | None] = {}
-    settings: dict[str, Settings] = {}
-    ranges: dict[str, Mapping[str, Bounds]] = {}
-    pruned: dict[str, list[int]] = {}
-    names: list[dict[Any, str]] = []
-    for directory, one in zip(directories, found, strict=True):
-        new: dict[Any, str] = {
-            label: label if counts[label] == 1 else f"{label}, {directory}"
-            for label in one.optimum
-        }
-        frames.append(one.frame.assign(label=one.frame["label"].map(new)))
-        optimum |= {new[label]: value for label, value in one.optimum.items()}
-        settings |= {new[label]: value for label, value in one.settings.items()}
-        ranges |= {new[label]: known for label, known in one.ranges.items()}
-        pruned |= {new[label]: trials for label, trials in one.pruned.items()}
-        names.append(new)
-
-    def sizes() -> pd.DataFrame:
-        parts = []
-        for directory, new in zip(directories, names, strict=True):
-            part = Store(directory).sizes()
-            parts.append(part.assign(label=part["label"].map(new)))
-        return pd.concat(parts, ignore_index=True)
-
-    frame = pd.concat(frames, ignore_index=True)
-    loaded = Results(frame, optimum, sizes, directories, settings, ranges, pruned)
-    for line in loaded._different():
-        _logger.warning("%s", line)
-    return loaded
-
-
-def _read(directory: str | Path) -> Results:
-    store = Store(directory)
-    frame, manifest = store.frame(), store.manifest()
-    trials = frame.groupby("label", observed=True)["trial"].nunique()
-    wanted = len(store.trials)
-    labels = [described["label"] for described in manifest.study["arms"]]
-    short = [sum(map(len, store.outgrown(arm))) for arm in range(len(labels))]
-    lacking = [
-        f"{there} of {wanted} trials of {label}"
-        for label, fewer in zip(labels, short, strict=True)
-        if (there := int(trials.get(label, 0)) - fewer) < wanted
-    ]
-    if lacking:
-        more = len(lacking) - _MOST_LACKING
-        _logger.warning(
-            "%s is unfinished: %s%s are there; run the study again to go on",
-            directory,
-            ", ".join(lacking[:_MOST_LACKING]),
-            f" (and {count_of(more, 'label')} more lack some)" if more > 0 else "",
-        )
-    settings = settings_of_study(manifest.study, manifest.software)
-    ranges = {label: manifest.ranges.get(label, {}) for label in manifest.optima}
-    return Results(
-        frame,
-        manifest.optima,
-        settings=settings,
-        ranges=ranges,
-        pruned=store.pruned(),
-    )

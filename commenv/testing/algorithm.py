@@ -14,14 +14,14 @@ from commenv.errors import ResultsError
 from commenv.learning import Algorithm, Scheme
 from commenv.learning.plugins import ALGORITHMS, check_plugin
 from commenv.study.arm import Arm
-from commenv.study.block import run_block
-from commenv.study.checkpoint import unpacked
-from commenv.study.checkpoints import Checkpoints, Schedule
-from commenv.study.policies import Memory, check_memory
+from commenv.study.execution.block import run_block
+from commenv.study.execution.checkpoints import Checkpoints, Schedule
+from commenv.study.execution.sharding import CrewHere, Shards
 from commenv.study.product import arms
-from commenv.study.sharding import CrewHere, Shards
 from commenv.study.spec import Study
-from commenv.study.store import check_extra
+from commenv.study.storage.checkpoint import unpacked
+from commenv.study.storage.extra import check_extra
+from commenv.study.storage.weights import Memory, check_memory
 from commenv.testing.global_state import check_untouched, global_state
 from commenv.testing.halves import watch
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from commenv.channel import Messages
 from commenv.learning import Learner, Problem, RoundAgents, Rounds, Signal
 from commenv.study.arm import Arm
-from commenv.study.setting_up import problem_of, worlds_of
+from commenv.study.execution.build import problem_of, worlds_of
 from commenv.study.spec import Study
 from commenv.wrappers import ChannelEnv
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from commenv.checks import path_of
-from commenv.study.names import arm_folder
 from commenv.study.spec import Study
+from commenv.study.storage.names import arm_folder
 from commenv.trackers.tracker import Tracker
 
 __all__ = ["TensorBoard"]

@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 from commenv.errors import MissingExtraError, shown
 from commenv.study.arm import check_count
 from commenv.study.callbacks import Callback, TrialRound
-from commenv.study.frame import evaluations_in
 from commenv.study.spec import Study
+from commenv.study.storage.frame import evaluations_in
 
 __all__ = ["Tracker"]
 

@@ -21,8 +21,8 @@ from commenv.channel import (
 )
 from commenv.draws import Draws
 from commenv.errors import CommenvError
-from commenv.learning import PlayedEvaluator, Problem, Rounds, make_scheme
-from commenv.study.block import run_block
+from commenv.learning import MonteCarloEvaluator, Problem, Rounds, make_scheme
+from commenv.study.execution.block import run_block
 from commenv.wrappers import ChannelEnv
 from tests.study.studies import built
 
@@ -58,7 +58,9 @@ PPO_SIZE = 2 * (4 * 8 + 8) + (8 * 2 + 2) + (8 + 1)
 def problem_of(env_id=CART, trials=(0,), agents=2, gamma=0.9, **changes):
     world = make_batched(env_id, 1)
     draws = Draws(3, trials, agents)
-    evaluator = PlayedEvaluator(lambda count: make_batched(env_id, count), draws, 1, 2)
+    evaluator = MonteCarloEvaluator(
+        lambda count: make_batched(env_id, count), draws, 1, 2
+    )
     return Problem(
         draws=draws,
         observation_space=world.single_observation_space,

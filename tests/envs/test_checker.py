@@ -15,7 +15,7 @@ from commenv.envs import ScalarBatch, make_batched, make_scalar
 from commenv.envs.checker import CheckedEnv, Checker
 from commenv.envs.patchwork import Patchwork
 from commenv.errors import EnvironmentFaultError
-from commenv.learning import PlayedEvaluator
+from commenv.learning import MonteCarloEvaluator
 from tests.faults import UNIT, Faulty, Licence, Unlucky
 
 PARTS = spaces.Dict({"place": UNIT, "state": spaces.Discrete(4)})
@@ -255,7 +255,7 @@ def test_batches_of_unlike_instances_count_rows_of_the_whole():
 
 
 def test_evaluations_name_the_trial():
-    evaluator = PlayedEvaluator(
+    evaluator = MonteCarloEvaluator(
         lambda _: ScalarBatch([Faulty(), Faulty(), Faulty(), Faulty(reward=None)]),
         Draws(0, [4, 8], 1),
         0.9,

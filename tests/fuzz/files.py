@@ -19,16 +19,16 @@ from commenv.channel import Budget, Channel, Float16
 from commenv.errors import CommenvError, ResultsError
 from commenv.learning import Always
 from commenv.study import verify
-from commenv.study.block import problem_of, world_of
-from commenv.study.checksums import read_seal
-from commenv.study.conservation import unbalanced
-from commenv.study.described import study_of
-from commenv.study.evaluation import evaluate, render
-from commenv.study.policies import read_memory
-from commenv.study.recomputed import _policies
-from commenv.study.software import software
-from commenv.study.store import Store
-from commenv.study.trained import trained
+from commenv.study.execution.block import problem_of, world_of
+from commenv.study.policies.evaluation import evaluate, render
+from commenv.study.policies.loader import trained
+from commenv.study.storage.checksums import read_seal
+from commenv.study.storage.provenance import software
+from commenv.study.storage.reconstruction import study_of
+from commenv.study.storage.store import Store
+from commenv.study.storage.weights import read_memory
+from commenv.study.verification.invariants import unbalanced
+from commenv.study.verification.rerun import _policies
 from tests.fuzz.guard import nothing_else
 from tests.fuzz.mutation import (
     changed,
@@ -37,7 +37,7 @@ from tests.fuzz.mutation import (
 )
 from tests.fuzz.tables import changed_parquet
 from tests.fuzz.target import MEBIBYTE, Excluded, Target
-from tests.study.seals import reseal, reseal_manifest
+from tests.study.storage.seals import reseal, reseal_manifest
 
 __all__ = ["TARGETS", "here", "pristine", "restored", "study_folder"]
 

@@ -7,10 +7,10 @@ import random
 from collections.abc import Sequence
 
 import numpy as np
+from commenv_baselines.thesis.page import report
 
 from commenv.errors import ResultsError
 from commenv.study.cost.measured import read_measured
-from commenv.study.thesis.report import report
 from tests.fuzz.files import here, study_folder
 from tests.fuzz.mutation import changed, changed_json
 from tests.fuzz.target import MEBIBYTE, Target

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from functools import cache
 
 from commenv.errors import ResultsError
-from commenv.study.checkpoint import unpacked
-from commenv.study.checkpoints import Schedule
+from commenv.study.execution.checkpoints import Schedule
+from commenv.study.storage.checkpoint import unpacked
 from tests.fuzz.mutation import changed, changed_safetensors
 from tests.fuzz.target import Target
 from tests.study.blocks import CHANNELS, kept, study
-from tests.study.forged import checkpoint_target
+from tests.study.storage.forged import checkpoint_target
 
 __all__ = ["TARGETS"]
 

@@ -8,9 +8,9 @@ import io
 from collections.abc import Callable
 
 from commenv.channel import Budget
-from commenv.cli_channel import LINKS, add_channel_options, channels_of
-from commenv.cli_link import link_of
-from commenv.cli_values import made, value_of
+from commenv.cli.channel import LINKS, add_channel_options, channels_of
+from commenv.cli.cost import link_of
+from commenv.cli.values import made, value_of
 from commenv.learning import make_algorithm, make_scheme
 from commenv.learning.plugins import ALGORITHMS, SCHEMES, find, is_registered
 from commenv.study.cost import LoRa, WiFi

@@ -764,8 +764,8 @@ def cost_numbers(results: Any, profile: Any) -> Numbers:
 def verdict_numbers(results: Any, a: str, b: str) -> Numbers:
     """Verdicts on one claim of each kind."""
     from commenv.study import estimands
-    from commenv.study.arrivals import reaches, sooner, time_to
-    from commenv.study.claims import Claim, judge
+    from commenv.study.analysis.arrivals import reaches, sooner, time_to
+    from commenv.study.analysis.claims import Claim, judge
 
     last = estimands.final(a)
     best = results.optimum[a]
@@ -863,7 +863,7 @@ def statistics_numbers() -> Numbers:
 
 def played_again(folder: Any, episodes: int) -> Numbers:
     """What the policies of a folder come to when they are played again."""
-    from commenv.study.evaluation import evaluate
+    from commenv.study.policies.evaluation import evaluate
 
     log = Log()
     for row in evaluate(folder, episodes=episodes, seed=5):

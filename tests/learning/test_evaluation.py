@@ -3,7 +3,7 @@ import pytest
 
 from commenv.draws import Draws
 from commenv.envs import greedy_policy, make_batched
-from commenv.learning import ExactEvaluator, PlayedEvaluator
+from commenv.learning import ExactEvaluator, MonteCarloEvaluator
 
 
 def make_windy(num_envs):
@@ -11,7 +11,7 @@ def make_windy(num_envs):
 
 
 def played(trials, episodes=2000):
-    return PlayedEvaluator(make_windy, Draws(3, trials, 2), 0.9, episodes)
+    return MonteCarloEvaluator(make_windy, Draws(3, trials, 2), 0.9, episodes)
 
 
 def random_policies(count):
@@ -66,7 +66,7 @@ def test_a_function_is_valued_as_the_table_it_amounts_to():
     draws = Draws(0, [0, 1], 1)
     make = lambda n: make_batched("SimpleGrid-v0", n, max_episode_steps=200)  # noqa: E731
     np.testing.assert_allclose(
-        PlayedEvaluator(make, draws, 0.9, 3).values(act, 0), exact, rtol=1e-12
+        MonteCarloEvaluator(make, draws, 0.9, 3).values(act, 0), exact, rtol=1e-12
     )
 
 
@@ -83,7 +83,7 @@ def test_play_tells_returns_totals_and_lengths_of_every_episode():
         return np.concatenate([np.where(walk % 5 == 4, 3, 1), np.full_like(stay, 4)])
 
     make = lambda n: make_batched("SimpleGrid-v0", n, max_episode_steps=20)  # noqa: E731
-    evaluator = PlayedEvaluator(make, Draws(0, [0, 1], 1), 0.9, 3)
+    evaluator = MonteCarloEvaluator(make, Draws(0, [0, 1], 1), 0.9, 3)
     played = evaluator.play(act, 0)
     assert played.lengths.tolist() == [[8] * 3, [20] * 3]
     assert played.totals.tolist() == [[-7.0] * 3, [-20.0] * 3]

@@ -10,7 +10,7 @@ from commenv import Budget, Channel, Messages
 from commenv.channel import BernoulliLoss, Chain, Delay, ErrorFeedback, TopK
 from commenv.learning import Rounds
 from commenv.multiagent import batched_from_parallel
-from commenv.study.setting_up import problem_of, world_of
+from commenv.study.execution.build import problem_of, world_of
 from commenv.wrappers import ChannelEnv
 from tests.study.studies import built
 

@@ -33,7 +33,7 @@ from commenv.errors import (
     NotResetError,
     UnknownNameError,
 )
-from commenv.study.checkpoint import packed, unpacked
+from commenv.study.storage.checkpoint import packed, unpacked
 from tests.multiagent.worlds import Counting, does
 
 PAIR = spaces.Box(-100, 100, (2,), np.float32)

@@ -14,9 +14,9 @@ from commenv.channel.links import (
     GilbertElliottLoss,
     RateCap,
 )
-from commenv.study.block import run_block
-from commenv.study.checkpoint import unpacked
-from commenv.study.checkpoints import Checkpoints
+from commenv.study.execution.block import run_block
+from commenv.study.execution.checkpoints import Checkpoints
+from commenv.study.storage.checkpoint import unpacked
 from tests.study.studies import built
 
 BURSTS = GilbertElliottLoss(to_bad=0.3, to_good=0.5)

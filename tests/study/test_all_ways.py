@@ -13,7 +13,7 @@ import pytest
 import commenv
 from commenv.learning.plugins import ALGORITHMS, plugin_names
 from tests.kills import BACKENDS, Folder, disturbed
-from tests.study.backends.rays import around_ray
+from tests.study.execution.backends.rays import around_ray
 
 pd = pytest.importorskip("pandas")
 pytest.importorskip("pyarrow")

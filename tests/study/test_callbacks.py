@@ -9,10 +9,10 @@ import pytest
 
 import commenv
 from commenv.study import verify
-from commenv.study.checksums import packed_seal, read_seal
-from commenv.study.frame import COLUMNS
-from commenv.study.listening import Listeners
-from tests.study.test_run import same_bits
+from commenv.study.execution.listeners import Listeners
+from commenv.study.storage.checksums import packed_seal, read_seal
+from commenv.study.storage.frame import COLUMNS
+from tests.study.test_runner import same_bits
 
 pd = pytest.importorskip("pandas")
 pytest.importorskip("pyarrow")

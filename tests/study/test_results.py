@@ -9,7 +9,7 @@ import commenv
 from commenv.errors import ResultsError, UnknownNameError
 from commenv.study import Results
 from commenv.study.cost import LoRa
-from tests.study.seals import reseal
+from tests.study.storage.seals import reseal
 
 pd = pytest.importorskip("pandas")
 pytest.importorskip("pyarrow")

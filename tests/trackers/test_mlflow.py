@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import commenv
-from commenv.study.frame import COLUMNS
+from commenv.study.storage.frame import COLUMNS
 from commenv.trackers import MLflow
 
 pytest.importorskip("pandas")

@@ -7,7 +7,7 @@ import struct
 import pytest
 
 import commenv
-from commenv.study.frame import COLUMNS
+from commenv.study.storage.frame import COLUMNS
 from commenv.trackers import WandB
 
 pytest.importorskip("pandas")

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from commenv.study.analysis.intervals import LEAST_UNBOUNDED, Mean, mean_interval
 from commenv.study.cost.profile import LinkProfile
-from commenv.study.sizes import DIRECTIONS
-from commenv.study.statistics import LEAST_UNBOUNDED, mean_interval
+from commenv.study.storage.sizes import DIRECTIONS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +39,7 @@ def account(
 
     Args:
         sizes: A histogram, with the columns of
-            :data:`commenv.study.sizes.SIZE_COLUMNS`.
+            :data:`commenv.study.storage.sizes.SIZE_COLUMNS`.
         trials: The columns ``label`` and ``trial``, a row for every trial: one that
             sent nothing has costs of 0.
         profile: The link.
@@ -85,8 +85,8 @@ def summary(costs: pd.DataFrame) -> pd.DataFrame:
     Returns:
         A row for each label and direction: ``label``, ``direction``, ``trials``, and
         for each quantity its mean, ``..._low`` and ``..._high``: NaN below
-        :data:`~commenv.study.statistics.LEAST_UNBOUNDED` trials, since nothing bounds
-        what a trial may send, and where all trials are equal.
+        :data:`~commenv.study.analysis.intervals.LEAST_UNBOUNDED` trials, since nothing
+        bounds what a trial may send, and where all trials are equal.
     """
     import pandas as pd
 
@@ -145,8 +145,6 @@ def _priced(part: pd.DataFrame, direction: str, profile: LinkProfile) -> pd.Data
 
 def _cells(row: pd.Series[Any]) -> tuple[str, ...]:
     """One row as text; a label stands in its first row alone."""
-    from commenv.study.evaluation import Mean
-
     ends = [
         Mean(row[name], row[f"{name}_low"], row[f"{name}_high"])
         for name in ("seconds", "joules")

@@ -6,8 +6,8 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
+from commenv.study.analysis.intervals import LEAST_UNBOUNDED, mean_interval
 from commenv.study.cost import Cost, LinkProfile, account, render, summary
-from commenv.study.statistics import LEAST_UNBOUNDED, mean_interval
 
 pd = pytest.importorskip("pandas")
 
