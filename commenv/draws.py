@@ -18,7 +18,7 @@ word counts blocks of four numbers within it.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, Protocol, TypeAlias, get_args
 
 import numpy as np
@@ -36,6 +36,7 @@ __all__ = [
     "UniformStream",
     "WorldDraws",
     "full_purpose",
+    "take_from_blocks",
 ]
 
 WORDS_PER_BLOCK = 4
@@ -231,6 +232,39 @@ class Draws:
         return out.reshape(*self.shape, count) if rows is None else out
 
 
+def take_from_blocks(block, position, end, rows, numbers, late, used_up):  # type: ignore[no-untyped-def]
+    """Hands out the next numbers of some rows, for compilation.
+
+    Args:
+        block: Of the stream, like its ``position`` and ``end``, which index it flat.
+        position: Written to, but for the rows whose blocks end too soon.
+        end: Where the blocks end.
+        rows: intp, each at most once.
+        numbers: float64, shape (len(rows), count), written to.
+        late: intp, shape (len(rows),), written to: places of the rows that get none.
+        used_up: intp, shape (len(rows),), written to: rows whose blocks end with these.
+
+    Returns:
+        How many are late, and how many used up.
+    """
+    flat, count = block.ravel(), numbers.shape[1]
+    num_late = num_used_up = 0
+    for place in range(len(rows)):
+        row = rows[place]
+        first, after = position[row], position[row] + count
+        if after > end[row]:
+            late[num_late] = place
+            num_late += 1
+            continue
+        for index in range(count):
+            numbers[place, index] = flat[first + index]
+        position[row] = after
+        if after == end[row]:
+            used_up[num_used_up] = row
+            num_used_up += 1
+    return num_late, num_used_up
+
+
 def full_purpose(owner: Owner, purpose: str) -> str:
     """An owner's purpose as it stands in the address.
 
@@ -335,6 +369,31 @@ class UniformStream(ABC):
         self._position[rows] = first + count
         self._calls_until_empty = max(0, self._calls_until_empty - count)
         return self._block.take(first[:, None] + np.arange(count))
+
+    def take_into(
+        self,
+        rows: NDArray[np.intp],
+        numbers: NDArray[np.float64],
+        take: Callable[..., tuple[int, int]],
+    ) -> None:
+        """The same as :meth:`several_of`, for the price of one compiled call.
+
+        Args:
+            rows: The instances, each at most once.
+            numbers: float64, shape (len(rows), count), written to.
+            take: :func:`take_from_blocks`, compiled.
+        """
+        late, used_up = np.empty((2, len(rows)), dtype=np.intp)
+        position, end = self._position, self._end
+        num_late, num_used_up = take(
+            self._block, position, end, rows, numbers, late, used_up
+        )
+        self._calls_until_empty = max(0, self._calls_until_empty - numbers.shape[1])
+        if num_late:
+            places = late[:num_late]
+            numbers[places] = self.several_of(rows[places], numbers.shape[1])
+        if num_used_up:
+            self._fill(used_up[:num_used_up])  # now, so that none is late
 
     def part(self, rows: Sequence[int]) -> UniformStream:
         """A stream of the numbers of some instances, from their first one on.
@@ -459,6 +518,14 @@ class GeneratorUniforms(UniformStream):
         left[rows] = ahead
         self._position = self._end - left
         self._calls_until_empty = int(left.min())
+
+    def _fill(self, rows: NDArray[np.intp]) -> None:
+        """Draws into the rows themselves: some row is used up in nearly every step."""
+        ahead = self._block.shape[1]
+        for row in rows.tolist():
+            self._generators[row].random(out=self._block[row])
+        self._drawn[rows] += ahead
+        self._position[rows] -= ahead
 
     def _draw(
         self, rows: NDArray[np.intp], drawn: NDArray[np.int64]

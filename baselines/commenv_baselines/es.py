@@ -49,7 +49,9 @@ from numpy.typing import NDArray
 
 from commenv.channel import Messages, Received
 from commenv.draws import Draws
+from commenv.envs import CartPoleBatch
 from commenv.learning import Agents, Algorithm, Learner, Problem, Signal, Transition
+from commenv.wrappers import ChannelEnv
 from commenv_baselines.optimizers import Adam, Momentum, Normalized, Optimizer
 from commenv_baselines.policies import MLP, Greedy, Players, TablePlayers
 from commenv_baselines.shaping import SHAPINGS, with_worst
@@ -64,6 +66,10 @@ Shaping = Literal["centered_rank", "raw", "centered"]
 OptimizerName = Literal["adam", "momentum", "normalized"]
 Baseline = Literal["none", "window"]
 Start = Literal["zero", "random"]
+
+# Episodes of a study up to which compiled rounds save less time than their code takes
+# to load, a tenth of a second.
+WORTH_COMPILING = 10_000
 
 
 @dataclass(frozen=True)
@@ -229,6 +235,10 @@ class Noise:
 class ESAgents(Agents):
     """Play with perturbed parameters, and offer their return.
 
+    Where the world is Cart Pole and nobody watches the steps, it plays whole rounds in
+    compiled code, and else they act step by step; both give the same numbers, bit for
+    bit.
+
     Signals, about messages: ``return`` F; ``noise_norm`` ||e||; ``utility`` F ||e||. An
     invalid return's signals are NaN.
     """
@@ -260,10 +270,44 @@ class ESAgents(Agents):
     def act(self, observations: NDArray[Any], active: NDArray[np.bool_]) -> NDArray:
         """The actions of the perturbed policies."""
         if self._players is None:
-            perturbed = self.memory["theta"] + self._settings.noise * self._perturbation
-            size = self._policy.num_parameters
-            self._players = self._policy.players(perturbed.reshape(-1, size))
+            self._players = self._policy.players(self._perturbed)
         return self._players.act(observations, active)
+
+    @property
+    def _perturbed(self) -> Array:
+        """The parameters of all policies: (trials * agents, q)."""
+        perturbed = self.memory["theta"] + self._settings.noise * self._perturbation
+        return perturbed.reshape(-1, self._policy.num_parameters)
+
+    def play(self, env: ChannelEnv, observations: NDArray[Any]) -> None:
+        """Every agent runs one whole episode."""
+        if not self._plays_whole_episodes(env):
+            super().play(env, observations)
+            return
+        world, columns = env.world, self._policy.columns(self._perturbed)
+        assert isinstance(world, CartPoleBatch)
+        assert columns is not None  # Cart Pole's numbers are a Box
+        ends = world.play(columns)
+        self._returns = world.returns(*ends, self._problem.gamma)
+        shape = env.shape
+        env.measure(
+            world.returns(*ends, env.gamma).reshape(shape),
+            world.returns(*ends, 1.0).reshape(shape),
+            ends[0].reshape(shape),
+        )
+
+    def _plays_whole_episodes(self, env: ChannelEnv) -> bool:
+        """Whether that does what the steps would do, and is worth it."""
+        episodes = self._problem.num_episodes * len(self._returns)
+        return (
+            episodes >= WORTH_COMPILING
+            and type(self).act is ESAgents.act
+            and type(self).observe is ESAgents.observe
+            and type(env) is ChannelEnv
+            and type(env.world) is CartPoleBatch
+            and env.observer is None
+            and bool(env.active.all())
+        )
 
     def observe(self, transition: Transition) -> None:
         """Adds up the discounted rewards."""

@@ -27,7 +27,14 @@ except ImportError as error:
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["LANES", "choose", "perceptrons", "perceptrons_of_places", "tanh"]
+__all__ = [
+    "LANES",
+    "choose",
+    "choose_in_columns",
+    "perceptrons",
+    "perceptrons_of_places",
+    "tanh",
+]
 
 Array = NDArray[np.float32]
 
@@ -173,13 +180,65 @@ def perceptrons_of_places(
 
 
 @_compiled
-def choose(outputs: Array, first: int) -> NDArray[np.int64]:
-    """Where each column of (outputs, rows) is largest, the first of equals; + first."""
-    largest = outputs[0].copy()
-    chosen = np.full(largest.shape, first)
+def _choose_into(
+    outputs: Array, first: int, largest: Array, chosen: NDArray[np.int64]
+) -> None:
+    for row in range(len(chosen)):
+        largest[row], chosen[row] = outputs[0, row], first
     for unit in range(1, len(outputs)):
-        for row in range(len(largest)):
+        for row in range(len(chosen)):
             better = outputs[unit, row] > largest[row]
             chosen[row] = first + unit if better else chosen[row]
             largest[row] = outputs[unit, row] if better else largest[row]
+
+
+@_compiled
+def choose(outputs: Array, first: int) -> NDArray[np.int64]:
+    """Where each column of (outputs, rows) is largest, the first of equals; + first."""
+    largest = np.empty(outputs.shape[1], np.float32)
+    chosen = np.empty(outputs.shape[1], np.int64)
+    _choose_into(outputs, first, largest, chosen)
     return chosen
+
+
+@_compiled
+def choose_in_columns(
+    parameters: Array,
+    sizes: NDArray[np.int64],
+    before: int,
+    width: int,
+    holes: NDArray[np.int64],
+    observations: Array,
+    first: int,
+    actions: NDArray[np.int64],
+) -> None:
+    """Closes up columns of parameters, and chooses actions for those that are left.
+
+    Args:
+        parameters: As for :func:`perceptrons`, written to.
+        sizes: Units of all layers.
+        before: How many columns there were.
+        width: How many there are from now on.
+        holes: Which columns to fill, in order: first with the last one of ``before``,
+            then with the one before it, and so on.
+        observations: Shape (inputs, rows): of each column.
+        first: The first action.
+        actions: Shape (rows,), written to: of each column.
+    """
+    for place in range(before - width):
+        source, target = before - 1 - place, holes[place]
+        blocks = parameters[target // LANES], parameters[source // LANES]
+        for weight in range(parameters.shape[1]):
+            blocks[0][weight, target % LANES] = blocks[1][weight, source % LANES]
+    units = np.zeros((sizes.max(), LANES), np.float32)
+    spare = np.empty((sizes.max(), LANES), np.float32)
+    largest = np.empty(LANES, np.float32)
+    for block in range((width + LANES - 1) // LANES):
+        start = block * LANES
+        lanes = min(LANES, width - start)
+        for unit in range(sizes[0]):
+            for lane in range(lanes):
+                units[unit, lane] = observations[unit, start + lane]
+        last = _layers(parameters[block], sizes, 0, units, spare)
+        mine = actions[start : start + lanes]
+        _choose_into(last[: sizes[-1]], first, largest, mine)

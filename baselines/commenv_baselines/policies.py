@@ -29,7 +29,7 @@ from commenv.errors import MissingExtraError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["MLP", "Greedy", "Players", "TablePlayers"]
+__all__ = ["MLP", "ColumnPlayers", "Greedy", "Players", "TablePlayers"]
 
 Array = NDArray[np.float64]
 Single = NDArray[np.float32]
@@ -53,6 +53,7 @@ class MLP:
 
     Attributes:
         sizes: Units of all layers, from the inputs to the outputs.
+        units: The same, an array.
         num_parameters: The length q of theta.
 
     Raises:
@@ -75,7 +76,7 @@ class MLP:
         pairs = zip(self.sizes, self.sizes[1:], strict=False)
         self._shapes = [(inputs, outputs) for inputs, outputs in pairs]
         self.num_parameters = sum((i + 1) * o for i, o in self._shapes)
-        self._units = np.array(self.sizes)
+        self.units = np.array(self.sizes)
         _kernels()
 
     def __repr__(self) -> str:
@@ -99,6 +100,17 @@ class MLP:
     def greedy(self, theta: Array) -> Greedy:
         """One policy for each trial, theta of shape (trials, q)."""
         return Greedy(self, theta)
+
+    def columns(self, theta: Array) -> ColumnPlayers | None:
+        """Rows of parameters (rows, q) for a world that closes up, where they can.
+
+        They can where observations are a Box, and actions Discrete.
+        """
+        if not isinstance(self._inputs, _Flat) or not isinstance(
+            self._outputs, _Choice
+        ):
+            return None
+        return ColumnPlayers(self.units, Players(self, theta), self._outputs.start)
 
     def players(self, theta: Array) -> Players | TablePlayers:
         """The quickest way to act many times with parameters (rows, q)."""
@@ -142,7 +154,7 @@ class MLP:
                 f"{len(observations)} observations for {outputs.shape[1]} rows of "
                 "parameters; give one for each"
             )
-        self._inputs.forward(parameters, self._units, rows, observations, outputs)
+        self._inputs.forward(parameters, self.units, rows, observations, outputs)
 
     def decode(self, outputs: Single) -> NDArray[Any]:
         """Outputs of shape (outputs, rows) as one action for each row."""
@@ -220,7 +232,8 @@ class Players:
         theta: float64, shape (rows, q).
 
     Attributes:
-        rows: Positions of the rows whose parameters are at hand, in blocks.
+        rows: Positions of the rows whose parameters are at hand.
+        parameters: Theirs, in blocks: float32, shape (blocks, q, lanes).
     """
 
     def __init__(self, mlp: MLP, theta: Array) -> None:
@@ -246,7 +259,7 @@ class Players:
         if active is not None:
             self._follow(active)
         outputs = np.zeros((self._mlp.sizes[-1], len(self._theta)), np.float32)
-        self._mlp.forward(self._parameters, self._columns, observations, outputs)
+        self._mlp.forward(self.parameters, self._columns, observations, outputs)
         return outputs
 
     def _follow(self, active: NDArray[np.bool_]) -> None:
@@ -265,7 +278,41 @@ class Players:
         self._held = np.zeros(len(self._theta), dtype=np.bool_)
         self._held[rows] = True
         blocks = self._theta[self._columns].reshape(-1, lanes, self._theta.shape[1])
-        self._parameters = np.ascontiguousarray(blocks.transpose(0, 2, 1))
+        self.parameters = np.ascontiguousarray(blocks.transpose(0, 2, 1))
+
+
+class ColumnPlayers:
+    """Rows that choose an action from some numbers, for a world that closes up.
+
+    It is a :class:`commenv.envs.cart_pole.Decide`, which says what it is called with.
+
+    Args:
+        units: Of all layers, from the inputs to the outputs.
+        players: The rows, none dropped; they are not used otherwise.
+        first: The first action.
+    """
+
+    def __init__(self, units: NDArray[np.int64], players: Players, first: int) -> None:
+        self._units, self._first = units, first
+        self._parameters, self._width = players.parameters, len(players.rows)
+        self._actions = np.empty(self._width, dtype=np.int64)
+
+    def __call__(
+        self, observations: Single, width: int, holes: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """One action for each of the first columns."""
+        before, self._width = self._width, width
+        _kernels().choose_in_columns(
+            self._parameters,
+            self._units,
+            before,
+            width,
+            holes,
+            observations,
+            self._first,
+            self._actions,
+        )
+        return self._actions
 
 
 class TablePlayers:
@@ -380,10 +427,10 @@ class _Outputs(ABC):
 
 class _Choice(_Outputs):
     def __init__(self, space: spaces.Discrete[Any]) -> None:
-        self.size, self._start = int(space.n), int(space.start)
+        self.size, self.start = int(space.n), int(space.start)
 
     def actions(self, outputs: Single) -> NDArray[Any]:
-        chosen: NDArray[np.int64] = _kernels().choose(outputs, self._start)
+        chosen: NDArray[np.int64] = _kernels().choose(outputs, self.start)
         return chosen
 
 
