@@ -51,7 +51,7 @@ from commenv.channel import Messages, Received
 from commenv.draws import Draws
 from commenv.envs import CartPoleBatch
 from commenv.learning import Agents, Algorithm, Learner, Problem, Signal, Transition
-from commenv.wrappers import ChannelEnv
+from commenv.wrappers import Instances
 from commenv_baselines.optimizers import Adam, Momentum, Normalized, Optimizer
 from commenv_baselines.policies import MLP, Greedy, Players, TablePlayers
 from commenv_baselines.shaping import SHAPINGS, with_worst
@@ -279,7 +279,7 @@ class ESAgents(Agents):
         perturbed = self.memory["theta"] + self._settings.noise * self._perturbation
         return perturbed.reshape(-1, self._policy.num_parameters)
 
-    def play(self, env: ChannelEnv, observations: NDArray[Any]) -> None:
+    def play(self, env: Instances, observations: NDArray[Any]) -> None:
         """Every agent runs one whole episode."""
         if not self._plays_whole_episodes(env):
             super().play(env, observations)
@@ -296,14 +296,14 @@ class ESAgents(Agents):
             ends[0].reshape(shape),
         )
 
-    def _plays_whole_episodes(self, env: ChannelEnv) -> bool:
+    def _plays_whole_episodes(self, env: Instances) -> bool:
         """Whether that does what the steps would do, and is worth it."""
         episodes = self._problem.num_episodes * len(self._returns)
         return (
             episodes >= WORTH_COMPILING
             and type(self).act is ESAgents.act
             and type(self).observe is ESAgents.observe
-            and type(env) is ChannelEnv
+            and type(env) is Instances
             and type(env.world) is CartPoleBatch
             and env.observer is None
             and bool(env.active.all())
