@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,8 +86,6 @@ class Ledger(Resumable):
     Attributes:
         shape: As given.
         payers: (copies, payers).
-        revision: Another number after every entry, so that readers need not look again
-            where nothing has been entered.
     """
 
     def __init__(
@@ -99,23 +97,30 @@ class Ledger(Resumable):
     ) -> None:
         self.shape = shape
         self.payers = shape if wiring is None else wiring.payers
-        self.revision = 0
         self._num_links = shape[0] * shape[1]
         self._num_payers = paying = self.payers[0] * self.payers[1]
         self._counts = np.zeros((_ROWS, self._num_links), dtype=np.int64)
-        # Where links pay for themselves, what is transmitted and refused stands in the
-        # first rows of the counts; else what payers transmit is counted apart.
-        self._paid = self._counts[:_TRANSMITTED]
         self._payer_of = None if wiring is None else wiring.flat_payers
-        if self._payer_of is not None:
-            self._paid = np.zeros((_TRANSMITTED, paying), dtype=np.int64)
+        self._transmitted = np.zeros((_TRANSMITTED, paying), dtype=np.int64)
+        self._look()
         self._penalty = np.zeros(paying)
         self._sizes = Sizes(self.payers)
         self.journal: list[Entry] | None = [] if journal else None
 
+    def _look(self) -> None:
+        """Makes the views of the counts, which copies need anew."""
+        self._rows = list(self._counts)
+        # Where links pay for themselves, what is transmitted and refused stands in the
+        # first rows of the counts; else what payers transmit is counted apart.
+        own = self._payer_of is None
+        self._paid = self._counts[:_TRANSMITTED] if own else self._transmitted
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._look()
+
     def attempt(self, links: NDArray[np.intp], payload: NDArray[np.int64]) -> None:
         """Enters copies that are about to be sent, at most one for each link."""
-        self.revision += 1
         self._add(_ATTEMPTED, links, payload)
 
     def send(self, payers: NDArray[np.intp], payload: NDArray[np.int64]) -> None:
@@ -126,9 +131,11 @@ class Ledger(Resumable):
                 for itself.
             payload: Bytes of each transmission.
         """
-        self.revision += 1
-        self._transmit(_SENT, payers, payload)
         self._sizes.add(payers, payload)
+        if self._payer_of is None:
+            self._add(_SENT, payers, payload)
+        else:
+            self._transmit(_SENT, payers, payload)
 
     def refuse(self, payers: NDArray[np.intp], payload: NDArray[np.int64]) -> None:
         """Enters transmissions that a budget refused.
@@ -140,7 +147,6 @@ class Ledger(Resumable):
             payers: Flat positions of who would have paid.
             payload: Bytes of each transmission.
         """
-        self.revision += 1
         if self._payer_of is not None:
             self._transmit(_REFUSED, payers, payload)
 
@@ -154,14 +160,12 @@ class Ledger(Resumable):
         """Enters the fate of copies, at most one for each link."""
         if not len(links):
             return
-        self.revision += 1
         self._add(_FATES[fate], links, payload)
         if self.journal is not None:
             self.journal.append(Entry(links, headers, fate, payload))
 
     def cut(self, links: NDArray[np.intp], payload: NDArray[np.int64]) -> None:
         """Enters the bytes that a budget cut from messages that went on."""
-        self.revision += 1
         self._counts[_FATES[Fate.REFUSED][Unit.PAYLOAD], links] += payload
 
     def land(self, links: NDArray[np.intp], payload: NDArray[np.int64]) -> None:
@@ -169,14 +173,12 @@ class Ledger(Resumable):
 
         At most one for each link.
         """
-        self.revision += 1
         messages, size = _FATES[Fate.IN_FLIGHT]
         self._counts[messages][links] -= 1
         self._counts[size][links] -= payload
 
     def charge(self, payers: NDArray[np.intp], penalty: NDArray[np.float64]) -> None:
         """Enters the price of messages beyond a budget, at most one for each payer."""
-        self.revision += 1
         self._penalty[payers] += penalty
 
     def acknowledge(self, links: NDArray[np.intp], receivers: int) -> None:
@@ -186,7 +188,6 @@ class Ledger(Resumable):
             links: The links of the copies.
             receivers: How many hear what is on a link, and confirm it.
         """
-        self.revision += 1
         self._counts[_ACKNOWLEDGED][links] += receivers
 
     def attempted(self, unit: Unit = Unit.MESSAGES) -> NDArray[np.int64]:
@@ -259,7 +260,6 @@ class Ledger(Resumable):
         Raises:
             ResultsError: It is not a snapshot of such a ledger.
         """
-        self.revision += 1
         for name in ("counts", "paid", "penalty"):
             own = getattr(self, f"_{name}")
             own[:] = array_of(snapshot[name], name, own.dtype, *own.shape)
@@ -272,7 +272,7 @@ class Ledger(Resumable):
         payload: NDArray[np.int64],
     ) -> None:
         """Adds copies and their payload, at most one for each link."""
-        messages, size = self._counts[rows[0]], self._counts[rows[1]]
+        messages, size = self._rows[rows[0]], self._rows[rows[1]]
         if len(links) == self._num_links:  # in order, so they need no index
             messages += 1
             size += payload
@@ -286,10 +286,7 @@ class Ledger(Resumable):
         payers: NDArray[np.intp],
         payload: NDArray[np.int64],
     ) -> None:
-        """Adds transmissions and their payload; many of one payer, perhaps."""
-        if self._payer_of is None:
-            self._add(rows, payers, payload)
-            return
+        """Adds transmissions and their payload, many of one payer perhaps."""
         self._paid[rows[0]] += np.bincount(payers, minlength=self._num_payers)
         np.add.at(self._paid[rows[1]], payers, payload)
 

@@ -64,6 +64,8 @@ class Network(Resumable):
         ledger: What was sent, and what became of it.
         clock: Ticks so far.
         episode: How often an episode has begun, counted from 0; -1 before the first.
+        revision: Another number whenever the ledger or what is left of the budget may
+            have changed, so that readers need not look again where nothing has.
         encoder: Of the senders; None where they encode elsewhere.
 
     Raises:
@@ -114,12 +116,15 @@ class Network(Resumable):
             self._decoder.begin(dtype)
             if self.encoder is not None:
                 self.encoder.begin(dtype)
+        self._unlimited = channel.budget.unlimited
+        self._endless = self._gate.left  # unless there is a limit
         self._thread: int | None = None
+        self.revision = 0
 
     @property
     def left(self) -> Left:
         """What is left of the budget in the current window; not to be written to."""
-        return self._gate.left
+        return self._endless if self._unlimited else self._gate.left
 
     @property
     def dtype(self) -> np.dtype[np.void] | None:
@@ -163,6 +168,10 @@ class Network(Resumable):
             self._thread = threading.get_ident()
         else:
             self.check_thread()
+        if new_episode is False and self._unlimited and not self._transport.in_flight:
+            self.clock += 1  # and nothing else can happen
+            return
+        self.revision += 1
         where: NDArray[np.bool_] | None = None
         if isinstance(new_episode, np.ndarray):
             self._check_separate_budgets()
@@ -173,7 +182,7 @@ class Network(Resumable):
             self.episode += 1
             self._episodes += True if where is None else where
         self._transport.land(self.clock)
-        if not self.channel.budget.unlimited:
+        if not self._unlimited:
             for packets in self._gate.tick(self.clock, begins, where):
                 self._leave(packets)
         self._acknowledge()
@@ -183,6 +192,7 @@ class Network(Resumable):
 
         On all links somebody listens again.
         """
+        self.revision += 1
         self._gate.abandon()
         self._transport.abandon()
         self._transport.inbox = []
@@ -294,6 +304,7 @@ class Network(Resumable):
             NotResetError: No episode has begun.
         """
         self._check_begun()
+        self.revision += 1
         count = len(self._episodes)
         links = np.arange(count) if leaving is None else leaving.nonzero()[0]
         sizes = np.full(len(links), dtype.itemsize, dtype=np.int64)
@@ -372,6 +383,7 @@ class Network(Resumable):
             ResultsError: It is not a snapshot of such a network.
         """
         super().restore(snapshot)
+        self.revision += 1
         if self.encoder is not None:
             self.encoder.restore(snapshot["encoder"])
 
@@ -386,7 +398,8 @@ class Network(Resumable):
         packets = self._packets(encoded, sequence, dtype, leaving)
         payers, sizes = self._charged(encoded, packets)
         accepted = np.zeros(self.ledger.payers, dtype=np.bool_)
-        if self.channel.budget.unlimited:
+        self.revision += 1
+        if self._unlimited:
             self.ledger.attempt(packets.links, packets.sizes)
             accepted.reshape(-1)[payers] = True
         else:
@@ -459,7 +472,8 @@ class Network(Resumable):
         ended = np.zeros(accepted.shape, dtype=np.bool_)
         if self.channel.budget.exceed == "terminate" and self._senders_pay:
             ended = encoded.present.reshape(accepted.shape) & ~accepted
-        return Receipt(accepted, ended, self._gate.left)
+        left = self._endless if self._unlimited else self._gate.left
+        return Receipt(accepted, ended, left)
 
     def _acknowledge(self) -> None:
         """Tells the codec what has become of messages, unless it is elsewhere."""

@@ -90,9 +90,7 @@ class LinkDraws(Resumable):
 
     def uniforms(self, links: NDArray[np.intp]) -> NDArray[np.float64]:
         """The next number in [0, 1) of each of these links, shape (m,)."""
-        asked = np.zeros(len(self._draws.trials) * len(self._draws.agents), np.bool_)
-        asked[links] = True
-        return self._stream.next(asked)[links]
+        return self._stream.next_of(links)
 
     def snapshot(self) -> Snapshot:
         """How many numbers each link has drawn, and those of the parts of a chain."""

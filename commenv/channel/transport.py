@@ -57,6 +57,7 @@ class Transport(Resumable):
             would arrive is lost; None where somebody does everywhere.
         inbox: What arrived, in order, until somebody takes it.
         known: Acknowledgements, likewise.
+        in_flight: What is on the links, in the order in which it was put on.
     """
 
     def __init__(
@@ -73,12 +74,14 @@ class Transport(Resumable):
         self.known: list[Acknowledgement] = []
         self._channel = channel
         self._link = channel.link
+        self._perfect = type(channel.link) is PerfectLink
+        self._distorts = channel.link.distorts
         self._draws = LinkDraws(draws, "link")
         self._ledger = ledger
         self._decoder = decoder
         self._receivers = receivers
         self._state = channel.link.start(draws.shape[0] * draws.shape[1])
-        self._in_flight: list[_InFlight] = []
+        self.in_flight: list[_InFlight] = []
 
     def launch(self, packets: Packets, clock: int) -> None:
         """Puts packets on their links, at most one for each.
@@ -87,7 +90,7 @@ class Transport(Resumable):
             packets: The messages.
             clock: The tick.
         """
-        if type(self._link) is PerfectLink:
+        if self._perfect:
             self._arrive(packets)
             return
         links, distances = packets.links, self.distances
@@ -99,7 +102,7 @@ class Transport(Resumable):
         )
         transit, self._state = self._link.carry(sending, self._state, self._draws)
         lost, delay, expired = transit
-        if self._link.distorts and len(links):
+        if self._distorts and len(links):
             packets = self._distorted(packets)
         if delay is None or not np.count_nonzero(delay):
             if np.count_nonzero(lost):
@@ -112,24 +115,24 @@ class Transport(Resumable):
         sent = _InFlight(packets, clock + delay, expired)
         later = sent.take(~lost & (delay > 0))
         self.settle(Fate.IN_FLIGHT, later.packets)
-        self._in_flight.append(later)
+        self.in_flight.append(later)
         here = sent.take(~lost & (delay == 0))
         self._arrive(here.packets, here.expires)
 
     def land(self, clock: int) -> None:
         """Takes off the links what is due, in the order in which it was put on."""
-        batches, self._in_flight = self._in_flight, []
+        batches, self.in_flight = self.in_flight, []
         for batch in batches:
             due = batch.due <= clock
             if not due.all():
-                self._in_flight.append(batch.take(~due))
+                self.in_flight.append(batch.take(~due))
             landed = batch.take(due)
             self.take_off(landed.packets)
             self._arrive(landed.packets, landed.expires)
 
     def abandon(self) -> None:
         """Lets everything on the links expire."""
-        batches, self._in_flight = self._in_flight, []
+        batches, self.in_flight = self.in_flight, []
         for batch in batches:
             self.take_off(batch.packets)
             self.fail(Fate.EXPIRED, batch.packets)
@@ -161,7 +164,7 @@ class Transport(Resumable):
             )
         in_flight = [
             {**batch._asdict(), "packets": batch.packets.alone()._asdict()}
-            for batch in self._in_flight
+            for batch in self.in_flight
         ]
         drawn = self._draws.snapshot()
         return {"state": self._state, "drawn": drawn, "in_flight": in_flight}
@@ -174,7 +177,7 @@ class Transport(Resumable):
         """
         self._state = arrays_of(snapshot["state"], "the link", self._state)
         self._draws.restore(snapshot["drawn"])
-        self._in_flight = [
+        self.in_flight = [
             _InFlight(**{**batch, "packets": Packets(**batch["packets"])})
             for batch in snapshot["in_flight"]
         ]

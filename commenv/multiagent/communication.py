@@ -271,7 +271,7 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
         self._begin_episode()
         closing = closing or self._totals()
         left = self._network.left
-        comm = self._comm(left)
+        comm = self._comm()
         infos = {
             agent: beside(
                 info,
@@ -332,7 +332,7 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
         if self._over:
             terminations = dict.fromkeys(terminations, True)
         self._inbox.take(self._network.deliveries())
-        comm = self._comm(left)
+        comm = self._comm()
         infos = {
             agent: beside(info, comm=comm[self._place[agent]])
             if "comm" in info
@@ -444,12 +444,11 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
             agent: reward - due[self._place[agent]] for agent, reward in rewards.items()
         }
 
-    def _comm(self, left: Left) -> list[InfoNumbers]:
+    def _comm(self) -> list[InfoNumbers]:
         """``info["comm"]`` of every agent."""
-        traffic = self._meter.traffic
-        comm = comm_of(traffic, left)
+        comm = comm_of(self._meter)
         if self.channel.acknowledgements:
-            confirmed = traffic.acknowledgements[0].tolist()
+            confirmed = self._meter.traffic.acknowledgements[0].tolist()
             for numbers, count in zip(comm, confirmed, strict=True):
                 numbers["acknowledged"] = count
         return comm

@@ -150,8 +150,7 @@ class ParallelInstances(NamedStar, ParallelEnv[str, Any, Any]):
         closing = self._channel.metrics if ended is None else ended
         self._free_form = self._free_form and self.episode > 0
         self.agents = self.possible_agents[:]
-        star = self._channel.star
-        comm = comm_of(star.uplink_traffic, star.uplink.left)
+        comm = comm_of(self._channel.star.meter)
         self._show.follow()
         return (
             {agent: observations[row] for agent, row in self._rows.items()},
@@ -196,7 +195,7 @@ class ParallelInstances(NamedStar, ParallelEnv[str, Any, Any]):
         star = self._channel.star
         up = star.uplink_traffic
         due = self._channel.instances.statistics.due(up.penalty[0])
-        comm = comm_of(up, star.uplink.left)
+        comm = comm_of(star.meter)
         rows = [(agent, self._rows[agent]) for agent in acted]
         ended = (terminated | truncated).tolist()
         infos: _Infos = {agent: {"comm": comm[row]} for agent, row in rows}

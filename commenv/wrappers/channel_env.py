@@ -193,10 +193,10 @@ class ChannelEnv:
         """
         self._check_reset()
         receipt = self.star.uplink.send(messages)
-        ended = receipt.ended.ravel() & self.active
+        ended = receipt.ended.ravel() & self.instances.active
         if np.count_nonzero(ended):
             self._ended = ended if self._ended is None else self._ended | ended
-            self.instances.active = self.active & ~ended
+            self.instances.active = self.instances.active & ~ended
         return receipt
 
     def receive(self) -> Received | list[list[Any]] | None:
@@ -290,7 +290,7 @@ class ChannelEnv:
         self.instances.close()
 
     def _check_reset(self) -> None:
-        if self.episode < 0:
+        if self.star.episode < 0:
             raise NotResetError("the environment was not reset; call reset() first")
 
 

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from commenv.channel import FreeForm, Left, Messages, Receipt
+from commenv.channel import FreeForm, Messages, Receipt
 from commenv.channel.message import refuse_subclass
-from commenv.wrappers.metrics import Metrics, Traffic
+from commenv.wrappers.metrics import Meter, Metrics
 
 __all__ = [
     "InfoNumbers",
@@ -97,21 +97,20 @@ def _move_inwards(info: dict[str, Any], key: str) -> None:
     info[inner] = info[key]
 
 
-def comm_of(up: Traffic, left: Left) -> list[InfoNumbers]:
-    """``info["comm"]`` for every agent of a single trial.
+def comm_of(meter: Meter) -> list[InfoNumbers]:
+    """``info["comm"]`` for every sender of a single trial.
 
     Args:
-        up: The uplink's traffic of the episode so far.
-        left: What is left of the uplink's budget.
+        meter: Of the network on which they send.
 
     Returns:
-        One dictionary for each agent: ``sent`` and ``refused``, messages of the episode
-        so far, ``messages_left`` and ``bytes_left``.
+        One dictionary for each: ``sent`` and ``refused``, messages of the episode so
+        far, ``messages_left`` and ``bytes_left``.
     """
-    columns = (up.messages, up.refused, left.messages, left.bytes)
-    names = ("sent", "refused", "messages_left", "bytes_left")
-    rows = zip(*(column[0].tolist() for column in columns), strict=True)
-    return [InfoNumbers(zip(names, row, strict=True)) for row in rows]
+    return [
+        InfoNumbers(sent=sent, refused=refused, messages_left=messages, bytes_left=size)
+        for sent, refused, messages, size in meter.known
+    ]
 
 
 def totals_of(metrics: Metrics, agent: int = 0) -> InfoNumbers:

@@ -155,20 +155,22 @@ class SingleChannel:
         info: dict[str, Any],
     ) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """What a channel makes of a step: its price, its clock, what it tells."""
-        self._statistics.add(reward)
-        due = self._statistics.due(float(self._star.uplink_traffic.penalty[0, 0]))
+        star, statistics = self._star, self._statistics
+        statistics.add(reward)
+        if star.priced:
+            reward -= statistics.due(float(star.uplink_traffic.penalty[0, 0]))
         terminated = terminated or self._cut_short
-        self._star.tick()
-        telling = {"comm": self._comm()}
+        star.tick()
         if self._allowed is None:
             self._allowed = steps_allowed(self)  # type: ignore[arg-type]
-        if terminated or truncated or self._statistics.length >= self._allowed:
-            telling["episode_comm"] = self._totals()
-        info = beside(info, **telling)
-        return observation, reward - due, terminated, truncated, info
+        if terminated or truncated or statistics.length >= self._allowed:
+            info = beside(info, comm=self._comm(), episode_comm=self._totals())
+        else:
+            info = beside(info, comm=self._comm())
+        return observation, reward, terminated, truncated, info
 
     def _comm(self) -> dict[str, float]:
-        return comm_of(self._star.uplink_traffic, self._star.uplink.left)[0]
+        return comm_of(self._star.meter)[0]
 
     def _measured(self, *traffic: Any) -> Metrics:
         return self._statistics.metrics((1, 1), *traffic)

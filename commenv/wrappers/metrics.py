@@ -229,17 +229,33 @@ class Meter(Resumable):
 
     def __init__(self, channel: Network) -> None:
         self._channel = channel
-        self._now, self._revision = Traffic.read(channel), channel.ledger.revision
+        self._now, self._revision = Traffic.read(channel), channel.revision
         self._before = self._now
         self._since: Traffic | None = None
+        self._known: list[tuple[float, ...]] | None = None
 
     @property
     def traffic(self) -> Traffic:
         """What has passed in the episodes so far; shared, so not to be changed."""
         now = self._total()
         if self._since is None:
-            self._since = now.since(self._before)
+            self._since, self._known = now.since(self._before), None
         return self._since
+
+    @property
+    def known(self) -> list[tuple[float, ...]]:
+        """What each sender of a single trial may know; shared, so not to be changed.
+
+        Messages sent and refused in the episode so far, messages and bytes left of the
+        budget.
+        """
+        traffic = self.traffic
+        if self._known is None:
+            left = self._channel.left
+            columns = (traffic.messages, traffic.refused, left.messages, left.bytes)
+            rows = (column[0].tolist() for column in columns)
+            self._known = list(zip(*rows, strict=True))
+        return self._known
 
     def begin(self, which: NDArray[np.bool_] | None = None) -> None:
         """Begins episodes with what passes from now on.
@@ -262,7 +278,7 @@ class Meter(Resumable):
         self._since = None
 
     def _total(self) -> Traffic:
-        revision = self._channel.ledger.revision
+        revision = self._channel.revision
         if revision != self._revision:
             self._now, self._revision = Traffic.read(self._channel), revision
             self._since = None

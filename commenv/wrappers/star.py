@@ -58,6 +58,7 @@ class Star(Resumable):
 
     Attributes:
         shape: (trials, agents).
+        priced: Whether what goes up beyond a budget has a price.
         episode: How often an episode has begun, counted from 0; -1 before the first.
         draws: Of the seed that it was opened with.
         uplink: At work, with its ledger.
@@ -96,6 +97,7 @@ class Star(Resumable):
             Channel() if uplink is None else uplink,
             Channel() if downlink is None else downlink,
         )
+        self.priced = self._channels[0].budget.exceed == "penalize"
         self._encodes = encodes
         self._journal = journal
         self._versions: Versions | None = None
@@ -142,6 +144,11 @@ class Star(Resumable):
         """What went up and down since the episode began; not to be changed."""
         up, down = self._meters
         return up.traffic, down.traffic
+
+    @property
+    def meter(self) -> Meter:
+        """Of the uplink."""
+        return self._meters[0]
 
     @property
     def uplink_traffic(self) -> Traffic:

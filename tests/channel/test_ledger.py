@@ -39,26 +39,6 @@ def test_a_fate_balances_the_attempt(fate):
     assert ledger.count(fate, Unit.HEADER).tolist() == [[16, 0], [0, 16]]
 
 
-@pytest.mark.parametrize(
-    "enter",
-    [
-        lambda ledger: ledger.attempt(LINKS, SIZES),
-        lambda ledger: ledger.send(LINKS, SIZES),
-        lambda ledger: ledger.settle(Fate.LOST, LINKS, SIZES, HEADERS),
-        lambda ledger: ledger.cut(LINKS, SIZES),
-        lambda ledger: ledger.land(LINKS, SIZES),
-        lambda ledger: ledger.charge(LINKS, SIZES * 0.5),
-        lambda ledger: ledger.acknowledge(LINKS, 1),
-        lambda ledger: ledger.restore(Ledger((2, 2)).snapshot()),
-    ],
-)
-def test_every_entry_is_a_revision(enter):
-    ledger = Ledger((2, 2))
-    before = ledger.revision
-    enter(ledger)
-    assert ledger.revision > before
-
-
 def test_what_was_sent_is_counted_apart_from_its_fate():
     ledger = Ledger((2, 2))
     ledger.send(LINKS, SIZES)

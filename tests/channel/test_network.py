@@ -15,6 +15,7 @@ from commenv.channel import (
     Chain,
     Channel,
     Delay,
+    Delta,
     Fate,
     FreeForm,
     GilbertElliottLoss,
@@ -26,6 +27,7 @@ from commenv.channel import (
     Unit,
     decode_packet,
     pack,
+    shapes,
 )
 from commenv.channel.wire import LEARNER, TRUNCATED
 from commenv.draws import Draws
@@ -691,3 +693,54 @@ def test_a_message_beyond_the_last_sequence_number_is_refused_and_changes_nothin
     assert channel.ledger.attempted().tolist() == [[1, 1]]
     channel.send(words((1, 0)))
     assert channel.receive().headers["sequence"].tolist() == [7, 8, 2**32 - 2]
+
+
+def test_every_change_is_a_revision_and_silence_is_none():
+    channel = live(budget=Budget(messages=1, per="step"), link=Delay(2))
+    changes = [
+        lambda: channel.send(words((1, 2))),
+        lambda: channel.tick(),  # the budget is renewed
+        lambda: channel.tick(),  # the messages land
+        lambda: channel.tick(new_episode=True),
+        lambda: channel.enter(WORD),
+        lambda: channel.abandon(),
+    ]
+    for change in changes:
+        before = channel.revision
+        change()
+        assert channel.revision > before
+    silent = live()
+    before = silent.revision
+    silent.tick()
+    assert (silent.revision, silent.clock) == (before, 2)
+
+
+def test_free_form_payloads_and_acknowledgements_go_down_as_well():
+    draws = Draws(0, [0, 1], 3)
+    down = shapes.downlink(Channel(acknowledgements=True), draws)
+    down.tick(new_episode=True)
+    receipt = down.send(FreeForm([{"a": 1}, None], (2, 1)))
+    assert receipt.accepted.tolist() == [[True] * 3, [False] * 3]
+    assert down.receive() == [[{"a": 1}]] * 3 + [[]] * 3
+    assert down.ledger.acknowledgements.tolist() == [[1, 1, 1], [0, 0, 0]]
+
+
+@pytest.mark.parametrize("medium", ["unicast", "broadcast"])
+def test_differences_go_down_from_what_all_agents_have(medium):
+    """Without whole messages in between, since the agents confirm what arrives."""
+    gradient = np.dtype([("gradient", "<f8", (4,))])
+    link = BernoulliLoss(0.3)
+    parts = {"codec": Delta(), "acknowledgements": True, "medium": medium}
+    down = live(2, 3, direction="downlink", link=link, **parts)
+    current, heard = np.zeros((2, 4)), 0
+    for number in range(30):
+        current = current + number
+        records = np.zeros(2, gradient)
+        records["gradient"] = current
+        down.broadcast(records)
+        for links, arrived in down.heard():
+            heard += len(links)
+            np.testing.assert_allclose(arrived["gradient"], current[links // 3])
+    assert 60 < heard < 180
+    received = down.ledger.count(Fate.DELIVERED).sum() * (3 if medium[0] == "b" else 1)
+    assert down.ledger.acknowledgements.sum() == heard == received
