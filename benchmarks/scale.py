@@ -108,8 +108,8 @@ def rounds_of(env: Any, episodes: int) -> Any:
     """Rounds of distributed Q-learning in an environment."""
     from commenv_baselines.dql import DQL
 
-    from commenv.draws import Draws
     from commenv.learning import Always, ExactEvaluator, Problem, Rounds
+    from commenv.rng import Draws
 
     mdp, limit = env.world.mdp, env.world.max_episode_steps
     problem = Problem(

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
         Messages,
         Unit,
     )
-    from commenv.draws import Draws
     from commenv.envs import TabularMDP
     from commenv.multiagent import CommunicationBudget, parallel_env
+    from commenv.rng import Draws
     from commenv.study.callbacks import Callback, StopTrial, TrialRound
     from commenv.study.loader import load
     from commenv.study.merging import merge

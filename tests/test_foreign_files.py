@@ -32,10 +32,10 @@ from commenv.channel import (
 from commenv.channel.shapes import uplink_wiring
 from commenv.cli import main
 from commenv.cli.values import value_of
-from commenv.draws import Draws
 from commenv.errors import MalformedMessage, ResultsError, shown
 from commenv.importing import imported, registered, search
 from commenv.learning import make_scheme
+from commenv.rng import Draws
 from commenv.study.storage import safe_parquet
 from commenv.study.storage.store import Store
 from commenv.study.storage.stored_block import ENDINGS

@@ -6,8 +6,8 @@ import pytest
 from gymnasium import spaces
 
 import commenv
-from commenv.draws import Draws
 from commenv.multiagent import IgnoreFinished, batched_from_parallel, signal_v0
+from commenv.rng import Draws
 from commenv.seeds import integer_seed, seed_each
 from commenv.study.product import arms
 from commenv.study.spec import Study

@@ -1,7 +1,7 @@
 """Whole episodes on tables, compiled: the same numbers as step by step, only sooner.
 
 The dynamics are the process's tables, read as data, and the random numbers are those
-of :mod:`commenv.draws`, computed here from their addresses; so a row is played from its
+of :mod:`commenv.rng`, computed here from their addresses; so a row is played from its
 start to its end before the next one, whoever else is in the batch.
 
 Importing this module imports Numba and reads what it compiled the last time; the first

@@ -48,9 +48,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from commenv.channel import Messages, Received
-from commenv.draws import Draws
 from commenv.envs import CartPoleBatch
 from commenv.learning import Agents, Algorithm, Learner, Problem, Signal, Transition
+from commenv.rng import Draws
 from commenv.wrappers import Instances
 from commenv_baselines.optimizers import Adam, Momentum, Normalized, Optimizer
 from commenv_baselines.policies import MLP, Greedy, Players, TablePlayers

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from commenv.draws import Draws
 from commenv.errors import MissingExtraError
 from commenv.learning import Algorithm, Problem
 from commenv.learning.schemes.chosen import check_whole
+from commenv.rng import Draws
 from commenv_baselines.fed_averaging import SIGNALS, FedAgents, FedLearner
 from commenv_baselines.policies import MLP
 

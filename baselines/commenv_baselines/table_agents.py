@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from commenv.channel import Versions
-from commenv.draws import ENVIRONMENT, UniformStream
 from commenv.envs.batch import TabularBatch
 from commenv.envs.flat import thresholds
 from commenv.learning import Agents, Problem, Transition
+from commenv.rng import ENVIRONMENT, UniformStream
 from commenv.wrappers import Instances
 from commenv_baselines.tabular import STEP, PolicyTable, Trajectories
 

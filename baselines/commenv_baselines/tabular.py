@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from commenv.channel import Messages, Received
-from commenv.draws import UniformStream
 from commenv.envs import greedy_policy
 from commenv.envs.values import best_values
 from commenv.learning import Transition
+from commenv.rng import UniformStream
 
 __all__ = [
     "STEP",

@@ -40,10 +40,10 @@ from commenv.channel.message import FreeForm, Messages, Received
 from commenv.channel.meter import Left
 from commenv.channel.network import Network
 from commenv.channel.payload import pack, unpack
-from commenv.channel.randomness import LinkDraws, MessageDraws
 from commenv.channel.versions import Versions
 from commenv.channel.wire import HEADER, HEADER_SIZE, decode_packet
 from commenv.channel.wiring import Receipt, Wiring
+from commenv.rng import LinkDraws, MessageDraws
 
 __all__ = [
     "HEADER",

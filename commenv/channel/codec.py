@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from commenv.channel.message import Messages, check_record_dtype
-from commenv.channel.randomness import MessageDraws
 from commenv.errors import MalformedMessage
+from commenv.rng import MessageDraws
 
 __all__ = ["Codec", "Decoded", "Encoded", "Identity", "Incoming", "whole_records"]
 

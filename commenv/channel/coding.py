@@ -16,10 +16,10 @@ from commenv.channel.channel import Channel
 from commenv.channel.codec import Encoded, Incoming, Memory
 from commenv.channel.message import FreeForm, Messages, refuse_nan
 from commenv.channel.payload import pack, unpack
-from commenv.channel.randomness import MessageDraws
 from commenv.channel.wire import HEADER_SIZE
 from commenv.channel.wiring import Wiring
 from commenv.errors import EncodingError, MalformedMessage
+from commenv.rng import MessageDraws
 from commenv.snapshots import Resumable, Snapshot, array_of, arrays_of
 
 __all__ = ["Decoder", "Delivered", "Encoder", "Packets", "unpacked"]

@@ -67,6 +67,9 @@ _FATES = {
 _ATTEMPTED = (13, 14)
 _ROWS = 15
 
+_MOST_MESSAGES = 2**18
+_MOST_ENTRIES = 2**10
+
 
 class Ledger(Resumable):
     """Counts for every link, so that ``attempted`` is the sum over the fates.
@@ -105,6 +108,8 @@ class Ledger(Resumable):
         self._look()
         self._penalty = np.zeros(paying)
         self._sizes = Sizes(self.payers)
+        self._unsized: list[tuple[NDArray[np.intp], NDArray[np.int64]]] = []
+        self._num_unsized = 0
         self.journal: list[Entry] | None = [] if journal else None
 
     def _look(self) -> None:
@@ -131,7 +136,12 @@ class Ledger(Resumable):
                 for itself.
             payload: Bytes of each transmission.
         """
-        self._sizes.add(payers, payload)
+        # What was sent is counted by size once there is enough of it, so that an entry
+        # costs next to nothing, and memory stays bounded.
+        self._unsized.append((payers, payload))
+        self._num_unsized += len(payers)
+        if self._num_unsized > _MOST_MESSAGES or len(self._unsized) > _MOST_ENTRIES:
+            self._count_sizes()
         if self._payer_of is None:
             self._add(_SENT, payers, payload)
         else:
@@ -227,6 +237,7 @@ class Ledger(Resumable):
     @property
     def sizes(self) -> SizeCounts:
         """How many transmissions of each size there were, copy by copy."""
+        self._count_sizes()
         return self._sizes.counts()
 
     @property
@@ -247,6 +258,7 @@ class Ledger(Resumable):
 
     def snapshot(self) -> Snapshot:
         """All counts."""
+        self._count_sizes()
         return {
             "counts": self._counts,
             "paid": self._paid,
@@ -264,6 +276,10 @@ class Ledger(Resumable):
             own = getattr(self, f"_{name}")
             own[:] = array_of(snapshot[name], name, own.dtype, *own.shape)
         self._sizes.restore(snapshot["sizes"])
+
+    def _count_sizes(self) -> None:
+        self._sizes.add(self._unsized)
+        self._unsized, self._num_unsized = [], 0
 
     def _add(
         self,

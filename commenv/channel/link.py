@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from commenv.channel.parts import wrong_part
-from commenv.channel.randomness import LinkDraws, MessageDraws
+from commenv.rng import LinkDraws, MessageDraws
 
 __all__ = ["Chain", "Link", "Payloads", "PerfectLink", "Sending", "State", "Transit"]
 

@@ -13,7 +13,7 @@ from commenv.channel.channel import Channel
 from commenv.channel.network import Network
 from commenv.channel.wire import LEARNER
 from commenv.channel.wiring import Wiring
-from commenv.draws import Draws
+from commenv.rng import Draws
 
 __all__ = ["downlink", "mesh", "uplink", "uplink_wiring"]
 

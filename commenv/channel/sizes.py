@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from commenv.snapshots import Resumable, Snapshot, array_of, check_within
+from commenv.snapshots import Resumable, Snapshot
 
 __all__ = ["SizeCounts", "Sizes"]
-
-_MOST_MESSAGES = 2**18
-_MOST_ENTRIES = 2**10
 
 
 class SizeCounts(NamedTuple):
@@ -32,32 +30,40 @@ class SizeCounts(NamedTuple):
 class Sizes(Resumable):
     """Counts messages by trial and payload.
 
-    What is entered is put aside, and counted once there is enough of it, so that an
-    entry costs next to nothing and memory stays bounded by the number of different
-    sizes.
-
     Args:
         shape: (trials, agents).
     """
 
     def __init__(self, shape: tuple[int, int]) -> None:
         self._shape = shape
-        self._aside: list[tuple[NDArray[np.intp], NDArray[np.int64]]] = []
-        self._num_aside = 0
         # A trial and a size as one number: payload * trials + trial.
         self._keys = np.zeros(0, dtype=np.int64)
         self._counts = np.zeros(0, dtype=np.int64)
 
-    def add(self, links: NDArray[np.intp], payload: NDArray[np.int64]) -> None:
-        """Enters messages: their flat links and payload bytes, both of shape (m,)."""
-        self._aside.append((links, payload))
-        self._num_aside += len(links)
-        if self._num_aside > _MOST_MESSAGES or len(self._aside) > _MOST_ENTRIES:
-            self._fold()
+    def add(
+        self, entries: Sequence[tuple[NDArray[np.intp], NDArray[np.int64]]]
+    ) -> None:
+        """Counts messages.
+
+        Args:
+            entries: Flat links and payload bytes, both of shape (m,), of messages that
+                were sent together.
+        """
+        if not entries:
+            return
+        trials, agents = self._shape
+        links = np.concatenate([links for links, _ in entries])
+        payload = np.concatenate([payload for _, payload in entries])
+        key = payload.astype(np.int64) * trials + links // agents
+        new, count = np.unique(key, return_counts=True)
+        keys, where = np.unique(np.concatenate([self._keys, new]), return_inverse=True)
+        counts = np.zeros(len(keys), dtype=np.int64)
+        counts[where[: len(self._keys)]] = self._counts
+        counts[where[len(self._keys) :]] += count
+        self._keys, self._counts = keys, counts
 
     def counts(self) -> SizeCounts:
-        """Everything that was entered."""
-        self._fold()
+        """Everything that was counted."""
         payload, trials = np.divmod(self._keys, self._shape[0])
         order = np.lexsort((payload, trials))
         return SizeCounts(
@@ -66,30 +72,8 @@ class Sizes(Resumable):
 
     def snapshot(self) -> Snapshot:
         """The counts so far."""
-        self._fold()
         return {"keys": self._keys, "counts": self._counts}
 
     def restore(self, snapshot: Snapshot) -> None:
         """Counts on from there."""
-        keys = array_of(snapshot["keys"], "sizes", np.int64, None)
-        counts = array_of(snapshot["counts"], "their counts", np.int64, len(keys))
-        check_within(keys[:1], "sizes")
-        check_within(keys[1:], "sizes", keys[:-1] + 1)
-        check_within(counts, "the counts of sizes", 1)
-        self._keys, self._counts = keys, counts
-
-    def _fold(self) -> None:
-        """Counts what was put aside."""
-        if not self._aside:
-            return
-        trials, agents = self._shape
-        links = np.concatenate([links for links, _ in self._aside])
-        payload = np.concatenate([payload for _, payload in self._aside])
-        key = payload.astype(np.int64) * trials + links // agents
-        new, count = np.unique(key, return_counts=True)
-        keys, where = np.unique(np.concatenate([self._keys, new]), return_inverse=True)
-        counts = np.zeros(len(keys), dtype=np.int64)
-        counts[where[: len(self._keys)]] = self._counts
-        counts[where[len(self._keys) :]] += count
-        self._keys, self._counts = keys, counts
-        self._aside, self._num_aside = [], 0
+        self._keys, self._counts = snapshot["keys"], snapshot["counts"]

@@ -12,10 +12,9 @@ from commenv.channel.channel import Channel
 from commenv.channel.coding import Decoder, Delivered, Packets
 from commenv.channel.ledger import Fate, Ledger
 from commenv.channel.link import Payloads, PerfectLink, Sending
-from commenv.channel.randomness import LinkDraws
 from commenv.channel.wire import HEADER_SIZE
-from commenv.draws import Draws
 from commenv.errors import MalformedMessage
+from commenv.rng import Draws, LinkDraws
 from commenv.snapshots import Resumable, Snapshot, arrays_of
 
 __all__ = ["Transport"]

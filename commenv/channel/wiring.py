@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from commenv.channel.meter import Left
-from commenv.draws import Draws
 from commenv.errors import BudgetExceededError, EncodingError
+from commenv.rng import Draws
 
 __all__ = ["Receipt", "Wiring"]
 

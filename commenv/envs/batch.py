@@ -13,12 +13,12 @@ from gymnasium.wrappers import FlattenObservation
 from numpy.typing import NDArray
 
 from commenv.checks import check_integer
-from commenv.draws import UniformStream, WorldDraws
 from commenv.envs.batched import BatchedEnv, BatchedStep
 from commenv.envs.checker import CheckedEnv
 from commenv.envs.flat import FlatTables, integer_actions
 from commenv.envs.tabular import TabularMDP
 from commenv.errors import EnvironmentFaultError, NotResetError
+from commenv.rng import UniformStream, WorldDraws
 
 __all__ = ["ScalarBatch", "TabularBatch", "checked"]
 

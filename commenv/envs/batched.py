@@ -9,7 +9,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from commenv.draws import WorldDraws
+from commenv.rng import WorldDraws
 
 if TYPE_CHECKING:
     from commenv.envs.tabular import TabularMDP

@@ -10,7 +10,6 @@ from gymnasium.envs.classic_control.cartpole import CartPoleEnv
 from gymnasium.error import DependencyNotInstalled
 from numpy.typing import ArrayLike, NDArray
 
-from commenv.draws import UniformStream, WorldDraws
 from commenv.envs.batch import check_counts
 from commenv.envs.batched import BatchedEnv, BatchedStep
 from commenv.envs.cart_pole_dynamics import (
@@ -23,6 +22,7 @@ from commenv.envs.cart_pole_dynamics import (
 from commenv.envs.flat import check_actions, integer_actions
 from commenv.envs.native import NativeVectorEnv
 from commenv.errors import MissingExtraError, NotResetError
+from commenv.rng import UniformStream, WorldDraws
 
 __all__ = ["CartPoleBatch", "CartPoleVectorEnv"]
 

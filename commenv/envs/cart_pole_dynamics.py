@@ -17,7 +17,7 @@ import numpy as np
 from gymnasium.envs.classic_control.cartpole import CartPoleEnv
 
 from commenv.compiling import compiled
-from commenv.draws import take_from_blocks
+from commenv.rng.streams import take_from_blocks
 
 __all__ = [
     "Compiled",
@@ -230,7 +230,7 @@ class Compiled(NamedTuple):
         begin: :func:`begin`.
         move: :func:`move`.
         move_on: :func:`move_on`.
-        take: :func:`commenv.draws.take_from_blocks`.
+        take: :func:`commenv.rng.take_from_blocks`.
     """
 
     begin: Callable[..., None]

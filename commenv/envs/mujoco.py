@@ -19,10 +19,10 @@ from gymnasium.error import DependencyNotInstalled
 from gymnasium.utils import seeding
 from numpy.typing import ArrayLike, NDArray
 
-from commenv.draws import WorldDraws
 from commenv.envs.batch import check_counts
 from commenv.envs.batched import BatchedEnv, BatchedStep
 from commenv.errors import MissingExtraError, NotResetError
+from commenv.rng import WorldDraws
 
 __all__ = ["MujocoBatch", "gymnasium_class"]
 

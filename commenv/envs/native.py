@@ -13,10 +13,10 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import ArrayLike, NDArray
 
-from commenv.draws import GeneratorUniforms
 from commenv.envs.batch import check_counts
 from commenv.envs.options import check_options
 from commenv.errors import NotResetError
+from commenv.rng import GeneratorUniforms
 from commenv.seeds import seed_each
 
 __all__ = ["NativeVectorEnv"]

@@ -9,9 +9,9 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from commenv.draws import UniformStream, WorldDraws
 from commenv.envs.batched import BatchedEnv, BatchedStep
 from commenv.errors import EnvironmentFaultError
+from commenv.rng import UniformStream, WorldDraws
 
 __all__ = ["Patchwork", "empty_rows"]
 

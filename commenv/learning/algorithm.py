@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from commenv.channel import Messages, Received, Versions
-from commenv.draws import Draws
 from commenv.envs import TabularMDP
 from commenv.learning.evaluation import Evaluator, Policy
 from commenv.learning.scheme import Signal
+from commenv.rng import Draws
 from commenv.wrappers import Instances
 
 __all__ = [

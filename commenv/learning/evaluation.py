@@ -10,9 +10,9 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from commenv.draws import Draws, UniformStream
 from commenv.envs import BatchedEnv, TabularMDP
 from commenv.errors import EnvironmentFaultError
+from commenv.rng import Draws, UniformStream
 
 __all__ = [
     "Act",

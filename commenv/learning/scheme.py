@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from commenv.channel import Left
-from commenv.draws import Draws
 from commenv.errors import CommenvError
+from commenv.rng import Draws
 
 __all__ = ["Decision", "Scheme", "SchemeDraws", "Signal", "Signals", "State", "decided"]
 

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from commenv.channel import Left, Messages, Receipt, Received, Versions
-from commenv.draws import Draws
 from commenv.envs.batched import BatchedStep
 from commenv.multiagent.instances import ParallelInstances
+from commenv.rng import Draws
 from commenv.wrappers import Metrics
 
 __all__ = ["BatchedFromParallel", "batched_from_parallel"]

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium import spaces
 from numpy.typing import NDArray
 from pettingzoo.utils import BaseParallelWrapper
 
@@ -24,7 +22,6 @@ from commenv.channel import (
     shapes,
 )
 from commenv.channel.ledger import Ledger
-from commenv.channel.meter import Left
 from commenv.errors import NotResetError, UnknownNameError
 from commenv.multiagent.bill import Bill
 from commenv.multiagent.checker import ParallelChecker
@@ -34,13 +31,12 @@ from commenv.multiagent.contract import (
     check_reset,
     check_step,
 )
-from commenv.multiagent.flat import FlatActions, FlatObservations
 from commenv.multiagent.inbox import Inbox
-from commenv.multiagent.masks import mask_of
 from commenv.multiagent.message_form import MessageForm
 from commenv.multiagent.outbox import Outbox
 from commenv.multiagent.own_channel import warn_of_own_channel
 from commenv.multiagent.topology import Topology, distances_of, links_of
+from commenv.multiagent.views import Views
 from commenv.seeds import integer_seed
 from commenv.snapshots import Snapshot
 from commenv.wrappers.infos import InfoNumbers, beside, comm_of
@@ -176,19 +172,15 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
         self._inbox = Inbox(self._links, len(agents), self._form)
         self._statistics = EpisodeStatistics(gamma, len(agents))
         self._charges = {"silence": silence, "polls": polls}
-        self._action_spaces = {agent: self._action_space(agent) for agent in agents}
-        self._observation_spaces = {
-            agent: self._observation_space(agent) for agent in agents
-        }
-        self._flat: dict[str, tuple[FlatActions, FlatObservations]] | None = None
-        if flatten:
-            self._flat = {
-                agent: (
-                    FlatActions(self._action_spaces[agent], bins, agent),
-                    FlatObservations(self._observation_spaces[agent], message_space),
-                )
-                for agent in agents
-            }
+        self._views = Views(
+            self.env,
+            self._form,
+            self._outbox,
+            self._inbox,
+            self.channel.budget,
+            flatten=flatten,
+            bins=bins,
+        )
         self._open(0)
         self._begun = self._over = False
 
@@ -236,16 +228,12 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
     def observation_space(self, agent: str) -> gym.Space[Any]:
         """What an agent sees; always the same object."""
         self._check_agent(agent)
-        if self._flat is not None:
-            return self._flat[agent][1].space
-        return self._observation_spaces[agent]
+        return self._views.observation_spaces[agent]
 
     def action_space(self, agent: str) -> gym.Space[Any]:
         """What an agent does; always the same object."""
         self._check_agent(agent)
-        if self._flat is not None:
-            return self._flat[agent][0].space
-        return self._action_spaces[agent]
+        return self._views.action_spaces[agent]
 
     def reset(
         self, seed: int | None = None, options: dict[str, Any] | None = None
@@ -270,17 +258,8 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
             self._begun = True
         self._begin_episode()
         closing = closing or self._totals()
-        left = self._network.left
-        comm = self._comm()
-        infos = {
-            agent: beside(
-                info,
-                episode_comm=closing[self._place[agent]],
-                comm=comm[self._place[agent]],
-            )
-            for agent, info in self._masked(infos, observations).items()
-        }
-        return self._seen(observations, left), infos
+        infos = self._told(infos, observations, closing)
+        return self._seen(observations), infos
 
     def step(self, actions: Mapping[str, Any]) -> _Steps:
         """Lets the environment take a step, and sends messages along with it.
@@ -307,7 +286,7 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
             if actions:
                 raise NotResetError("every agent has finished; call reset() first")
             return {}, {}, {}, {}, {}  # as PettingZoo's own environments answer
-        parts = {agent: self._parts(agent, action) for agent, action in actions.items()}
+        parts = self._views.parts(actions)
         present = np.zeros(len(self._names), dtype=np.bool_)
         present[[self._place[agent] for agent in live]] = True
         open_links, distances = self._open_links(present)
@@ -323,25 +302,16 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
             self._network.set_distances(distances)
         self._network.set_active_links(open_links)
         self._network.tick()
-        left = self._network.left
-        if said.speaking.any():
+        if len(said.messages.records):
             receipt = self._network.send(said.messages, said.leaving)
-            left = receipt.left
             self._over = bool(np.count_nonzero(receipt.ended))
         rewards = self._settle(rewards, present, said.speaking)
         if self._over:
             terminations = dict.fromkeys(terminations, True)
         self._inbox.take(self._network.deliveries())
-        comm = self._comm()
-        infos = {
-            agent: beside(info, comm=comm[self._place[agent]])
-            if "comm" in info
-            else {**info, "comm": comm[self._place[agent]]}
-            for agent, info in self._masked(infos, observations).items()
-        }
-        seen = self._seen(observations, left)
+        infos = self._told(infos, observations, None)
         self._close_episodes(infos, terminations, truncations)
-        return seen, rewards, terminations, truncations, infos
+        return self._seen(observations), rewards, terminations, truncations, infos
 
     def snapshot(self) -> Snapshot:
         """What the wrapper remembers, in the middle of an episode or between two.
@@ -444,14 +414,42 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
             agent: reward - due[self._place[agent]] for agent, reward in rewards.items()
         }
 
-    def _comm(self) -> list[InfoNumbers]:
-        """``info["comm"]`` of every agent."""
+    def _seen(self, observations: Mapping[str, Any]) -> dict[str, Any]:
+        """What agents see now."""
+        network = self._network
+        return self._views.observations(observations, network.clock, network.left)
+
+    def _told(
+        self,
+        infos: Mapping[str, Any],
+        observations: Mapping[str, Any],
+        closing: list[InfoNumbers] | None,
+    ) -> dict[str, dict[str, Any]]:
+        """The environment's infos with what the channel tells.
+
+        Args:
+            infos: By agent.
+            observations: Likewise.
+            closing: The metrics of episodes that are over, if any are.
+        """
         comm = comm_of(self._meter)
         if self.channel.acknowledgements:
             confirmed = self._meter.traffic.acknowledgements[0].tolist()
             for numbers, count in zip(comm, confirmed, strict=True):
                 numbers["acknowledged"] = count
-        return comm
+        told: dict[str, dict[str, Any]] = {}
+        for agent, info in self._views.masked(infos, observations).items():
+            place = self._place[agent]
+            if closing is not None:
+                info = beside(info, episode_comm=closing[place], comm=comm[place])
+            elif "inner_comm" in info:
+                info = beside(info, comm=comm[place])
+            else:  # the same without a call for each agent
+                info = {**info, "comm": comm[place]}
+                if "comm" in infos[agent]:
+                    info["inner_comm"] = infos[agent]["comm"]
+            told[agent] = info
+        return told
 
     def _totals(self) -> list[InfoNumbers]:
         """``info["episode_comm"]`` of every agent."""
@@ -461,39 +459,6 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
         }
         rows = zip(*(column.tolist() for column in columns.values()), strict=True)
         return [InfoNumbers(zip(columns, row, strict=True)) for row in rows]
-
-    def _action_space(self, agent: str) -> spaces.Dict:
-        place = self._place[agent]
-        return spaces.Dict(
-            {
-                "action": self.env.action_space(agent),
-                # Each agent samples from a generator of its own.
-                "message": copy.deepcopy(self._form.space),
-                "to": spaces.Discrete(self._outbox.num_choices[place]),
-            }
-        )
-
-    def _observation_space(self, agent: str) -> spaces.Dict:
-        return spaces.Dict(
-            {
-                "observation": self.env.observation_space(agent),
-                **self._inbox.space(self._place[agent]),
-                "budget": spaces.Box(0, 1, (2,), np.float32),
-            }
-        )
-
-    def _parts(self, agent: str, action: Any) -> dict[str, Any]:
-        """An action as a dictionary of action, message and recipient."""
-        self._check_agent(agent)
-        if self._flat is not None:
-            return self._flat[agent][0].parts(action)
-        known = isinstance(action, dict) and "action" in action and "to" in action
-        if not known:
-            raise ValueError(
-                f"agent {agent!r} does {action!r}; give a dictionary of 'action', "
-                "'message' and 'to'"
-            )
-        return action
 
     def _open_links(
         self, present: NDArray[np.bool_]
@@ -513,49 +478,6 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
             where = self._positions(self.env)
             distances = distances_of(links, where, self._names)
         return open_links, distances
-
-    def _seen(self, observations: Mapping[str, Any], left: Left) -> dict[str, Any]:
-        """What agents see: the environment's observations, and what was heard."""
-        heard = self._inbox.heard(self._network.clock)
-        shares = self._shares(left)
-        seen: dict[str, Any] = {}
-        for agent, observation in observations.items():
-            place = self._place[agent]
-            own = self._inbox.slices[place]
-            parts = {"observation": observation, "budget": shares[place]}
-            if own.stop > own.start:
-                parts["inbox"] = heard.messages[own]
-                parts["spoke"] = heard.spoke[own]
-                parts["age"] = heard.age[own]
-            seen[agent] = (
-                parts if self._flat is None else self._flat[agent][1].of(parts)
-            )
-        return seen
-
-    def _masked(
-        self, infos: Mapping[str, Any], observations: Mapping[str, Any]
-    ) -> Mapping[str, Any]:
-        """Infos whose action masks, where there are any, are of the flat actions."""
-        if self._flat is None:
-            return infos
-        masked = dict(infos)
-        for agent, info in infos.items():
-            mask = mask_of(info, observations.get(agent))
-            if mask is not None:
-                own = self._flat[agent][0].mask(mask)
-                masked[agent] = {**info, "action_mask": own}
-        return masked
-
-    def _shares(self, left: Left) -> NDArray[np.float32]:
-        """What is left of messages and bytes, as shares: shape (agents, 2)."""
-        budget = self.channel.budget
-        shares = np.ones((len(self._names), 2), dtype=np.float32)
-        for column, (limit, now) in enumerate(
-            [(budget.messages, left.messages), (budget.bytes, left.bytes)]
-        ):
-            if limit is not None:
-                shares[:, column] = now[0] / limit if limit else 0
-        return shares
 
     def _known(self, by_agent: Mapping[str, Any]) -> Mapping[str, Any]:
         """The entries that belong to agents."""

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from commenv.channel import FreeForm, Network, Receipt, Received, pack
-from commenv.draws import Draws
 from commenv.errors import NotResetError, UnknownNameError
+from commenv.rng import Draws
 from commenv.wrappers import ChannelEnv, Metrics, SendResult
 from commenv.wrappers.infos import messages_of, result_of
 

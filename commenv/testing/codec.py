@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from commenv.channel import Codec, Decoded, Encoded, Incoming, MessageDraws, Messages
-from commenv.draws import Draws
 from commenv.errors import MalformedMessage
+from commenv.rng import Draws
 
 __all__ = ["check_codec"]
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from commenv.channel import Link, LinkDraws, Payloads, Sending
-from commenv.draws import Draws
+from commenv.rng import Draws
 
 __all__ = ["check_link"]
 

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from commenv.channel import Left
-from commenv.draws import Draws
 from commenv.learning import Scheme, SchemeDraws, Signal
 from commenv.learning.plugins import SCHEMES, check_plugin
+from commenv.rng import Draws
 from commenv.testing.global_state import check_untouched, global_state
 
 __all__ = ["check_scheme"]

@@ -20,10 +20,10 @@ from commenv.channel import (
     Versions,
 )
 from commenv.checks import check_integer
-from commenv.draws import Draws
 from commenv.envs.batched import BatchedEnv
 from commenv.envs.own_worlds import OwnArguments, arguments_of_each, make_worlds
 from commenv.errors import NotResetError
+from commenv.rng import Draws
 from commenv.wrappers.instances import Instances
 from commenv.wrappers.metrics import Metrics
 from commenv.wrappers.star import Star

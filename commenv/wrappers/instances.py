@@ -10,9 +10,9 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from commenv.draws import Draws
 from commenv.envs.batched import BatchedEnv, BatchedStep
 from commenv.errors import EnvironmentFaultError, NotResetError
+from commenv.rng import Draws
 from commenv.wrappers.statistics import EpisodeStatistics
 
 __all__ = ["Instances", "StepObserver"]

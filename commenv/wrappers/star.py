@@ -23,7 +23,7 @@ from commenv.channel import (
 from commenv.channel.message import refuse_subclass
 from commenv.channel.parts import wrong_part
 from commenv.channel.plain import channel_from
-from commenv.draws import Draws
+from commenv.rng import Draws
 from commenv.snapshots import Resumable, Snapshot
 from commenv.wrappers.metrics import Meter, Traffic
 

@@ -13,10 +13,10 @@ from commenv_baselines.dql import DQL, QAgents
 
 import commenv
 from commenv.channel import BernoulliLoss, Chain, Channel, Delay, Versions
-from commenv.draws import Draws
 from commenv.envs import TabularMDP
 from commenv.envs.batch import TabularBatch
 from commenv.learning import Problem
+from commenv.rng import Draws
 from commenv.wrappers import ChannelEnv
 
 TRIALS, AGENTS = [4, 0, 7], 5

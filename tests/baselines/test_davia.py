@@ -6,9 +6,9 @@ from commenv_baselines.davia import DAVIA
 from commenv_baselines.tabular import STEP
 
 from commenv.channel import Messages, Received
-from commenv.draws import Draws
 from commenv.envs import make_batched
 from commenv.learning import ExactEvaluator, Problem
+from commenv.rng import Draws
 
 GAMMA = 0.9
 

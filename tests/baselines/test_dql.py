@@ -7,9 +7,9 @@ from commenv_baselines.tabular import STEP
 
 import commenv
 from commenv.channel import Messages, Received
-from commenv.draws import Draws
 from commenv.envs import make_batched
 from commenv.learning import ExactEvaluator, Problem
+from commenv.rng import Draws
 
 OPTIMUM = -5.2170310
 

@@ -11,8 +11,8 @@ from scipy import stats
 import commenv
 from commenv.channel import Messages, Received
 from commenv.channel.wire import HEADER
-from commenv.draws import Draws
 from commenv.learning import Evaluator, Problem, Transition
+from commenv.rng import Draws
 
 TRIALS, AGENTS = 3, 6
 SHAPINGS = ["raw", "centered", "centered_rank"]

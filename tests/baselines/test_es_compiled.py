@@ -10,9 +10,9 @@ from gymnasium import spaces
 
 import commenv
 from commenv.channel import BernoulliLoss, Budget, Chain, Channel, Delay
-from commenv.draws import Draws
 from commenv.envs import CartPoleBatch
 from commenv.learning import Problem
+from commenv.rng import Draws
 from commenv.wrappers import ChannelEnv
 
 LOSSY = {"downlink": Channel(link=Chain(BernoulliLoss(0.3), Delay(1, spread=2)))}

@@ -9,9 +9,9 @@ from gymnasium import spaces
 import commenv
 from commenv.channel import Received
 from commenv.channel.wire import HEADER
-from commenv.draws import Draws
 from commenv.learning import Evaluator, Problem, SchemeDraws, Transition
 from commenv.learning.schemes import ProbabilisticUtility
+from commenv.rng import Draws
 
 AGENTS = 50
 

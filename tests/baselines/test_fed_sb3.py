@@ -19,9 +19,9 @@ from commenv.channel import (
     Received,
     TopK,
 )
-from commenv.draws import Draws
 from commenv.errors import CommenvError
 from commenv.learning import MonteCarloEvaluator, Problem, Rounds, make_scheme
+from commenv.rng import Draws
 from commenv.study.execution.block import run_block
 from commenv.wrappers import ChannelEnv
 from tests.study.studies import built

@@ -14,8 +14,8 @@ from commenv_baselines.tabular import (
 )
 
 from commenv.channel import HEADER, Received
-from commenv.draws import Draws
 from commenv.learning import Transition
+from commenv.rng import Draws
 
 
 def test_ties_share_what_exploration_leaves():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from commenv.channel import Channel, Network, shapes
-from commenv.draws import Draws
+from commenv.rng import Draws
 from commenv.wrappers import Star
 
 

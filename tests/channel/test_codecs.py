@@ -23,9 +23,8 @@ from commenv.channel import (
     Uniform,
 )
 from commenv.channel.codec import Incoming
-from commenv.channel.randomness import MessageDraws
-from commenv.draws import Draws
 from commenv.errors import MalformedMessage
+from commenv.rng import Draws, MessageDraws
 
 COUNT = 13
 GRADIENT = np.dtype([("gradient", "<f8", (COUNT,))])

@@ -26,8 +26,8 @@ from commenv.channel import (
     TopK,
     Uniform,
 )
-from commenv.draws import Draws
 from commenv.errors import EncodingError
+from commenv.rng import Draws
 from tests.channel.networks import opened
 
 CODECS = [

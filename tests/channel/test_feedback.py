@@ -27,7 +27,7 @@ from commenv.channel import (
     TopK,
     Unit,
 )
-from commenv.draws import Draws
+from commenv.rng import Draws
 from tests.channel.networks import opened
 
 COUNT = 9

@@ -19,7 +19,7 @@ from commenv.channel import (
 )
 from commenv.channel.ledger import Fate, Unit
 from commenv.channel.wire import HEADER_SIZE
-from commenv.draws import Draws
+from commenv.rng import Draws
 
 REPORT = np.dtype([("value", "<f8")])
 ROUNDS = 400

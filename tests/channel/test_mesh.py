@@ -21,7 +21,7 @@ from commenv.channel import (
     Transit,
     shapes,
 )
-from commenv.draws import Draws
+from commenv.rng import Draws
 
 COUNT, AGENTS = 5, 4
 GRADIENT = np.dtype([("gradient", "<f8", (COUNT,))])

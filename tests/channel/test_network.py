@@ -30,8 +30,8 @@ from commenv.channel import (
     shapes,
 )
 from commenv.channel.wire import LEARNER, TRUNCATED
-from commenv.draws import Draws
 from commenv.errors import BudgetExceededError, EncodingError, NotResetError
+from commenv.rng import Draws
 from tests.channel.budgets import budgets
 from tests.channel.networks import live, opened
 

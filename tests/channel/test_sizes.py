@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from commenv import Budget, Channel, Messages
-from commenv.channel import BernoulliLoss, Ledger, Unit, sizes
-from commenv.draws import Draws
+from commenv.channel import BernoulliLoss, Ledger, Unit
+from commenv.channel import ledger as ledger_module
+from commenv.rng import Draws
 from tests.channel.networks import opened
 
 RECORD = np.dtype([("word", "<i4")])
@@ -49,16 +50,16 @@ def test_sizes_are_counted_by_trial():
 def test_folding_in_between_changes_nothing_and_bounds_memory(
     monkeypatch, messages, entries
 ):
-    monkeypatch.setattr(sizes, "_MOST_MESSAGES", messages)
-    monkeypatch.setattr(sizes, "_MOST_ENTRIES", entries)
+    monkeypatch.setattr(ledger_module, "_MOST_MESSAGES", messages)
+    monkeypatch.setattr(ledger_module, "_MOST_ENTRIES", entries)
     random, ledger, expected = np.random.default_rng(3), Ledger((4, 5)), Counter()
     for _ in range(50):
         links = np.flatnonzero(random.random(20) < 0.7)
         payload = random.integers(0, 6, len(links)) * 10**6
         ledger.send(links, payload)
         expected.update(zip((links // 5).tolist(), payload.tolist(), strict=True))
-        assert ledger._sizes._num_aside <= messages
-        assert len(ledger._sizes._aside) <= entries
+        assert ledger._num_unsized <= messages
+        assert len(ledger._unsized) <= entries
     assert counted(ledger) == dict(expected)
     trials, payload, _ = ledger.sizes
     assert list(zip(trials, payload, strict=True)) == sorted(expected)

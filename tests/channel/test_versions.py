@@ -13,7 +13,7 @@ from commenv.channel import (
     Versions,
     shapes,
 )
-from commenv.draws import Draws
+from commenv.rng import Draws
 from commenv.wrappers.star import Star
 from tests.channel.networks import Downlink
 

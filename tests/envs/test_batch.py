@@ -4,9 +4,9 @@ import pytest
 from gymnasium import spaces
 
 import commenv  # noqa: F401 - registers the ids
-from commenv.draws import Draws, GeneratorUniforms
 from commenv.envs import ScalarBatch, TabularBatch, TabularMDP
 from commenv.errors import NotResetError
+from commenv.rng import Draws, GeneratorUniforms
 from tests.faults import Faulty
 
 SLIPPERY = ("commenv/FrozenLake-v0", {"is_slippery": True})

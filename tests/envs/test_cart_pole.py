@@ -6,9 +6,9 @@ import pytest
 from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode
 
-from commenv.draws import Draws, GeneratorUniforms
 from commenv.envs import CartPoleBatch
 from commenv.errors import MissingExtraError, NotResetError
+from commenv.rng import Draws, GeneratorUniforms
 
 NEXT, SAME, OFF = (
     AutoresetMode.NEXT_STEP,

@@ -10,10 +10,11 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode
 
 from commenv.compiling import compiled
-from commenv.draws import Draws, GeneratorUniforms, take_from_blocks
 from commenv.envs import CartPoleBatch, cart_pole
 from commenv.envs.cart_pole_dynamics import compiled_dynamics
 from commenv.errors import NotResetError
+from commenv.rng import Draws, GeneratorUniforms
+from commenv.rng.streams import take_from_blocks
 
 pytest.importorskip("numba")
 

@@ -10,12 +10,12 @@ from gymnasium import spaces
 from gymnasium.wrappers import TimeLimit, TransformReward
 
 import commenv
-from commenv.draws import Draws
 from commenv.envs import ScalarBatch, make_batched, make_scalar
 from commenv.envs.checker import CheckedEnv, Checker
 from commenv.envs.patchwork import Patchwork
 from commenv.errors import EnvironmentFaultError
 from commenv.learning import MonteCarloEvaluator
+from commenv.rng import Draws
 from tests.faults import UNIT, Faulty, Licence, Unlucky
 
 PARTS = spaces.Dict({"place": UNIT, "state": spaces.Discrete(4)})

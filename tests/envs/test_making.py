@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 import commenv  # noqa: F401 - registers the ids
-from commenv.draws import Draws
 from commenv.envs import (
     CartPoleBatch,
     ScalarBatch,
@@ -16,6 +15,7 @@ from commenv.envs import (
 )
 from commenv.errors import UnknownNameError
 from commenv.registration import batched_entry_point, env_ids
+from commenv.rng import Draws
 
 TABULAR = [one for one in env_ids() if batched_entry_point(one) is None]
 

@@ -4,9 +4,9 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from commenv.draws import Draws
 from commenv.envs import MujocoBatch, make_batched
 from commenv.errors import NotResetError
+from commenv.rng import Draws
 
 pytest.importorskip("mujoco")
 

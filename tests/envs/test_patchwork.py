@@ -2,9 +2,9 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from commenv.draws import Draws
 from commenv.envs import CartPoleBatch, ScalarBatch, make_batched
 from commenv.envs.patchwork import Patchwork, empty_rows
+from commenv.rng import Draws
 
 ROWS = [[0, 3], [1, 2, 4]]
 

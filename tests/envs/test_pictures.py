@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from commenv.draws import Draws
 from commenv.envs import make_batched
 from commenv.envs.pictures import Painter, scalar_mode, shown_modes, tiled
+from commenv.rng import Draws
 
 
 def plain(height, width, colour):

@@ -35,8 +35,8 @@ from commenv.channel.delivered import free_form_of, received
 from commenv.channel.message import schema_of
 from commenv.channel.payload import pack, unpack
 from commenv.channel.shapes import uplink_wiring
-from commenv.draws import Draws
 from commenv.errors import MalformedMessage
+from commenv.rng import Draws
 from tests.fuzz.target import Target
 
 __all__ = ["TARGETS"]

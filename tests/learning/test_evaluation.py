@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from commenv.draws import Draws
 from commenv.envs import greedy_policy, make_batched
 from commenv.learning import ExactEvaluator, MonteCarloEvaluator
+from commenv.rng import Draws
 
 
 def make_windy(num_envs):

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from commenv.channel import Left
-from commenv.draws import Draws
 from commenv.learning import Always, SchemeDraws, Signal
+from commenv.rng import Draws
 
 
 def test_always_sends_every_message():

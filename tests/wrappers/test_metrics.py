@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from commenv.channel import BernoulliLoss, Budget, Channel, Messages
-from commenv.draws import Draws
+from commenv.rng import Draws
 from commenv.wrappers import Metrics
 from commenv.wrappers.metrics import Meter, Traffic
 from tests.channel.networks import opened

@@ -26,8 +26,8 @@ from commenv.channel.codec import (
     whole_records,
 )
 from commenv.channel.message import Messages, check_record_dtype
-from commenv.channel.randomness import MessageDraws
 from commenv.errors import MalformedMessage
+from commenv.rng import MessageDraws
 
 __all__ = [
     "Array",

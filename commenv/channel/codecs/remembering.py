@@ -28,8 +28,8 @@ from commenv.channel.codecs.records import (
 )
 from commenv.channel.message import Messages
 from commenv.channel.parts import wrong_part
-from commenv.channel.randomness import MessageDraws
 from commenv.errors import EncodingError, MalformedMessage
+from commenv.rng import MessageDraws
 
 __all__ = ["Delta", "ErrorFeedback"]
 

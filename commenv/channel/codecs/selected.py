@@ -19,8 +19,8 @@ from commenv.channel.codecs.records import (
     fields_of,
 )
 from commenv.channel.message import Messages
-from commenv.channel.randomness import MessageDraws
 from commenv.errors import MalformedMessage
+from commenv.rng import MessageDraws
 
 __all__ = ["RandomK", "Sparse", "TopK"]
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from commenv.channel.link import Link, Sending, State, Transit
 from commenv.channel.links.checks import check_positive, check_whole
-from commenv.channel.randomness import LinkDraws
+from commenv.rng import LinkDraws
 
 __all__ = ["Delay", "RateCap"]
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from commenv.channel.link import Link, Payloads, Sending, State, Transit
 from commenv.channel.links.checks import check_probabilities
-from commenv.channel.randomness import LinkDraws
 from commenv.checks import check_number
+from commenv.rng import LinkDraws
 
 __all__ = ["AdditiveNoise", "BitErrors"]
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from commenv.channel.link import Link, Sending, State, Transit
 from commenv.channel.links.checks import check_probabilities
-from commenv.channel.randomness import LinkDraws
 from commenv.checks import check_number
+from commenv.rng import LinkDraws
 
 __all__ = ["BernoulliLoss", "GilbertElliottLoss", "Range"]
 

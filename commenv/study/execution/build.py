@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 
-from commenv.draws import Draws
 from commenv.envs.batched import BatchedEnv
 from commenv.envs.making import make_batched, make_scalar
 from commenv.envs.own_worlds import make_worlds
 from commenv.learning import ExactEvaluator, MonteCarloEvaluator, Problem, Rounds
 from commenv.learning.evaluation import Evaluator, MeanEvaluator
+from commenv.rng import Draws
 from commenv.study.arm import Arm
 from commenv.study.spec import Study
 from commenv.wrappers import ChannelEnv

@@ -13,9 +13,9 @@ import numpy as np
 from gymnasium.error import DependencyNotInstalled
 from numpy.typing import NDArray
 
-from commenv.draws import Draws
 from commenv.envs.making import find_spec
 from commenv.errors import MissingExtraError, ResultsError
+from commenv.rng import Draws
 from commenv.study.policies.loader import TrainedPolicy
 from commenv.study.storage.files import write_atomically
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from commenv.draws import Draws
 from commenv.errors import ResultsError
 from commenv.learning import ExactEvaluator, MonteCarloEvaluator
 from commenv.learning.evaluation import Played
+from commenv.rng import Draws
 from commenv.study.analysis.intervals import LEAST_UNBOUNDED, Mean, mean_interval
 from commenv.study.arm import MOST
 from commenv.study.execution.build import world_of

@@ -8,9 +8,9 @@ import pytest
 from scipy import stats
 
 from commenv.channel import Left
-from commenv.draws import Draws
 from commenv.learning import SchemeDraws, Signal
 from commenv.learning.schemes import ProbabilisticUtility
+from commenv.rng import Draws
 
 AGENTS = 50
 

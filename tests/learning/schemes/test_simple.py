@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from commenv.channel import Left
-from commenv.draws import Draws
 from commenv.learning import SchemeDraws
 from commenv.learning.schemes import Always, Bernoulli, Never, Periodic, RandomChoice
+from commenv.rng import Draws
 
 
 def decide(scheme, shape=(2, 10), episode=0):

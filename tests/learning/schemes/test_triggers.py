@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from commenv.channel import Left
-from commenv.draws import Draws
 from commenv.learning import SchemeDraws, Signal
 from commenv.learning.schemes import Gain, TDError, TopUtility
+from commenv.rng import Draws
 
 
 def decide(scheme, signals, state=None, episode=0, num_episodes=10):

@@ -5,7 +5,7 @@ import pytest
 
 import commenv
 from commenv.channel import BitErrors, Channel
-from commenv.draws import Draws
+from commenv.rng import Draws
 from tests.faults import Unlucky
 
 SETTINGS = {"env.fault": "-inf", "env.chance": 0.03}

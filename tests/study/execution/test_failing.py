@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 import commenv
-from commenv.draws import Draws
 from commenv.errors import (
     BlocksFailedError,
     EnvironmentFaultError,
     NotResetError,
 )
+from commenv.rng import Draws
 from tests.faults import Licence, Unlucky
 from tests.study.execution.backends.rays import around_ray
 

@@ -3,7 +3,7 @@ import pickle
 import numpy as np
 import pytest
 
-from commenv.draws import Draws, GeneratorUniforms
+from commenv.rng import Draws, GeneratorUniforms
 
 
 def philox(seed, trial, agent, purpose, episode, block=0):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from commenv.keys import spawned_keys
+from commenv.rng.keys import spawned_keys
 
 
 @pytest.mark.parametrize(

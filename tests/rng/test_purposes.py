@@ -22,8 +22,8 @@ from commenv.channel import (
     LinkDraws,
     RandomK,
 )
-from commenv.draws import Draws, Owner, full_purpose
 from commenv.learning import Scheme, SchemeDraws
+from commenv.rng import Draws, Owner, full_purpose
 from commenv.testing import check_scheme
 
 OWNERS = get_args(Owner)
