@@ -13,15 +13,11 @@ rows beside it, to the last bit.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from functools import cache
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium import spaces
 from numpy.typing import NDArray
 
 from commenv.errors import MissingExtraError
@@ -29,13 +25,20 @@ from commenv.errors import MissingExtraError
 if TYPE_CHECKING:
     import torch
 
+from commenv_baselines.policy_spaces import (
+    Array,
+    Choice,
+    Flat,
+    Single,
+    inputs_of,
+    kernels,
+    outputs_of,
+)
+
 __all__ = ["MLP", "ColumnPlayers", "Greedy", "Players", "TablePlayers"]
 
-Array = NDArray[np.float64]
-Single = NDArray[np.float32]
 
 _WORTH_DROPPING = 0.75  # rows are regathered when fewer than this share still act
-_WORTH_A_TABLE = 64  # states up to which asking for all at once beats asking each step
 
 
 class MLP:
@@ -70,14 +73,14 @@ class MLP:
     ) -> None:
         if any(size < 1 for size in hidden_sizes):
             raise ValueError(f"hidden sizes {tuple(hidden_sizes)}; use 1 or more units")
-        self._inputs = _inputs_of(observation_space)
-        self._outputs = _outputs_of(action_space)
+        self._inputs = inputs_of(observation_space)
+        self._outputs = outputs_of(action_space)
         self.sizes = (self._inputs.size, *hidden_sizes, self._outputs.size)
         pairs = zip(self.sizes, self.sizes[1:], strict=False)
         self._shapes = [(inputs, outputs) for inputs, outputs in pairs]
         self.num_parameters = sum((i + 1) * o for i, o in self._shapes)
         self.units = np.array(self.sizes)
-        _kernels()
+        kernels()
 
     def __repr__(self) -> str:
         return f"MLP({'-'.join(map(str, self.sizes))})"
@@ -106,9 +109,7 @@ class MLP:
 
         They can where observations are a Box, and actions Discrete.
         """
-        if not isinstance(self._inputs, _Flat) or not isinstance(
-            self._outputs, _Choice
-        ):
+        if not isinstance(self._inputs, Flat) or not isinstance(self._outputs, Choice):
             return None
         return ColumnPlayers(self.units, Players(self, theta), self._outputs.start)
 
@@ -272,7 +273,7 @@ class Players:
 
     def _hold(self, rows: NDArray[np.intp]) -> None:
         """Lays out the parameters of some rows; copies of the last fill its block."""
-        lanes = _kernels().LANES
+        lanes = kernels().LANES
         places = np.arange(-(-len(rows) // lanes) * lanes)
         self.rows, self._columns = rows, rows[np.minimum(places, len(rows) - 1)]
         self._held = np.zeros(len(self._theta), dtype=np.bool_)
@@ -302,7 +303,7 @@ class ColumnPlayers:
     ) -> NDArray[np.int64]:
         """One action for each of the first columns."""
         before, self._width = self._width, width
-        _kernels().choose_in_columns(
+        kernels().choose_in_columns(
             self._parameters,
             self._units,
             before,
@@ -336,164 +337,3 @@ class TablePlayers:
     ) -> NDArray[Any]:
         """One action for each row; see :meth:`Players.act`."""
         return self._actions[self._rows, observations - self._first]
-
-
-@cache
-def _kernels() -> ModuleType:
-    """The compiled arithmetic, imported when a policy needs it: it takes a while."""
-    from commenv_baselines import kernels
-
-    return kernels
-
-
-class _Inputs(ABC):
-    """How observations enter the first layer."""
-
-    size: int
-    states: NDArray[np.int64] = np.empty(0, dtype=np.int64)
-    """All observations, where they are few enough to list."""
-
-    @abstractmethod
-    def forward(
-        self,
-        parameters: Single,
-        units: NDArray[np.int64],
-        rows: NDArray[np.intp],
-        observations: NDArray[Any],
-        outputs: Single,
-    ) -> None:
-        """Writes the last layer; see :meth:`MLP.forward`."""
-
-
-class _Flat(_Inputs):
-    def __init__(self, size: int) -> None:
-        self.size = size
-
-    def forward(
-        self,
-        parameters: Single,
-        units: NDArray[np.int64],
-        rows: NDArray[np.intp],
-        observations: NDArray[Any],
-        outputs: Single,
-    ) -> None:
-        flat = observations.reshape(len(observations), -1)
-        if flat.shape[1] != self.size:
-            raise ValueError(
-                f"observations of {flat.shape[1]} numbers for a policy that takes "
-                f"{self.size}"
-            )
-        features = np.ascontiguousarray(flat, dtype=np.float32)
-        _kernels().perceptrons(parameters, units, rows, features, outputs)
-
-
-class _OneHot(_Inputs):
-    """Branches of choices; a one-hot product is a gather of rows of weights."""
-
-    def __init__(self, sizes: NDArray[np.integer], starts: NDArray[np.integer]) -> None:
-        self.size = int(sizes.sum())
-        self._sizes, self._starts = sizes, starts
-        self._first = np.cumsum(sizes) - sizes
-
-    def forward(
-        self,
-        parameters: Single,
-        units: NDArray[np.int64],
-        rows: NDArray[np.intp],
-        observations: NDArray[Any],
-        outputs: Single,
-    ) -> None:
-        choices = observations.reshape(len(observations), -1) - self._starts
-        if ((choices < 0) | (choices >= self._sizes)).any():
-            raise ValueError(
-                f"observations {observations.min()} ... {observations.max()} leave the "
-                f"space of {self._sizes} choices from {self._starts} on"
-            )
-        places = (choices + self._first).astype(np.int64)
-        _kernels().perceptrons_of_places(parameters, units, rows, places, outputs)
-
-
-class _Outputs(ABC):
-    """What the last layer stands for."""
-
-    size: int
-    scale: tuple[Array, Array] | None = None
-    """Middle and half the width of the actions, flat, where outputs are scaled."""
-
-    @abstractmethod
-    def actions(self, outputs: Single) -> NDArray[Any]:
-        """Actions of shape (rows, ...) from outputs of shape (outputs, rows)."""
-
-
-class _Choice(_Outputs):
-    def __init__(self, space: spaces.Discrete[Any]) -> None:
-        self.size, self.start = int(space.n), int(space.start)
-
-    def actions(self, outputs: Single) -> NDArray[Any]:
-        chosen: NDArray[np.int64] = _kernels().choose(outputs, self.start)
-        return chosen
-
-
-class _Choices(_Outputs):
-    def __init__(self, space: spaces.MultiDiscrete) -> None:
-        self.size, self._space = int(space.nvec.sum()), space
-        self._splits = np.cumsum(space.nvec.ravel())[:-1]
-
-    def actions(self, outputs: Single) -> NDArray[Any]:
-        branches = np.split(outputs, self._splits)
-        chosen = np.stack([_kernels().choose(one, 0) for one in branches], axis=-1)
-        return chosen.reshape(-1, *self._space.nvec.shape) + self._space.start
-
-
-class _Scaled(_Outputs):
-    def __init__(self, space: spaces.Box) -> None:
-        self.size, self._space = int(np.prod(space.shape)), space
-        self._low = space.low.astype(np.float64)
-        self._half = (space.high.astype(np.float64) - self._low) / 2
-        self.scale = ((self._low + self._half).ravel(), self._half.ravel())
-
-    def actions(self, outputs: Single) -> NDArray[Any]:
-        unit = outputs.T.reshape(-1, *self._low.shape)
-        scaled = (self._low + (unit + 1) * self._half).astype(self._space.dtype)
-        return np.clip(scaled, self._space.low, self._space.high)
-
-
-def _inputs_of(space: gym.Space[Any]) -> _Inputs:
-    if isinstance(space, spaces.Box):
-        if len(space.shape) > 2 or (space.dtype == np.uint8 and len(space.shape) == 2):
-            raise ValueError(
-                f"observations {space} are images, which a perceptron does not fit; "
-                "wrap the environment so that it returns features"
-            )
-        return _Flat(int(np.prod(space.shape)))
-    if isinstance(space, spaces.Discrete):
-        inputs = _OneHot(np.array([int(space.n)]), np.array([int(space.start)]))
-        if inputs.size <= _WORTH_A_TABLE:
-            inputs.states = np.arange(inputs.size) + int(space.start)
-        return inputs
-    if isinstance(space, spaces.MultiDiscrete):
-        return _OneHot(space.nvec.ravel(), space.start.ravel())
-    if isinstance(space, spaces.MultiBinary):
-        return _Flat(int(np.prod(space.shape)))
-    raise ValueError(
-        f"observations {space} do not fit a perceptron; wrap the environment in "
-        "gymnasium.wrappers.FlattenObservation"
-    )
-
-
-def _outputs_of(space: gym.Space[Any]) -> _Outputs:
-    if isinstance(space, spaces.Discrete):
-        return _Choice(space)
-    if isinstance(space, spaces.MultiDiscrete):
-        return _Choices(space)
-    if not isinstance(space, spaces.Box):
-        raise ValueError(
-            f"actions {space} do not fit a perceptron; it chooses from Discrete, "
-            "MultiDiscrete and bounded Box spaces"
-        )
-    if not space.is_bounded() or space.dtype is None or space.dtype.kind != "f":
-        raise ValueError(
-            f"actions {space} need real numbers with finite bounds; wrap the "
-            "environment in gymnasium.wrappers.RescaleAction, say"
-        )
-    return _Scaled(space)

@@ -75,6 +75,7 @@ class Codec(ABC):
     Attributes:
         name: What results call the codec.
         needs_acknowledgements: Whether it has to know which messages arrived.
+        remembers: Whether what is sent depends on earlier messages.
         unbiased: Whether what is read is the message on average, over the draws.
         largest: The largest size of a number that it carries; what is beyond is cut
             off.
@@ -82,6 +83,7 @@ class Codec(ABC):
 
     name: ClassVar[str]
     needs_acknowledgements: bool = False
+    remembers: ClassVar[bool] = False
     unbiased: bool = False
     largest: ClassVar[float] = math.inf
 

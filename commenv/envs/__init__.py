@@ -2,7 +2,8 @@
 
 from commenv.envs.batch import ScalarBatch, TabularBatch
 from commenv.envs.batched import BatchedEnv, BatchedStep
-from commenv.envs.cart_pole import CartPoleBatch, CartPoleVectorEnv
+from commenv.envs.cart_pole import CartPoleBatch
+from commenv.envs.cart_pole_vector import CartPoleVectorEnv
 from commenv.envs.frozen_lake import FrozenLakeEnv
 from commenv.envs.grid import SimpleGridEnv, WindyGridEnv
 from commenv.envs.making import make_batched, make_scalar

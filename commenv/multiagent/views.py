@@ -40,8 +40,8 @@ class Views:
 
     Attributes:
         action_spaces: By agent: ``"action"``, ``"message"`` and ``"to"``.
-        observation_spaces: By agent: ``"observation"``, ``"budget"``, and where somebody
-            is linked to it ``"inbox"``, ``"spoke"`` and ``"age"``.
+        observation_spaces: By agent: ``"observation"``, ``"budget"``, and where
+            somebody is linked to it ``"inbox"``, ``"spoke"`` and ``"age"``.
     """
 
     def __init__(

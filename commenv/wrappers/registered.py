@@ -12,7 +12,7 @@ from typing import Any
 
 from gymnasium.envs.classic_control import cartpole
 
-from commenv.envs import cart_pole, frozen_lake, grid, vector
+from commenv.envs import cart_pole_vector, frozen_lake, grid, vector
 from commenv.envs.choices import Choices
 from commenv.envs.mujoco import gymnasium_class
 from commenv.registration import ROBOTS
@@ -62,7 +62,7 @@ CartPoleEnv = _scalar(cartpole.CartPoleEnv, _Quick)
 SimpleGridVectorEnv = _vector(vector.SimpleGridVectorEnv)
 WindyGridVectorEnv = _vector(vector.WindyGridVectorEnv)
 FrozenLakeVectorEnv = _vector(vector.FrozenLakeVectorEnv)
-CartPoleVectorEnv = _vector(cart_pole.CartPoleVectorEnv)
+CartPoleVectorEnv = _vector(cart_pole_vector.CartPoleVectorEnv)
 
 
 def __getattr__(name: str) -> Any:

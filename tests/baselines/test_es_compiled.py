@@ -101,7 +101,7 @@ def policies_of(seed):
     for episode in range(8):
         observations, _ = env.reset(seed=seed if episode == 0 else None)
         agents.begin(episode)
-        agents.play(env, observations)
+        agents.play(env.instances, observations)
         messages, signals = agents.candidates()
         seen += [messages.records, *(one.values for one in signals.values())]
         metrics = env.metrics
@@ -132,16 +132,16 @@ def test_who_needs_every_step_is_played_step_by_step(who, rounds):
     env, agents = agents_on(0, make=make, limit=9)
     observations, _ = env.reset(seed=0)
     if who == "watched":
-        env.observer = Watcher()
+        env.instances.observer = Watcher()
     if who == "has ended":
         env.active[:4] = False
     agents.begin(0)
-    agents.play(env, observations)
+    agents.play(env.instances, observations)
     assert not rounds
     assert not env.active.any()
     if who == "watched":
-        assert env.observer.seen[0] == 270
-        assert len(env.observer.seen) == 9
+        assert env.instances.observer.seen[0] == 270
+        assert len(env.instances.observer.seen) == 9
 
 
 def test_agents_in_worlds_of_their_own_are_played_step_by_step(rounds):

@@ -200,7 +200,7 @@ def test_without_numba_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "numba", None)
     monkeypatch.delitem(sys.modules, "commenv_baselines.kernels")
     monkeypatch.delattr(commenv_baselines, "kernels")
-    policies._kernels.cache_clear()
+    policies.kernels.cache_clear()
     with pytest.raises(MissingExtraError, match=r"\[baselines\]"):
         MLP(LINE, spaces.Discrete(2), ())
 
