@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from gymnasium.envs.classic_control.cartpole import CartPoleEnv
@@ -14,6 +14,7 @@ from commenv.envs.batched import BatchedEnv, BatchedStep
 from commenv.envs.cart_pole_dynamics import (
     Compiled,
     Constants,
+    Decide,
     accelerations,
     compiled_dynamics,
     start_from,
@@ -33,25 +34,6 @@ _WORTH_PICKING = 0.6  # active rows are moved alone if they are less than this s
 _AS_MANY_AS_A_CALL = 500
 _WORTH_LOADING_NUMBA = 25_000_000
 _WORTH_LOADING_CODE = 3_000_000
-
-
-class Decide(Protocol):
-    """What plays whole episodes: see :meth:`CartPoleBatch.play`."""
-
-    def __call__(
-        self, observations: NDArray[np.float32], width: int, holes: NDArray[np.int64]
-    ) -> NDArray[np.int64]:
-        """One action for each of the first ``width`` columns.
-
-        Args:
-            observations: Shape (4, num_envs), to be read in the first columns.
-            width: How many instances' episodes go on. It is all of them at first.
-            holes: The columns that were filled since the last call: first by the last
-                column of then, then by the one before it, and so on.
-
-        Returns:
-            int64, of at least ``width``.
-        """
 
 
 class CartPoleBatch(BatchedEnv):

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from gymnasium.envs.classic_control.cartpole import CartPoleEnv
+from numpy.typing import NDArray
 
 from commenv.compiling import compiled
 from commenv.rng.streams import take_from_blocks
@@ -22,10 +23,30 @@ from commenv.rng.streams import take_from_blocks
 __all__ = [
     "Compiled",
     "Constants",
+    "Decide",
     "accelerations",
     "compiled_dynamics",
     "start_from",
 ]
+
+
+class Decide(Protocol):
+    """What plays whole episodes: see :meth:`CartPoleBatch.play`."""
+
+    def __call__(
+        self, observations: NDArray[np.float32], width: int, holes: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """One action for each of the first ``width`` columns.
+
+        Args:
+            observations: Shape (4, num_envs), to be read in the first columns.
+            width: How many instances' episodes go on. It is all of them at first.
+            holes: The columns that were filled since the last call: first by the last
+                column of then, then by the one before it, and so on.
+
+        Returns:
+            int64, of at least ``width``.
+        """
 
 
 _LOW, _HIGH = -0.05, 0.05  # of every number of a start state

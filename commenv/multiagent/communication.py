@@ -8,7 +8,6 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from numpy.typing import NDArray
 from pettingzoo.utils import BaseParallelWrapper
 
 from commenv.channel import (
@@ -23,13 +22,11 @@ from commenv.channel import (
 )
 from commenv.channel.ledger import Ledger
 from commenv.errors import NotResetError, UnknownNameError
+from commenv.multiagent.accounts import TeamAccounts
 from commenv.multiagent.bill import Bill
-from commenv.multiagent.checker import ParallelChecker
+from commenv.multiagent.checked import CheckedAnswers
 from commenv.multiagent.contract import (
     as_parallel,
-    check_agents,
-    check_reset,
-    check_step,
 )
 from commenv.multiagent.inbox import Inbox
 from commenv.multiagent.message_form import MessageForm
@@ -39,9 +36,7 @@ from commenv.multiagent.topology import Topology, distances_of, links_of
 from commenv.multiagent.views import Views
 from commenv.seeds import integer_seed
 from commenv.snapshots import Snapshot
-from commenv.wrappers.infos import InfoNumbers, beside, comm_of
-from commenv.wrappers.metrics import Meter, Metrics
-from commenv.wrappers.statistics import EpisodeStatistics
+from commenv.wrappers.metrics import Metrics
 
 __all__ = ["CommunicationBudget"]
 
@@ -165,13 +160,12 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
             acknowledgements=acknowledgements,
             medium="broadcast" if self._links.shared else "unicast",
         )
-        self._checker = ParallelChecker(self.env)
+        self._checker = CheckedAnswers(self.env)
         self._positions = positions
         self._journal = journal
         self._outbox = Outbox(agents, self._links, self._form)
         self._inbox = Inbox(self._links, len(agents), self._form)
-        self._statistics = EpisodeStatistics(gamma, len(agents))
-        self._charges = {"silence": silence, "polls": polls}
+        self._accounts = TeamAccounts(agents, gamma, silence=silence, polls=polls)
         self._views = Views(
             self.env,
             self._form,
@@ -207,8 +201,7 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
             NotResetError: Before the first reset.
         """
         self._check_reset()
-        steps = self._statistics.length
-        return Bill.of(self._meter.traffic, self._silent, steps, **self._charges)
+        return self._accounts.bill
 
     @property
     def metrics(self) -> Metrics:
@@ -221,9 +214,7 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
             NotResetError: Before the first reset.
         """
         self._check_reset()
-        return self._statistics.metrics(
-            (1, len(self._names)), self._meter.traffic, None
-        )
+        return self._accounts.metrics
 
     def observation_space(self, agent: str) -> gym.Space[Any]:
         """What an agent sees; always the same object."""
@@ -248,18 +239,16 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
             EnvironmentFaultError: It returned what cannot be used.
         """
         seed = None if seed is None else integer_seed(seed)
-        closing = self._totals() if self._begun else None
+        closing = self._accounts.totals if self._begun else None
         result = self.env.reset(seed=seed, options=options)
-        check_reset(self.env, result, self._place)
-        observations, infos = map(self._known, result)
-        self._checker.reset(self.env.agents, observations)
+        observations, infos = self._checker.reset(result)
         if seed is not None or not self._begun:
             self._open(secrets.randbits(63) if seed is None else seed)
             self._begun = True
         self._begin_episode()
-        closing = closing or self._totals()
-        infos = self._told(infos, observations, closing)
-        return self._seen(observations), infos
+        closing = closing or self._accounts.totals
+        infos = self._views.masked(infos, observations)
+        return self._seen(observations), self._accounts.told(infos, closing, infos)
 
     def step(self, actions: Mapping[str, Any]) -> _Steps:
         """Lets the environment take a step, and sends messages along with it.
@@ -289,13 +278,17 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
         parts = self._views.parts(actions)
         present = np.zeros(len(self._names), dtype=np.bool_)
         present[[self._place[agent] for agent in live]] = True
-        open_links, distances = self._open_links(present)
+        open_links = self._links.open_now(self.env, present)
+        distances = None
+        if self._positions is not None:
+            positions = self._positions(self.env)
+            distances = distances_of(self._links, positions, self._names)
         said = self._outbox.read(parts, live, open_links)
         self._network.check(said.messages, said.leaving)
         # The world goes first: its step cannot be undone, and what can fail about the
         # messages has been tried.
         result = self.env.step({agent: part["action"] for agent, part in parts.items()})
-        observations, rewards, terminations, truncations, infos = self._checked(
+        observations, rewards, terminations, truncations, infos = self._checker.step(
             live, result
         )
         if distances is not None:
@@ -305,12 +298,20 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
         if len(said.messages.records):
             receipt = self._network.send(said.messages, said.leaving)
             self._over = bool(np.count_nonzero(receipt.ended))
-        rewards = self._settle(rewards, present, said.speaking)
+        rewards = self._accounts.paid(rewards, present, said.speaking)
         if self._over:
             terminations = dict.fromkeys(terminations, True)
         self._inbox.take(self._network.deliveries())
-        infos = self._told(infos, observations, None)
-        self._close_episodes(infos, terminations, truncations)
+        infos = self._views.masked(infos, observations)
+        ended = {
+            agent
+            for flags in (terminations, truncations)
+            for agent, flag in flags.items()
+            if flag
+        }
+        infos = self._accounts.told(
+            infos, self._accounts.totals if ended else [], ended
+        )
         return self._seen(observations), rewards, terminations, truncations, infos
 
     def snapshot(self) -> Snapshot:
@@ -327,11 +328,9 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
         return {
             "seed": self._seed,
             "over": self._over,
-            "silent": self._silent,
             "network": self._network.snapshot(),
-            "meter": self._meter.snapshot(),
             "inbox": self._inbox.snapshot(),
-            "statistics": self._statistics.snapshot(),
+            "accounts": self._accounts.snapshot(),
         }
 
     def restore(self, snapshot: Snapshot) -> None:
@@ -346,33 +345,9 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
         """
         self._open(snapshot["seed"])
         self._network.restore(snapshot["network"])
-        self._meter.restore(snapshot["meter"])
         self._inbox.restore(snapshot["inbox"])
-        self._statistics.restore(snapshot["statistics"])
-        self._silent, self._over = snapshot["silent"], snapshot["over"]
-        self._begun = True
-
-    def _checked(self, live: list[Any], result: Any) -> tuple[Any, ...]:
-        """What the environment's step returned, if it can be used."""
-        if self._checker.is_usual(live, result):
-            check_agents(self.env, result[0], self._place)
-            return result
-        check_step(self.env, live, result, self._place)
-        return self._checker.step(live, tuple(map(self._known, result)))
-
-    def _close_episodes(
-        self,
-        infos: dict[str, dict[str, Any]],
-        terminations: Mapping[str, bool],
-        truncations: Mapping[str, bool],
-    ) -> None:
-        """Adds metrics to the infos of agents whose episode the step has ended."""
-        if not any(terminations.values()) and not any(truncations.values()):
-            return
-        totals = self._totals()
-        for agent, info in infos.items():
-            if terminations.get(agent, False) or truncations.get(agent, False):
-                info["episode_comm"] = totals[self._place[agent]]
+        self._accounts.restore(snapshot["accounts"])
+        self._over, self._begun = snapshot["over"], True
 
     def _open(self, seed: int) -> None:
         """Opens the links, with empty ledgers and full budgets."""
@@ -386,105 +361,19 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
             dtype=self._form.dtype,
             journal=self._journal,
         )
-        self._meter = Meter(self._network)
+        self._accounts.open(self._network)
 
     def _begin_episode(self) -> None:
         self._network.abandon()
         self._network.tick(new_episode=True)
-        self._meter.begin()
         self._inbox.clear()
-        self._statistics.begin()
-        self._silent = np.zeros(len(self._names), dtype=np.int64)
+        self._accounts.begin()
         self._over = False
-
-    def _settle(
-        self,
-        rewards: dict[str, Any],
-        present: NDArray[np.bool_],
-        speaking: NDArray[np.bool_],
-    ) -> dict[str, Any]:
-        """Enters a step; the rewards without the price of what exceeded a budget."""
-        self._silent += present & ~speaking
-        earned = np.array([rewards.get(name, 0.0) for name in self._names], np.float64)
-        self._statistics.add(earned, present)
-        due = self._statistics.due(self._meter.traffic.penalty[0])
-        if not np.count_nonzero(due):
-            return rewards
-        return {
-            agent: reward - due[self._place[agent]] for agent, reward in rewards.items()
-        }
 
     def _seen(self, observations: Mapping[str, Any]) -> dict[str, Any]:
         """What agents see now."""
         network = self._network
         return self._views.observations(observations, network.clock, network.left)
-
-    def _told(
-        self,
-        infos: Mapping[str, Any],
-        observations: Mapping[str, Any],
-        closing: list[InfoNumbers] | None,
-    ) -> dict[str, dict[str, Any]]:
-        """The environment's infos with what the channel tells.
-
-        Args:
-            infos: By agent.
-            observations: Likewise.
-            closing: The metrics of episodes that are over, if any are.
-        """
-        comm = comm_of(self._meter)
-        if self.channel.acknowledgements:
-            confirmed = self._meter.traffic.acknowledgements[0].tolist()
-            for numbers, count in zip(comm, confirmed, strict=True):
-                numbers["acknowledged"] = count
-        told: dict[str, dict[str, Any]] = {}
-        for agent, info in self._views.masked(infos, observations).items():
-            place = self._place[agent]
-            if closing is not None:
-                info = beside(info, episode_comm=closing[place], comm=comm[place])
-            elif "inner_comm" in info:
-                info = beside(info, comm=comm[place])
-            else:  # the same without a call for each agent
-                info = {**info, "comm": comm[place]}
-                if "comm" in infos[agent]:
-                    info["inner_comm"] = infos[agent]["comm"]
-            told[agent] = info
-        return told
-
-    def _totals(self) -> list[InfoNumbers]:
-        """``info["episode_comm"]`` of every agent."""
-        columns = {
-            **{name: values[0] for name, values in vars(self.metrics).items()},
-            "charged_size": self.bill.charged,
-        }
-        rows = zip(*(column.tolist() for column in columns.values()), strict=True)
-        return [InfoNumbers(zip(columns, row, strict=True)) for row in rows]
-
-    def _open_links(
-        self, present: NDArray[np.bool_]
-    ) -> tuple[NDArray[np.bool_], NDArray[np.float64] | None]:
-        """Which links would carry a message now, and how long they are.
-
-        Returns:
-            bool, shape (links,); and float64, shape (links,), or None where nobody
-            says where agents are.
-        """
-        links, distances = self._links, None
-        open_links = present[links.targets]
-        if links.changing is not None:
-            linked = links.changing(self.env)
-            open_links = open_links & linked[links.sources, links.targets]
-        if self._positions is not None:
-            where = self._positions(self.env)
-            distances = distances_of(links, where, self._names)
-        return open_links, distances
-
-    def _known(self, by_agent: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The entries that belong to agents."""
-        place = self._place
-        if by_agent.keys() <= place.keys():
-            return by_agent
-        return {agent: part for agent, part in by_agent.items() if agent in place}
 
     def _check_agent(self, agent: str) -> None:
         if agent not in self._place:

@@ -35,6 +35,18 @@ class Links(NamedTuple):
     shared: bool
     changing: Callable[[Any], NDArray[np.bool_]] | None
 
+    def open_now(self, env: Any, present: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Which links would carry a message now: bool, shape (links,).
+
+        Args:
+            env: The environment.
+            present: bool, shape (agents,): who has not finished.
+        """
+        open_links = present[self.targets]
+        if self.changing is None:
+            return open_links
+        return open_links & self.changing(env)[self.sources, self.targets]
+
 
 @dataclass(frozen=True)
 class _Changing:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +18,7 @@ __all__ = [
     "beside",
     "comm_of",
     "messages_of",
+    "payloads_of",
     "result_of",
     "totals_of",
 ]
@@ -152,6 +153,31 @@ def messages_of(payloads: Sequence[Any]) -> Messages | FreeForm:
         if part.ndim != 1:
             raise ValueError(f"records of shape {part.shape}; give one dimension")
     return Messages(np.concatenate(parts), np.array([[len(part) for part in parts]]))
+
+
+def payloads_of(payloads: Any, num_envs: int) -> list[Any]:
+    """A payload for each agent of a vector, None for silence.
+
+    Raises:
+        TypeError: A text, bytes or a set.
+        ValueError: An agent that does not exist.
+    """
+    if not isinstance(payloads, Mapping):
+        if isinstance(payloads, (str, bytes, Set)):
+            raise TypeError(
+                f"payloads are {payloads!r}; give a list of one for each of the "
+                f"{num_envs} agents, None for silence, or a dictionary by number"
+            )
+        return list(payloads)
+    flat = [None] * num_envs
+    for agent, payload in payloads.items():
+        if isinstance(agent, bool) or agent not in range(num_envs):
+            raise ValueError(
+                f"a payload of agent {agent!r}; agents are the numbers 0 to "
+                f"{num_envs - 1} (one message for each: a list of dictionaries)"
+            )
+        flat[agent] = payload
+    return flat
 
 
 def _form(payload: Any) -> np.dtype[np.void] | None:

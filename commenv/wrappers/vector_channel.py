@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from commenv.envs.options import check_options
 from commenv.errors import NotResetError
 from commenv.seeds import seed_each
 from commenv.wrappers.autoreset import refuse_autoreset
-from commenv.wrappers.infos import SendResult, beside
+from commenv.wrappers.infos import SendResult, beside, payloads_of
 from commenv.wrappers.metrics import Metrics
 from commenv.wrappers.star import Star, seed_of_star
 from commenv.wrappers.statistics import EpisodeStatistics
@@ -80,7 +80,7 @@ class VectorChannel:
             receipt = star.send(payloads)
         else:
             receipt = star.send(
-                FreeForm(_each(payloads, self.num_envs), (1, self.num_envs))
+                FreeForm(payloads_of(payloads, self.num_envs), (1, self.num_envs))
             )
         cut_short = receipt.ended[0] & ~self._over
         if cut_short.any():
@@ -382,26 +382,6 @@ def _masked(
         parts[name] = column.copy() if everybody else np.where(which, column, 0)
         parts[f"_{name}"] = mask
     return {key: parts, f"_{key}": mask}
-
-
-def _each(payloads: Any, num_envs: int) -> list[Any]:
-    """A payload for each agent, None for silence."""
-    if not isinstance(payloads, Mapping):
-        if isinstance(payloads, (str, bytes, Set)):
-            raise TypeError(
-                f"payloads are {payloads!r}; give a list of one for each of the "
-                f"{num_envs} agents, None for silence, or a dictionary by number"
-            )
-        return list(payloads)
-    flat = [None] * num_envs
-    for agent, payload in payloads.items():
-        if isinstance(agent, bool) or agent not in range(num_envs):
-            raise ValueError(
-                f"a payload of agent {agent!r}; agents are the numbers 0 to "
-                f"{num_envs - 1} (one message for each: a list of dictionaries)"
-            )
-        flat[agent] = payload
-    return flat
 
 
 def _result_of(receipt: Receipt) -> SendResult:
