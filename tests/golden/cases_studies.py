@@ -219,7 +219,7 @@ def _more(which: str) -> Numbers:
 
 
 def _on_ray(which: str, **how: Any) -> Numbers:
-    from tests.study.backends.rays import around_ray
+    from tests.study.execution.backends.rays import around_ray
 
     with around_ray():
         return _blocks(which, backend="ray", **how)

@@ -763,7 +763,7 @@ def cost_numbers(results: Any, profile: Any) -> Numbers:
 
 def verdict_numbers(results: Any, a: str, b: str) -> Numbers:
     """Verdicts on one claim of each kind."""
-    from commenv.study import estimands
+    from commenv.study.analysis import estimands, paired_estimands
     from commenv.study.analysis.arrivals import reaches, sooner, time_to
     from commenv.study.analysis.claims import Claim, judge
 
@@ -779,10 +779,14 @@ def verdict_numbers(results: Any, a: str, b: str) -> Numbers:
         "correlated": (estimands.correlation(a, "reward", "size"), "less", 0.0),
         "area": (estimands.area(a), "greater", -9.0),
         "value": (estimands.value_at(a, SPENT["steps"], 200.0), "greater", -9.0),
-        "equal steps": (estimands.at_equal(a, b), "equal", 2.0),
-        "equal areas": (estimands.area_at_equal(a, b), "greater", -1.0),
-        "difference": (estimands.difference(last, estimands.final(b)), "greater", -1.0),
-        "messages": (estimands.messages_ratio(a, b), "greater", 1.0),
+        "equal steps": (paired_estimands.at_equal(a, b), "equal", 2.0),
+        "equal areas": (paired_estimands.area_at_equal(a, b), "greater", -1.0),
+        "difference": (
+            paired_estimands.difference(last, estimands.final(b)),
+            "greater",
+            -1.0,
+        ),
+        "messages": (paired_estimands.messages_ratio(a, b), "greater", 1.0),
         "less": (estimands.less(last, -5.0), "equal", 3.0),
         "share": (estimands.share(last, above=-6.0), "greater", 0.1),
         "time": (time_to(a, -8.0, within=25), "less", 25.0),
@@ -811,7 +815,7 @@ def verdict_numbers(results: Any, a: str, b: str) -> Numbers:
 
 def statistics_numbers() -> Numbers:
     """Every statistic, of fixed numbers."""
-    from commenv.study import significance, statistics, unpaired
+    from commenv.study.analysis import intervals, significance, statistics, unpaired
 
     place = np.arange(40)
     data = ((place * 37 + 11) % 41) / 41
@@ -822,19 +826,19 @@ def statistics_numbers() -> Numbers:
     two = np.stack([data, other], axis=1)
     for name, interval in {
         "percentiles": statistics.percentiles(data),
-        "student": statistics.student_interval(two),
-        "bootstrap t": statistics.bootstrap_t_interval(two, **few),
-        "bca": statistics.bca_interval(data, statistics.iqm, **few),
-        "iqm": statistics.iqm_interval(data, **few),
-        "bounded": statistics.bounded_interval(two, (0.0, 1.0)),
-        "mean, bounded": statistics.mean_interval(data, bounds=(0.0, 1.0)),
-        "mean": statistics.mean_interval(many, **few),
-        "share": statistics.share_interval(13, 40),
+        "student": intervals.student_interval(two),
+        "bootstrap t": intervals.bootstrap_t_interval(two, **few),
+        "bca": intervals.bca_interval(data, statistics.iqm, **few),
+        "iqm": intervals.iqm_interval(data, **few),
+        "bounded": intervals.bounded_interval(two, (0.0, 1.0)),
+        "mean, bounded": intervals.mean_interval(data, bounds=(0.0, 1.0)),
+        "mean": intervals.mean_interval(many, **few),
+        "share": intervals.share_interval(13, 40),
         "unpaired": unpaired.unpaired_interval(
             float(data.mean()),
-            statistics.student_interval(data),
+            intervals.student_interval(data),
             float(other.mean()),
-            statistics.student_interval(other),
+            intervals.student_interval(other),
         ),
     }.items():
         log.add(f"interval/{name}", np.array([interval.low, interval.high]))
