@@ -143,6 +143,19 @@ class Gate(Resumable):
             self._transport.take_off(packets)
             yield packets
 
+    def check_separate(self) -> None:
+        """Checks that episodes may begin one by one.
+
+        Raises:
+            ValueError: Some share a budget for an episode.
+        """
+        budget, shared = self._budget, self._budget.scope == "team" or self._shared
+        if shared and budget.per == "episode" and not budget.unlimited:
+            raise ValueError(
+                "a budget per episode that agents share, but their episodes begin at "
+                "different times; use per='step' or 'lifetime', or a budget for each"
+            )
+
     def abandon(self) -> None:
         """Lets everything that waits expire."""
         self._give_up(None)

@@ -2,37 +2,29 @@
 
 from __future__ import annotations
 
-import threading
-from typing import Any, ClassVar
+from threading import get_ident
 
 import numpy as np
 from numpy.typing import NDArray
 
-from commenv.channel.awaited import Acknowledgement
-from commenv.channel.channel import Channel
 from commenv.channel.codec import Encoded, Identity
-from commenv.channel.coding import Decoder, Delivered, Encoder, Packets
-from commenv.channel.delivered import free_form_of, received
-from commenv.channel.gate import Gate
-from commenv.channel.ledger import Fate, Ledger
+from commenv.channel.coding import Packets
+from commenv.channel.ledger import Fate
 from commenv.channel.message import (
     FREE_FORM_SCHEMA,
     FreeForm,
     Messages,
-    Received,
     schema_of,
 )
-from commenv.channel.meter import Left
-from commenv.channel.transport import Transport
+from commenv.channel.state import NetworkState
 from commenv.channel.wire import HEADER
-from commenv.channel.wiring import Receipt, Wiring
-from commenv.errors import BudgetExceededError, NotResetError, WrongThreadError
-from commenv.snapshots import Resumable, Snapshot
+from commenv.channel.wiring import Receipt
+from commenv.errors import BudgetExceededError, NotResetError
 
 __all__ = ["Network"]
 
 
-class Network(Resumable):
+class Network(NetworkState):
     """Carries messages over directed links, and sees to it that each copy has one fate.
 
     A message passes encoder, budget, link and decoder; :mod:`commenv.channel.shapes`
@@ -40,113 +32,10 @@ class Network(Resumable):
     transmission that all of them hear (``medium="broadcast"``), or as a transmission on
     each link (``"unicast"``).
 
-    A network belongs to the thread that began its last episode: its budget is read and
-    then booked, so two threads at once would spend the same byte twice. A reset in
-    another thread takes it over, and copies belong to whoever uses them first.
-
-    Args:
-        channel: What it is made of.
-        wiring: Who is linked to whom.
-        encodes: Whether senders encode here. Else :class:`commenv.channel.Encoder` does
-            elsewhere: :meth:`send_encoded` takes its payloads, and
-            :meth:`acknowledgements` is for it.
-        dtype: Of the records, where it is known before the first message.
-        numbered_by_tick: Whether headers carry the tick as their sequence number, so
-            that receivers know how old a message is. Then a sender may send once in a
-            tick. Else messages are counted.
-        receivers: How many hear what is on a link, and confirm it where the channel has
-            acknowledgements.
-        journal: Keep an entry for every copy in ``ledger.journal``.
-
-    Attributes:
-        channel: As given.
-        shape: (copies, links).
-        ledger: What was sent, and what became of it.
-        clock: Ticks so far.
-        episode: How often an episode has begun, counted from 0; -1 before the first.
-        revision: Another number whenever the ledger or what is left of the budget may
-            have changed, so that readers need not look again where nothing has.
-        encoder: Of the senders; None where they encode elsewhere.
-
-    Raises:
-        TypeError: Records of ``dtype`` that the codec cannot encode.
+    A network belongs to the thread that began its last episode; see
+    :class:`commenv.channel.owner.Owner`. Arguments and attributes are those of
+    :class:`commenv.channel.state.NetworkState`.
     """
-
-    _remembered: ClassVar[tuple[str, ...]] = (
-        "clock",
-        "episode",
-        "ledger",
-        "_episodes",
-        "_begun",
-        "_decoder",
-        "_transport",
-        "_gate",
-    )
-
-    def __init__(
-        self,
-        channel: Channel,
-        wiring: Wiring,
-        *,
-        encodes: bool = True,
-        dtype: np.dtype[np.void] | None = None,
-        numbered_by_tick: bool = False,
-        receivers: int = 1,
-        journal: bool = False,
-    ) -> None:
-        self.channel = channel
-        self.shape = wiring.links.shape
-        self.clock = 0
-        self.episode = -1
-        self.ledger = Ledger(self.shape, wiring, journal=journal)
-        self._wiring = wiring
-        self._numbered_by_tick = numbered_by_tick
-        self._episodes = np.full(self.shape[0] * self.shape[1], -1)
-        self._sender_of = wiring.flat_senders
-        self._payer_of = wiring.flat_payers
-        self._senders_pay = wiring.by_sender or wiring.sources is None
-        self.encoder = Encoder(channel, wiring) if encodes else None
-        self._decoder = Decoder(channel, wiring)
-        self._transport = Transport(
-            channel, wiring.links, self.ledger, self._decoder, receivers
-        )
-        self._gate = Gate(channel, wiring, self.ledger, self._transport)
-        self._begun = dtype is not None
-        if dtype is not None:
-            self._decoder.begin(dtype)
-            if self.encoder is not None:
-                self.encoder.begin(dtype)
-        self._unlimited = channel.budget.unlimited
-        self._endless = self._gate.left  # unless there is a limit
-        self._thread: int | None = None
-        self.revision = 0
-
-    @property
-    def left(self) -> Left:
-        """What is left of the budget in the current window; not to be written to."""
-        return self._endless if self._unlimited else self._gate.left
-
-    @property
-    def dtype(self) -> np.dtype[np.void] | None:
-        """Of the records that it was sent; None before them, and for free form."""
-        return self._decoder.dtype
-
-    def set_distances(self, distances: NDArray[np.float64]) -> None:
-        """Says how far senders are from receivers, until told otherwise.
-
-        Args:
-            distances: float64, shape (copies, links), in the environment's unit.
-        """
-        self._transport.distances = np.broadcast_to(distances, self.shape).ravel()
-
-    def set_active_links(self, active: NDArray[np.bool_]) -> None:
-        """Says on which links somebody listens; what would arrive on others is lost.
-
-        Args:
-            active: bool, shape (links,), of all copies.
-        """
-        all_active = np.count_nonzero(active) == len(active)
-        self._transport.inactive = None if all_active else ~active
 
     def tick(self, *, new_episode: bool | NDArray[np.bool_] = False) -> None:
         """Advances the clock by one step, or round.
@@ -165,7 +54,7 @@ class Network(Resumable):
                 begins everywhere: then the network is the current thread's.
         """
         if new_episode is True:
-            self._thread = threading.get_ident()
+            self._owner.take()
         else:
             self.check_thread()
         if new_episode is False and self._unlimited and not self._transport.in_flight:
@@ -174,7 +63,7 @@ class Network(Resumable):
         self.revision += 1
         where: NDArray[np.bool_] | None = None
         if isinstance(new_episode, np.ndarray):
-            self._check_separate_budgets()
+            self._gate.check_separate()
             where = new_episode.ravel()
         begins = bool(new_episode) if where is None else bool(where.any())
         self.clock += 1
@@ -184,7 +73,7 @@ class Network(Resumable):
         self._transport.land(self.clock)
         if not self._unlimited:
             for packets in self._gate.tick(self.clock, begins, where):
-                self._leave(packets)
+                self._transport.launch(packets, self.clock)
         self._acknowledge()
 
     def abandon(self) -> None:
@@ -219,7 +108,13 @@ class Network(Resumable):
             BudgetExceededError: Under ``exceed="raise"``; nothing is sent then.
         """
         self._check_begun()
-        encoder = self._encoder_for(messages)
+        encoder = self.encoder
+        assert encoder is not None, "senders encode elsewhere"
+        if messages.shape != (shape := self._wiring.senders.shape):
+            raise ValueError(
+                f"messages for {messages.shape} (trials, agents) on a channel of "
+                f"{shape}; send one for each link"
+            )
         if self._numbered_by_tick:
             encoder.number_all(self.clock)
         try:
@@ -279,7 +174,8 @@ class Network(Resumable):
         fails = strict or not isinstance(self.channel.codec, Identity)
         if not fails or not len(messages.records):
             return
-        encoder, clock = self._encoder_for(messages), self.clock + 1
+        encoder, clock = self.encoder, self.clock + 1
+        assert encoder is not None, "senders encode elsewhere"
         if self._numbered_by_tick:
             encoder.number_all(clock)
         try:
@@ -313,80 +209,6 @@ class Network(Resumable):
         self.ledger.send(links, sizes)
         self.ledger.settle(Fate.DELIVERED, links, sizes, headers)
 
-    def receive(self) -> Received | list[list[Any]] | None:
-        """Everything delivered since the last call, decoded.
-
-        Returns:
-            Records as :class:`Received`; for free-form payloads a list for each link,
-            in order of arrival; None before anybody has sent anything.
-
-        Raises:
-            WrongThreadError: Another thread has begun the episode.
-        """
-        deliveries = self.deliveries()
-        if not self._begun:
-            return None
-        if self._decoder.dtype is None:
-            return free_form_of(deliveries, len(self._episodes))
-        return received(deliveries, self._decoder.dtype, self.shape)
-
-    def deliveries(self) -> list[Delivered]:
-        """The same as :meth:`receive`, in order of arrival and without a copy.
-
-        Raises:
-            WrongThreadError: Another thread has begun the episode.
-        """
-        self.check_thread()
-        inbox, self._transport.inbox = self._transport.inbox, []
-        return inbox
-
-    def acknowledgements(self) -> list[Acknowledgement]:
-        """What encoders elsewhere are to be told, since the last call.
-
-        Empty where the channel has no acknowledgements.
-        """
-        known, self._transport.known = self._transport.known, []
-        return known
-
-    def check_thread(self) -> None:
-        """Checks that the network's thread is at work; without one, this one is it.
-
-        Raises:
-            WrongThreadError: It is another thread.
-        """
-        here = threading.get_ident()
-        if self._thread is None:
-            self._thread = here
-        elif self._thread != here:
-            raise WrongThreadError(
-                f"thread {threading.current_thread().name!r} uses a channel that "
-                "another thread has reset; give each thread an environment of its own, "
-                "or reset this one in the thread that goes on with it"
-            )
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_thread": None}
-
-    def snapshot(self) -> Snapshot:
-        """What the network remembers.
-
-        Raises:
-            RuntimeError: Something has arrived that nobody has asked for yet.
-        """
-        encoder = None if self.encoder is None else self.encoder.snapshot()
-        return {**super().snapshot(), "encoder": encoder}
-
-    def restore(self, snapshot: Snapshot) -> None:
-        """Takes over another network's memory; before the first tick.
-
-        Raises:
-            ResultsError: It is not a snapshot of such a network.
-        """
-        super().restore(snapshot)
-        self.revision += 1
-        if self.encoder is not None:
-            self.encoder.restore(snapshot["encoder"])
-
     def _post(
         self,
         encoded: Encoded,
@@ -410,7 +232,7 @@ class Network(Resumable):
         if not self._begun:
             self._begun = True
             self._decoder.begin(dtype)
-        self._leave(packets)
+        self._transport.launch(packets, self.clock)
         return accepted
 
     def _packets(
@@ -456,18 +278,6 @@ class Network(Resumable):
         payers = encoded.present.nonzero()[0]
         return payers, encoded.sizes[payers]
 
-    def _leave(self, packets: Packets) -> None:
-        """Pays for accepted packets, and puts them on their links."""
-        payers, sizes = packets.links, packets.sizes
-        if self._payer_of is not None:
-            payers = self._payer_of[payers]
-            if self.channel.medium == "broadcast" and len(payers):
-                first = np.ones(len(payers), dtype=np.bool_)
-                np.not_equal(payers[1:], payers[:-1], out=first[1:])
-                payers, sizes = payers[first], sizes[first]
-        self.ledger.send(payers, sizes)
-        self._transport.launch(packets, self.clock)
-
     def _receipt(self, encoded: Encoded, accepted: NDArray[np.bool_]) -> Receipt:
         ended = np.zeros(accepted.shape, dtype=np.bool_)
         if self.channel.budget.exceed == "terminate" and self._senders_pay:
@@ -480,29 +290,11 @@ class Network(Resumable):
         if self.encoder is not None:
             self.encoder.acknowledge(self.acknowledgements())
 
-    def _encoder_for(self, messages: Messages | FreeForm) -> Encoder:
-        shape = self._wiring.senders.shape
-        if messages.shape != shape:
-            raise ValueError(
-                f"messages for {messages.shape} (trials, agents) on a channel of "
-                f"{shape}; send one for each link"
-            )
-        assert self.encoder is not None, "senders encode elsewhere"
-        return self.encoder
-
     def _check_begun(self) -> None:
-        self.check_thread()
+        if self._owner.thread != get_ident():  # a call less, where all is well
+            self._owner.check()
         if self.episode < 0:
             raise NotResetError(
                 "a message before the first episode; reset the environment, or call "
                 "tick(new_episode=True), first"
-            )
-
-    def _check_separate_budgets(self) -> None:
-        budget = self.channel.budget
-        shared = budget.scope == "team" or self.channel.medium == "broadcast"
-        if shared and budget.per == "episode" and not budget.unlimited:
-            raise ValueError(
-                "a budget per episode that agents share, but their episodes begin at "
-                "different times; use per='step' or 'lifetime', or a budget for each"
             )

@@ -13,8 +13,9 @@ from commenv.channel.coding import Decoder, Delivered, Packets
 from commenv.channel.ledger import Fate, Ledger
 from commenv.channel.link import Payloads, PerfectLink, Sending
 from commenv.channel.wire import HEADER_SIZE
+from commenv.channel.wiring import Wiring
 from commenv.errors import MalformedMessage
-from commenv.rng import Draws, LinkDraws
+from commenv.rng import LinkDraws
 from commenv.snapshots import Resumable, Snapshot, arrays_of
 
 __all__ = ["Transport"]
@@ -44,7 +45,7 @@ class Transport(Resumable):
 
     Args:
         channel: Whose link it is, and whether receivers acknowledge.
-        draws: Addressed draws, one for each link: of shape (copies, links).
+        wiring: Who is linked to whom, and who pays.
         ledger: Where fates are entered.
         decoder: Reads what arrives.
         receivers: How many hear, and acknowledge, what is on a link.
@@ -62,7 +63,7 @@ class Transport(Resumable):
     def __init__(
         self,
         channel: Channel,
-        draws: Draws,
+        wiring: Wiring,
         ledger: Ledger,
         decoder: Decoder,
         receivers: int,
@@ -75,20 +76,30 @@ class Transport(Resumable):
         self._link = channel.link
         self._perfect = type(channel.link) is PerfectLink
         self._distorts = channel.link.distorts
-        self._draws = LinkDraws(draws, "link")
+        self._draws = LinkDraws(wiring.links, "link")
+        self._payer_of = wiring.flat_payers
         self._ledger = ledger
         self._decoder = decoder
         self._receivers = receivers
-        self._state = channel.link.start(draws.shape[0] * draws.shape[1])
+        self._state = channel.link.start(wiring.links.shape[0] * wiring.links.shape[1])
         self.in_flight: list[_InFlight] = []
 
     def launch(self, packets: Packets, clock: int) -> None:
-        """Puts packets on their links, at most one for each.
+        """Enters that packets leave, and puts them on their links, one on each at most.
 
         Args:
             packets: The messages.
             clock: The tick.
         """
+        payers, sizes = packets.links, packets.sizes
+        if self._payer_of is not None:
+            payers = self._payer_of[payers]
+            if self._channel.medium == "broadcast" and len(payers):
+                # One transmission for all copies of a message, which stand together.
+                first = np.ones(len(payers), dtype=np.bool_)
+                np.not_equal(payers[1:], payers[:-1], out=first[1:])
+                payers, sizes = payers[first], sizes[first]
+        self._ledger.send(payers, sizes)
         if self._perfect:
             self._arrive(packets)
             return
