@@ -88,7 +88,7 @@ def main(num_batches: int = 20, batch_size: int = 1000, seed: int = 0) -> None:
         print(
             f"{number:5}  {reward:6.3f}  {talk.ledger.attempted().sum():9}  "
             f"{delivered:9}  {refused:7}  {lost:5}  "
-            f"{talk.mesh.transmissions[Unit.PAYLOAD].sum():5}"
+            f"{talk.ledger.sent(Unit.PAYLOAD).sum():5}"
         )
     frames.shutdown()
 

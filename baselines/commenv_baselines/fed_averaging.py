@@ -116,7 +116,7 @@ class FedAgents(RoundAgents):
         signals = {name: Signal("message", norm, messages.counts) for name in SIGNALS}
         return messages, signals
 
-    def told(self, accepted: NDArray[np.bool_]) -> None:
+    def on_receipt(self, accepted: NDArray[np.bool_]) -> None:
         """Remembers who starts from theta next time."""
         self.memory["accepted"] = accepted
 

@@ -97,7 +97,7 @@ class TableAgents(Agents):
         else:
             self._play_compiled(compiled, env, observations)
 
-    def told(self, accepted: NDArray[np.bool_]) -> None:
+    def on_receipt(self, accepted: NDArray[np.bool_]) -> None:
         """Forgets the trajectory: what was to be sent of it has been."""
         self._trajectories.clear()
 

@@ -1,4 +1,4 @@
-"""What a channel is made of; :class:`commenv.channel.live.LiveChannel` runs it."""
+"""What a channel is made of; a :class:`commenv.channel.network.Network` runs it."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Channel:
             too. The ledger always counts both, apart.
         acknowledgements: Whether the receiver confirms every message that arrives,
             with a header of 16 bytes in the other direction that is never lost, so that
-            codecs know what became of theirs. Not on a downlink, whose messages have
-            many receivers.
+            codecs know what became of theirs. A message to many has arrived when all of
+            them have it, and is lost when none has.
         medium: ``"unicast"`` charges a broadcast once per receiving agent,
             ``"broadcast"`` once in all: one transmission that all agents of a trial
             hear, or none, entered on the trial's first link.
@@ -60,9 +60,8 @@ class Channel:
         if self.codec.needs_acknowledgements and not self.acknowledgements:
             raise ValueError(
                 f"codec {self.codec.name!r} has to know which messages arrived; send "
-                "whole messages in between (key_every=50, say), in either direction, "
-                "or let the receiver of an uplink confirm them "
-                "(Channel(acknowledgements=True))"
+                "whole messages in between (key_every=50, say), or let receivers "
+                "confirm them (Channel(acknowledgements=True))"
             )
         if self.medium not in ("unicast", "broadcast"):
             raise ValueError(

@@ -166,7 +166,7 @@ class RoundAgents(ABC):
     def candidates(self) -> tuple[Messages, Mapping[str, Signal]]:
         """What each agent could send after its round, and the signals about it."""
 
-    def told(self, accepted: NDArray[np.bool_]) -> None:  # noqa: B027 - few ask
+    def on_receipt(self, accepted: NDArray[np.bool_]) -> None:  # noqa: B027 - few ask
         """Hears whose message the channel accepted; by default nobody listens.
 
         That is all that senders know of a message's fate.

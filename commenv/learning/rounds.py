@@ -143,16 +143,16 @@ class Rounds(Resumable):
         if (versions := self._broadcast()) is not None:
             self.agents.receive_versions(versions)
         self.agents.play(self.env.instances, observations)
-        self.agents.told(self._send(planned))
+        self.agents.on_receipt(self._send(planned))
         self._learn()
 
     def _agree(self) -> None:
         """Before the first round, both sides agree on where the learner starts."""
         if self._seed is None:
             return
-        self.star.hold(self.learner.parameters())
+        self.star.initialize_parameters(self.learner.parameters())
         if (agreed := self.learner.agreed()) is not None:
-            self.star.agree(agreed)
+            self.star.charge_shared(agreed)
         self._seed = None
 
     def _broadcast(self) -> Versions | None:

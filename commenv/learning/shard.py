@@ -145,7 +145,7 @@ class Shard(Resumable):
         if order.heard is not None:
             self._encoder.on_receipt(order.heard.accepted)
             self._encoder.acknowledge(order.heard.known)
-            agents.told(order.heard.accepted)
+            agents.on_receipt(order.heard.accepted)
         observations = env.reset(seed=self._seed)
         self._seed = None
         agents.begin(order.episode)

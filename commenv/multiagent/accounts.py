@@ -117,7 +117,7 @@ class TeamAccounts(Resumable):
         rows = zip(*(column.tolist() for column in columns.values()), strict=True)
         return [InfoNumbers(zip(columns, row, strict=True)) for row in rows]
 
-    def told(
+    def infos(
         self,
         infos: Mapping[Any, Any],
         closing: Sequence[InfoNumbers],

@@ -193,15 +193,15 @@ class BatchedFromParallel:
         left = _joined([env.downlink.left for env in self._envs])
         return Receipt(accepted, np.zeros_like(accepted), left)
 
-    def hold(self, parameters: NDArray[np.void]) -> None:
+    def initialize_parameters(self, parameters: NDArray[np.void]) -> None:
         """Lets every agent hold parameters that it did not have to be sent."""
         for trial, env in enumerate(self._envs):
-            env.hold(parameters[trial : trial + 1])
+            env.initialize_parameters(parameters[trial : trial + 1])
 
-    def agree(self, records: NDArray[np.void]) -> None:
+    def charge_shared(self, records: NDArray[np.void]) -> None:
         """Charges the downlink with what every agent was told beforehand."""
         for trial, env in enumerate(self._envs):
-            env.agree(records[trial : trial + 1])
+            env.charge_shared(records[trial : trial + 1])
 
     def receive_broadcast(self) -> NDArray[np.void] | None:
         """The last parameters that each agent received: (trials, agents)."""

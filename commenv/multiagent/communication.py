@@ -248,7 +248,7 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
         self._begin_episode()
         closing = closing or self._accounts.totals
         infos = self._views.masked(infos, observations)
-        return self._seen(observations), self._accounts.told(infos, closing, infos)
+        return self._seen(observations), self._accounts.infos(infos, closing, infos)
 
     def step(self, actions: Mapping[str, Any]) -> _Steps:
         """Lets the environment take a step, and sends messages along with it.
@@ -309,7 +309,7 @@ class CommunicationBudget(BaseParallelWrapper[str, Any, Any]):
             for agent, flag in flags.items()
             if flag
         }
-        infos = self._accounts.told(
+        infos = self._accounts.infos(
             infos, self._accounts.totals if ended else [], ended
         )
         return self._seen(observations), rewards, terminations, truncations, infos

@@ -148,9 +148,9 @@ class NamedStar:
         """The last record that an agent received.
 
         Returns:
-            One record. An agent that has not received any yet holds what :meth:`hold`
-            gave it, or else zeros; None before the first broadcast has reached anybody
-            and nothing was held.
+            One record. An agent that has not received any yet holds what
+            :meth:`initialize_parameters` gave it, or else zeros; None before the first
+            broadcast has reached anybody and nothing was held.
 
         Raises:
             NotResetError: Before the first reset.
@@ -160,7 +160,7 @@ class NamedStar:
         received = self._channel.receive_broadcast()
         return None if received is None else received[0, row].copy()
 
-    def hold(self, parameters: NDArray[np.void]) -> None:
+    def initialize_parameters(self, parameters: NDArray[np.void]) -> None:
         """Lets every agent hold a record that it did not have to be sent.
 
         An algorithm's start is known on both sides before the first message, as its
@@ -173,9 +173,9 @@ class NamedStar:
             NotResetError: Before the first reset.
             ValueError: Not one record.
         """
-        self._channel.hold(_one(parameters))
+        self._channel.initialize_parameters(_one(parameters))
 
-    def agree(self, records: NDArray[np.void]) -> None:
+    def charge_shared(self, records: NDArray[np.void]) -> None:
         """Charges the downlink with what every agent was told beforehand.
 
         It passes neither budget nor link, since nothing can be sent without it.
@@ -187,7 +187,7 @@ class NamedStar:
             NotResetError: Before the first reset.
             ValueError: Not one record.
         """
-        self._channel.agree(_one(records))
+        self._channel.charge_shared(_one(records))
 
     @property
     def metrics(self) -> Metrics:

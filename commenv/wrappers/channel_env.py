@@ -222,7 +222,7 @@ class ChannelEnv:
         self._check_reset()
         return self.star.broadcast(parameters)
 
-    def hold(self, parameters: NDArray[np.void]) -> None:
+    def initialize_parameters(self, parameters: NDArray[np.void]) -> None:
         """Lets every agent hold parameters that it did not have to be sent.
 
         An algorithm's start is known on both sides before the first message, as its
@@ -235,9 +235,9 @@ class ChannelEnv:
             NotResetError: Before the first reset.
         """
         self._check_reset()
-        self.star.hold(parameters)
+        self.star.initialize_parameters(parameters)
 
-    def agree(self, records: NDArray[np.void]) -> None:
+    def charge_shared(self, records: NDArray[np.void]) -> None:
         """Charges the downlink with what every agent was told beforehand.
 
         It passes neither budget nor link, since nothing can be sent without it.
@@ -250,15 +250,15 @@ class ChannelEnv:
             ValueError: Not one record per trial.
         """
         self._check_reset()
-        self.star.agree(records)
+        self.star.charge_shared(records)
 
     def receive_broadcast(self) -> NDArray[np.void] | None:
         """The last parameters that each agent received.
 
         Returns:
             Structured array, shape (trials, agents). An agent that has not received any
-            yet holds what :meth:`hold` gave it, or else zeros; None before the first
-            broadcast has reached anybody and nothing was held.
+            yet holds what :meth:`initialize_parameters` gave it, or else zeros; None
+            before the first broadcast has reached anybody and nothing was held.
 
         Raises:
             NotResetError: Before the first reset.

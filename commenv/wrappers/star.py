@@ -177,7 +177,7 @@ class Star(Resumable):
             receipt.accepted[:] = receipt.accepted[:, :1]
         return receipt
 
-    def agree(self, records: NDArray[np.void]) -> None:
+    def charge_shared(self, records: NDArray[np.void]) -> None:
         """Enters what every agent of a trial was told before the first message.
 
         It is delivered, whatever budget and link are.
@@ -191,7 +191,7 @@ class Star(Resumable):
         self._check_parameters(records)
         self.downlink.enter(records.dtype, self._first)
 
-    def hold(self, parameters: NDArray[np.void]) -> None:
+    def initialize_parameters(self, parameters: NDArray[np.void]) -> None:
         """Lets every agent hold parameters that it did not have to be sent."""
         refuse_subclass(parameters, "parameters")
         self._versions = Versions.of_trials(parameters.copy(), self.shape[1])
@@ -199,8 +199,9 @@ class Star(Resumable):
     def receive_broadcast(self) -> NDArray[np.void] | None:
         """The last parameters that each agent received: (trials, agents).
 
-        An agent that has not received any yet holds what :meth:`hold` gave it, or else
-        zeros; None before the first broadcast has reached anybody and nothing was held.
+        An agent that has not received any yet holds what :meth:`initialize_parameters`
+        gave it, or else zeros; None before the first broadcast has reached anybody and
+        nothing was held.
         """
         versions = self.receive_versions()
         return None if versions is None else versions.expanded()

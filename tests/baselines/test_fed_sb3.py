@@ -223,7 +223,7 @@ def test_a_silent_agent_keeps_its_progress_and_an_accepted_one_starts_from_theta
         (False, second["own"][0, 0] + (later["theta"][0] - second["base"][0, 0])),
     ):
         agents.memory = dict(second)
-        agents.told(np.array([[accepted, accepted]]))
+        agents.on_receipt(np.array([[accepted, accepted]]))
         records = np.zeros((1, 2), [("theta", "<f4", (PPO_SIZE,))])
         records["theta"] = later["theta"][:, None]
         agents.receive(records)

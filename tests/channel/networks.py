@@ -15,7 +15,8 @@ class Downlink:
     def __init__(self, channel, draws, *, journal=False):
         self._star = Star(draws.trials, draws.agents, None, channel, journal=journal)
         self._star.open(draws.seed)
-        self.broadcast, self.agree = self._star.broadcast, self._star.agree
+        self.broadcast = self._star.broadcast
+        self.charge_shared = self._star.charge_shared
 
     def __getattr__(self, name):
         return getattr(self._star.downlink, name)

@@ -125,7 +125,7 @@ def test_everything_gets_through_in_the_end():
 
 
 def test_a_difference_needs_to_know_what_arrived():
-    with pytest.raises(ValueError, match=r"key_every.*either direction.*uplink"):
+    with pytest.raises(ValueError, match=r"key_every.*let receivers confirm"):
         Channel(codec=Delta())
 
 

@@ -93,6 +93,6 @@ def test_a_queued_message_counts_once_it_leaves():
 def test_a_transmission_that_all_hear_counts_once(medium, times):
     channel = live(2, 3, "downlink", medium=medium)
     channel.broadcast(np.zeros(2, RECORD))
-    channel.agree(np.zeros(2, RECORD))
+    channel.charge_shared(np.zeros(2, RECORD))
     assert counted(channel.ledger) == {(0, 4): 2 * times, (1, 4): 2 * times}
     assert channel.ledger.sent(Unit.PAYLOAD).sum() == 2 * 2 * times * 4

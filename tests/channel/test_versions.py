@@ -63,7 +63,7 @@ def test_versions_say_what_each_agent_would_hold_by_itself(name, holds):
         for one in (star, other):
             one.begin_episode()
             if holds and episode == 0:
-                one.hold(numbers([-1.0, -2.0, -3.0]))
+                one.initialize_parameters(numbers([-1.0, -2.0, -3.0]))
             one.broadcast(sent)
         if holds and episode == 0:
             by_hand = np.repeat([-1.0, -2.0, -3.0], SHAPE[1])

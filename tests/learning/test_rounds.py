@@ -157,7 +157,7 @@ def test_senders_are_told_whose_message_was_accepted():
     told = []
 
     class Listening(LoggedAgents):
-        def told(self, accepted):
+        def on_receipt(self, accepted):
             told.append(accepted.tolist())
 
     budget = Budget(messages=3, per="lifetime", exceed="refuse", scope="team")

@@ -182,8 +182,8 @@ def test_parameters_are_the_same():
             batch.receive_broadcast(), env.receive_broadcast()
         )
     for face in (batch, env):
-        face.hold(parameters)
-        face.agree(parameters)
+        face.initialize_parameters(parameters)
+        face.charge_shared(parameters)
     np.testing.assert_array_equal(batch.receive_broadcast(), env.receive_broadcast())
     same(vars(batch.metrics).values(), vars(env.metrics).values())
     assert env.draws.trials == batch.draws.trials

@@ -222,7 +222,7 @@ def test_records_pass_in_both_directions():
     assert [one.accepted for one in told.values()] == [True, True]
     assert env.receive_broadcast("agent_1")["state"] == 5
     assert env.metrics.downlink_size.tolist() == [[12, 12]]
-    env.agree(records(0))
+    env.charge_shared(records(0))
     assert env.metrics.downlink_size.tolist() == [[24, 24]]
 
 
@@ -259,7 +259,7 @@ def test_no_records_and_none_are_silence():
 def test_what_an_agent_holds_stays_when_others_hear_more():
     env = make(4, downlink=Channel(link=BernoulliLoss(0.5)))
     env.reset(seed=3)
-    env.hold(records(1))
+    env.initialize_parameters(records(1))
     held = [env.receive_broadcast(agent) for agent in env.possible_agents]
     env.broadcast(records(2))
     first = [env.receive_broadcast(agent) for agent in env.possible_agents]
@@ -452,8 +452,8 @@ def test_an_agent_that_has_ended_gets_no_action():
         lambda env: env.receive_records(),
         lambda env: env.broadcast(records(1)),
         lambda env: env.receive_broadcast("agent_0"),
-        lambda env: env.hold(records(1)),
-        lambda env: env.agree(records(1)),
+        lambda env: env.initialize_parameters(records(1)),
+        lambda env: env.charge_shared(records(1)),
         lambda env: env.metrics,
         lambda env: env.draws,
         lambda env: env.uplink,

@@ -137,7 +137,7 @@ def test_an_agent_that_has_heard_nothing_keeps_what_it_held():
     env.reset(seed=0)
     start = np.zeros(1, STEP)
     start["value"] = 5.0
-    env.hold(start)
+    env.initialize_parameters(start)
     assert env.receive_broadcast()["value"].tolist() == [[5.0, 5.0, 5.0]]
     assert env.metrics.downlink_size.tolist() == [[0, 0, 0]]
     news = np.zeros(1, STEP)
