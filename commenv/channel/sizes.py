@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from commenv.snapshots import Resumable, Snapshot, array_of, check_within
+from commenv.snapshots import Resumable, Snapshot
 
 __all__ = ["SizeCounts", "Sizes"]
 
@@ -71,12 +71,7 @@ class Sizes(Resumable):
 
     def restore(self, snapshot: Snapshot) -> None:
         """Counts on from there."""
-        keys = array_of(snapshot["keys"], "sizes", np.int64, None)
-        counts = array_of(snapshot["counts"], "their counts", np.int64, len(keys))
-        check_within(keys[:1], "sizes")
-        check_within(keys[1:], "sizes", keys[:-1] + 1)
-        check_within(counts, "the counts of sizes", 1)
-        self._keys, self._counts = keys, counts
+        self._keys, self._counts = snapshot["keys"], snapshot["counts"]
 
     def _fold(self) -> None:
         """Counts what was put aside."""

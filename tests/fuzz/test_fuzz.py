@@ -20,7 +20,7 @@ from tests.fuzz.target import Target
 from tests.fuzz.targets import TARGETS
 
 INPUTS = {"message": 3000, "payload": 5000, "manifest": 2000, "seal": 1000}
-FEW = {"settings": 60, "checkpoint": 40, "command": 40, "folder": 12}
+FEW = {"settings": 60, "command": 40, "folder": 12}
 FEW |= {"block": 60, "sizes": 60}
 
 
