@@ -1,8 +1,9 @@
-"""Taking down what a part remembers between rounds, and giving it back later.
+"""Saving what a component remembers between rounds, and restoring it later.
 
 A snapshot is a tree of dictionaries and lists whose leaves are arrays, NumPy dtypes,
 numbers, strings, truth values and None, so it can be stored without running anything
-when it is read.
+when it is read. A file's digest says that a snapshot is what was stored; restoring
+checks no more than the shape, which differs where a snapshot is of other settings.
 """
 
 from __future__ import annotations
@@ -15,27 +16,19 @@ from numpy.typing import NDArray
 
 from commenv.errors import ResultsError
 
-__all__ = [
-    "Resumable",
-    "Snapshot",
-    "array_of",
-    "arrays_of",
-    "check_fits",
-    "check_within",
-]
+__all__ = ["Resumable", "Snapshot", "array_of", "arrays_of", "entry"]
 
 Snapshot: TypeAlias = dict[str, Any]
 
-_MOST = 2**53
 _NUMBERS = "iuf"
 
 
 class Resumable:
-    """A part whose memory can be taken down, and given back to its like.
+    """A component that can be saved, and restored into another one like it.
 
-    Its like is a part that was made with the same arguments and has done nothing yet.
-    Subclasses name what they remember; parts that are resumable themselves are asked in
-    turn, and everything else must be a leaf, or a dictionary of leaves.
+    That one was made with the same arguments and has done nothing yet. Subclasses name
+    what they remember; components that are resumable themselves are asked in turn, and
+    everything else is a leaf, or a dictionary or list of leaves.
     """
 
     _remembered: ClassVar[tuple[str, ...]] = ()
@@ -52,90 +45,59 @@ class Resumable:
         """Takes over what another one remembered.
 
         Raises:
-            ResultsError: It is no snapshot of such a part.
+            ResultsError: It is not a snapshot of such a component.
         """
         for name in self._remembered:
-            own = getattr(self, name)
-            if not isinstance(snapshot, dict) or name not in snapshot:
-                raise ResultsError(f"a snapshot lacks {name!r}")
+            own, given = getattr(self, name), entry(snapshot, name)
             if isinstance(own, Resumable):
-                own.restore(snapshot[name])
+                own.restore(given)
             else:
-                check_fits(name, own, snapshot[name])
-                setattr(self, name, snapshot[name])
+                setattr(self, name, _like(own, given, name))
 
 
-def check_fits(name: str, own: Any, given: Any) -> None:
-    """Checks that a part could have come to remember this.
-
-    What is counted only grows, so no number lies below the one that the part began
-    with, and arrays keep their dtype and shape.
-
-    Args:
-        name: What the part calls it.
-        own: What the part began with; None stands for a dtype that it does not know
-            yet.
-        given: What a snapshot holds.
+def entry(snapshot: Snapshot, name: str) -> Any:
+    """What a snapshot holds under a name.
 
     Raises:
-        ResultsError: It could not.
+        ResultsError: It holds nothing there.
+    """
+    if not isinstance(snapshot, dict) or name not in snapshot:
+        raise ResultsError(f"a snapshot lacks {name!r}")
+    return snapshot[name]
+
+
+def _like(own: Any, given: Any, name: str) -> Any:
+    """What a snapshot holds, in the shape of what a component began with.
+
+    Raises:
+        ResultsError: Its arrays have other dtypes, shapes or names.
     """
     match own:
         case np.ndarray():
-            given = array_of(given, repr(name), own.dtype, *own.shape)
-            if own.dtype.kind in _NUMBERS:
-                check_within(given, repr(name), own)
-            return
+            return array_of(given, repr(name), own.dtype, *own.shape)
         case dict():
-            arrays_of(given, repr(name), own)
-            return
-        case bool() | list():
-            fits = type(given) is type(own)
-        case int():
-            fits = type(given) is int and own <= given <= _MOST
-        case None:
-            fits = given is None or isinstance(given, np.dtype)
-        case _:
-            raise TypeError(f"{name!r} is {own!r}, which no snapshot gives back")
-    if not fits:
-        raise ResultsError(f"a snapshot has {given!r:.60} as {name!r}")
+            return arrays_of(given, repr(name), own)
+    return given
 
 
-def check_within(
-    values: NDArray[Any], what: str, low: Any = 0, high: Any = _MOST
-) -> None:
-    """Checks that numbers lie from ``low`` to ``high``, both included.
-
-    Real numbers may exceed ``high``.
-
-    Raises:
-        ResultsError: They do not, or one is NaN.
-    """
-    if not (values >= low).all() or (
-        values.dtype.kind in "iu" and not (values <= high).all()
-    ):
-        raise ResultsError(f"a snapshot has numbers outside their range in {what}")
-
-
-def array_of(given: Any, what: str, dtype: Any, *shape: int | None) -> NDArray[Any]:
+def array_of(given: Any, what: str, dtype: Any, *shape: int) -> NDArray[Any]:
     """An array out of a snapshot.
 
     Args:
         given: What the snapshot holds.
         what: What it is, in words.
         dtype: What it must be an array of.
-        shape: The shape that it must have, with None for any length.
+        shape: The shape that it must have.
 
     Raises:
         ResultsError: It is something else.
     """
     if not isinstance(given, np.ndarray):
-        raise ResultsError(f"a snapshot has no array for {what}, but {type(given)}")
-    if given.dtype != dtype or not _shaped(given, shape):
-        wanted = tuple("any" if length is None else length for length in shape)
+        raise ResultsError(f"a snapshot has {type(given)} for {what}, not an array")
+    if given.dtype != dtype or given.shape != shape:
         raise ResultsError(
             f"a snapshot has {what} as {given.dtype!s:.99} of shape {given.shape}, "
-            f"not {np.dtype(dtype)} of {wanted}"
+            f"not {np.dtype(dtype)} of {shape}"
         )
     return given
 
@@ -147,7 +109,7 @@ def arrays_of(
 
     Args:
         given: What the snapshot holds.
-        whose: For whom it is, in words.
+        whose: Whose it is, in words.
         like: What they begin with: arrays of the same names and shapes. A number's
             dtype may have grown since.
 
@@ -160,20 +122,12 @@ def arrays_of(
             f"a snapshot has {names!r:.99} for {whose}, not the arrays {list(like)}"
         )
     for name, own in like.items():
-        dtype = own.dtype
-        if isinstance(given[name], np.ndarray) and _grown(dtype, given[name].dtype):
-            dtype = given[name].dtype
+        dtype = _grown(own.dtype, getattr(given[name], "dtype", own.dtype))
         array_of(given[name], f"{name!r} of {whose}", dtype, *own.shape)
     return given
 
 
-def _grown(own: np.dtype[Any], given: np.dtype[Any]) -> bool:
+def _grown(own: np.dtype[Any], given: np.dtype[Any]) -> np.dtype[Any]:
+    """The dtype that a number may have by now."""
     numbers = own.kind in _NUMBERS and given.kind in _NUMBERS
-    return numbers and np.can_cast(own, given, "safe")
-
-
-def _shaped(given: NDArray[Any], shape: tuple[int | None, ...]) -> bool:
-    return given.ndim == len(shape) and all(
-        wanted in (None, length)
-        for wanted, length in zip(shape, given.shape, strict=True)
-    )
+    return given if numbers and np.can_cast(own, given, "safe") else own

@@ -314,7 +314,7 @@ def test_settings_that_readers_rely_on_are_checked_with_the_manifest(
 
 def test_a_stop_that_is_no_dictionary_is_refused(copy):
     named(copy, lambda study: study.update(stop=3))
-    with pytest.raises(ResultsError, match=r"damaged or not ours .*`\$.stop`"):
+    with pytest.raises(ResultsError, match=r"damaged or not ours .*`\$.study.stop`"):
         commenv.study.storage.reconstruction.study_of(Store(copy))
 
 

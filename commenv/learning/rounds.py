@@ -8,12 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from commenv.channel import Received, Versions
-from commenv.channel.message import refuse_nan
-from commenv.errors import ResultsError
 from commenv.learning.algorithm import Learner, RoundAgents
 from commenv.learning.evaluation import Evaluator
 from commenv.learning.scheme import Scheme, SchemeDraws, decided
-from commenv.snapshots import Resumable, Snapshot, arrays_of
+from commenv.snapshots import Resumable, Snapshot, arrays_of, entry
 from commenv.wrappers import ChannelEnv, Metrics
 
 __all__ = ["Rounds"]
@@ -77,26 +75,22 @@ class Rounds(Resumable):
         """Goes on where other rounds were, of the same settings; before the first.
 
         Raises:
-            ResultsError: It is no snapshot of such rounds.
+            ResultsError: It is not a snapshot of such rounds.
         """
-        agents, own = self.agents, snapshot["agents"]
+        agents, own = self.agents, entry(snapshot, "agents")
         agents.memory = arrays_of(own, "the agents", agents.memory)
         self._restore_learner(snapshot)
         self.env.instances.resume(self._study_seed, self.star.episode)
         self._seed = None
 
     def _restore_learner(self, snapshot: Snapshot) -> None:
-        """Gives back what is not the agents', and holds it against the parameters."""
-        learner, own = self.learner, snapshot["learner"]
+        """Gives back what is not the agents'."""
+        learner, own = self.learner, entry(snapshot, "learner")
         learner.memory = arrays_of(own, "the learner", learner.memory)
-        self._state = arrays_of(snapshot["scheme"], "the scheme", self._state)
+        scheme = entry(snapshot, "scheme")
+        self._state = arrays_of(scheme, "the scheme", self._state)
         self.star.open(self._study_seed)
-        self.star.restore(snapshot["star"])
-        parameters, versions = learner.parameters(), self.star.receive_versions()
-        if versions is None or versions.records.dtype != parameters.dtype:
-            raise ResultsError("a snapshot whose agents hold no such parameters")
-        for records in (parameters, versions.records):
-            refuse_nan(records)
+        self.star.restore(entry(snapshot, "star"))
 
     @property
     def resumable(self) -> bool:

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from commenv.errors import ResultsError
-from commenv.snapshots import Resumable, Snapshot, array_of, check_within
+from commenv.snapshots import Resumable, Snapshot, array_of
 
 if TYPE_CHECKING:
     from commenv.rng.draws import Draws
@@ -29,7 +28,6 @@ __all__ = [
 ]
 
 WORDS_PER_BLOCK = 4
-_LONGEST_POSITION = 4
 # To address a row costs as much as some hundred numbers of it.
 _UNIFORMS_AT_A_TIME = 100
 
@@ -351,11 +349,8 @@ class LinkDraws(Resumable):
     def restore(self, snapshot: Snapshot) -> None:
         """Goes on behind the numbers that were drawn."""
         used = array_of(snapshot["used"], "used", np.int64, len(self._stream.used))
-        check_within(used, "used")
         self._stream.skip(used)
         for position, one in snapshot["parts"].items():
-            if position != f"{int(position):d}" or len(position) > _LONGEST_POSITION:
-                raise ResultsError(f"a snapshot of a link has {position!r:.60}")
             self.part(int(position)).restore(one)
 
     def of(self, links: NDArray[np.intp], sequence: NDArray[np.uint32]) -> MessageDraws:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cached_property
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,6 @@ __all__ = [
     "Arm",
     "check_count",
     "check_whole",
-    "described",
     "plain",
     "setting_names",
 ]
@@ -97,17 +96,7 @@ class Arm:
 
     def describe(self) -> dict[str, Any]:
         """The arm as plain data, for the manifest."""
-        return {
-            "label": self.label,
-            "environment": self.environment,
-            "env_kwargs": plain(self.env_kwargs),
-            "time_limit": self.time_limit,
-            "algorithm": described(self.algorithm),
-            "scheme": described(self.scheme),
-            "num_agents": self.num_agents,
-            "uplink": described(self.uplink),
-            "downlink": described(self.downlink),
-        }
+        return {name: plain(getattr(self, name)) for name in setting_names(self)}
 
 
 def check_whole(name: str, value: Any) -> None:
@@ -130,12 +119,6 @@ def setting_names(plugin: Any) -> list[str]:
     return [field.name for field in fields(plugin)] if is_dataclass(plugin) else []
 
 
-def described(thing: Any) -> dict[str, Any]:
-    """A settings object as plain data: its class, and its fields."""
-    settings = {name: plain(getattr(thing, name)) for name in setting_names(thing)}
-    return {"class": reference_of(thing), **settings}
-
-
 def plain(value: Any) -> Any:
     """A value as JSON can hold it."""
     if isinstance(value, Mapping):
@@ -146,9 +129,17 @@ def plain(value: Any) -> Any:
         return plain(value.tolist())
     if isinstance(value, float) and not math.isfinite(value):
         return repr(value)  # JSON has no such number
+    if isinstance(value, Real) and not isinstance(value, (int, float)):
+        return plain(float(value))
     if value is None or isinstance(value, (str, int, float, bool)):
         return value
-    return described(value)
+    return _described(value)
+
+
+def _described(thing: Any) -> dict[str, Any]:
+    """A settings object as plain data: its class, and its fields."""
+    settings = {name: plain(getattr(thing, name)) for name in setting_names(thing)}
+    return {"class": reference_of(thing), **settings}
 
 
 def _check_signals(algorithm: Algorithm, scheme: Scheme) -> None:

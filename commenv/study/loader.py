@@ -96,7 +96,7 @@ def _read(directory: str | Path) -> Results:
     frame, manifest = store.frame(), store.manifest()
     trials = frame.groupby("label", observed=True)["trial"].nunique()
     wanted = len(store.trials)
-    labels = [described["label"] for described in manifest.study["arms"]]
+    labels = manifest.study.labels
     short = [sum(map(len, store.outgrown(arm))) for arm in range(len(labels))]
     lacking = [
         f"{there} of {wanted} trials of {label}"

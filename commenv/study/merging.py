@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
+
 from commenv.checks import path_of
 from commenv.errors import ResultsError, shown
 from commenv.study.loader import load
@@ -55,9 +57,10 @@ def merge(out: str | Path, directories: Sequence[str | Path]) -> Results:
     for folder, manifest in zip(folders[1:], manifests[1:], strict=True):
         _check_alike(folders[0], manifests[0], folder, manifest)
     blocks = _blocks(stores, manifests[0])
-    total = max(manifest.study["num_trials"] for manifest in manifests)
-    study = {**manifests[0].study, "num_trials": total}
-    study |= {"first_trial": 0, "last_trial": None}
+    total = max(manifest.study.num_trials for manifest in manifests)
+    study = structs.replace(
+        manifests[0].study, num_trials=total, first_trial=0, last_trial=None
+    )
     with locked(path_of("out", out)) as lock:
         store = Store(out, lock)
         if store.kept_labels():
@@ -75,7 +78,7 @@ def _check_alike(one: Path, first: Manifest, other: Path, second: Manifest) -> N
     Shards may come from machines of several types, which the log says.
     """
     for what, left_out, old, new in (
-        ("settings", SHARE, first.study, second.study),
+        ("settings", SHARE, first.study.plain(), second.study.plain()),
         ("software", MACHINE, first.software, second.software),
     ):
         parts = (_without(left_out, old), _without(left_out, new))
@@ -113,13 +116,13 @@ def _in_words(
 def _blocks(stores: Sequence[Store], manifest: Manifest) -> list[StoredBlock]:
     """All blocks of all folders, no trial twice."""
     found: list[StoredBlock] = []
-    for arm, described in enumerate(manifest.study["arms"]):
+    for arm, label in enumerate(manifest.study.labels):
         holders: dict[int, Path] = {}
         for store in stores:
             blocks = store.blocks(arm)
             for trial in blocks:
                 if trial in holders:
-                    which = words_for(described["label"], [trial])
+                    which = words_for(label, [trial])
                     raise ResultsError(
                         f"{which} is in {holders[trial]} and in {store.directory}; "
                         "shards do not overlap: leave one out"

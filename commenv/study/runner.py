@@ -35,6 +35,7 @@ from commenv.study.storage.frame import Bounds
 from commenv.study.storage.lock import locked
 from commenv.study.storage.provenance import software
 from commenv.study.storage.safe_parquet import lean_memory
+from commenv.study.storage.schema import StudySettings
 from commenv.study.storage.store import Store
 from commenv.study.storage.trace import expected_size
 
@@ -328,7 +329,7 @@ def _results(
     study: Study, store: Store | None, known: _Known, measured: list[Measured]
 ) -> Results:
     """The results of a study that is complete."""
-    settings = settings_of_study(study.describe(), software())
+    settings = settings_of_study(StudySettings.of(study), software())
     if store is not None:
         return Results(
             store.frame(),

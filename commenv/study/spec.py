@@ -110,7 +110,7 @@ class Study:
 
     def describe(self) -> dict[str, Any]:
         """The study as plain data: what a later run must match to continue it."""
-        described: dict[str, Any] = {
+        described = {
             field.name: plain(getattr(self, field.name))
             for field in fields(self)
             if field.name != "arms"

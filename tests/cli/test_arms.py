@@ -75,8 +75,8 @@ def test_a_channel_that_cannot_be_is_refused(capsys, tmp_path, options, words):
 
 
 def channels_of(out):
-    (arm,) = Store(out).manifest().study["arms"]
-    return arm["uplink"], arm["downlink"]
+    (arm,) = Store(out).manifest().study.arms
+    return arm.uplink, arm.downlink
 
 
 def test_headers_and_the_medium_are_described_by_options(capsys, tmp_path):
@@ -101,8 +101,8 @@ def test_a_percentage_is_a_number(capsys, tmp_path):
     options = ("--loss", "5.7%", "--set", "alpha=12.5%", "--out", tmp_path / "new")
     assert run(capsys, *GRID, *options)[0] == 0
     assert channels_of(tmp_path / "new")[0]["link"]["probability"] == 0.057
-    arm = Store(tmp_path / "new").manifest().study["arms"][0]
-    assert arm["algorithm"]["alpha"] == 0.125
+    arm = Store(tmp_path / "new").manifest().study.arms[0]
+    assert arm.algorithm["alpha"] == 0.125
 
 
 @pytest.mark.parametrize("price", [0, 1, 10])
@@ -141,20 +141,20 @@ def test_options_of_arms_are_repeated_for_a_product(capsys, tmp_path):
         *("--trials", "1", "--episodes", "1", "--quiet", "--out", out),
     )
     assert call(capsys, "run", *product)[0] == 0
-    arms = Store(out).manifest().study["arms"]
+    arms = Store(out).manifest().study.arms
     assert len(arms) == 2**5
     told = [
         (
-            arm["environment"],
-            arm["num_agents"],
-            arm["uplink"]["codec"]["class"],
-            arm["uplink"]["budget"]["bytes"],
-            arm["algorithm"]["step_size"],
+            arm.environment,
+            arm.num_agents,
+            arm.uplink["codec"]["class"],
+            arm.uplink["budget"]["bytes"],
+            arm.algorithm["step_size"],
         )
         for arm in arms
     ]
     assert len(set(told)) == 2**5
-    assert all(arm["uplink"]["link"]["probability"] == 0.1 for arm in arms)
+    assert all(arm.uplink["link"]["probability"] == 0.1 for arm in arms)
     code, printed, _ = call(capsys, "show", out)
     assert code == 0
     assert "davia, WindyGrid-v0, step_size=0.2, 2 agents, int8 3000 B per ep" in printed
@@ -261,8 +261,8 @@ def test_worlds_by_agent_have_names_where_they_are_repeated(capsys, tmp_path):
     words = (*GRID[:4], "--agents", "2", "--out", tmp_path / "new")
     pair = ("--env-kwargs", f"near: {near}", "--env-kwargs", f"far: {far}")
     assert run(capsys, *words, *pair)[0] == 0
-    arms = Store(tmp_path / "new").manifest().study["arms"]
-    assert [arm["label"] for arm in arms] == ["dql, near", "dql, far"]
-    assert arms[1]["env_kwargs"] == [{}, {"goal": [4, 3]}]
+    arms = Store(tmp_path / "new").manifest().study.arms
+    assert [arm.label for arm in arms] == ["dql, near", "dql, far"]
+    assert arms[1].env_kwargs == [{}, {"goal": [4, 3]}]
     outcome = run(capsys, *words, "--env-kwargs", near, "--env-kwargs", far)
     refused(outcome, 2, "--env-kwargs is repeated without names")

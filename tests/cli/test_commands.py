@@ -80,19 +80,19 @@ def test_every_option_arrives(capsys, tmp_path):
     )
     assert code == 0
     found = Store(tmp_path / "new").manifest().study
-    arm = found["arms"][1]
-    assert [one["environment"] for one in found["arms"]] == [
+    arm = found.arms[1]
+    assert [one.environment for one in found.arms] == [
         "WindyGrid-v0",
         "SimpleGrid-v0",
     ]
-    assert (arm["time_limit"], arm["env_kwargs"]) == (20, {"size": [3, 4]})
-    assert arm["algorithm"]["alpha"] == 0.25
-    assert arm["num_agents"] == 2
-    assert (found["num_trials"], found["num_episodes"]) == (4, 3)
-    assert (found["gamma"], found["seed"]) == (0.5, 3)
-    assert (found["evaluate_every"], found["evaluation_episodes"]) == (2, 4)
-    assert found["stop"] == {"uplink_bytes": 1e6, "messages": 50}
-    uplink, downlink = arm["uplink"]["budget"], arm["downlink"]["budget"]
+    assert (arm.time_limit, arm.env_kwargs) == (20, {"size": [3, 4]})
+    assert arm.algorithm["alpha"] == 0.25
+    assert arm.num_agents == 2
+    assert (found.num_trials, found.num_episodes) == (4, 3)
+    assert (found.gamma, found.seed) == (0.5, 3)
+    assert (found.evaluate_every, found.evaluation_episodes) == (2, 4)
+    assert found.stop == {"uplink_bytes": 1e6, "messages": 50}
+    uplink, downlink = arm.uplink["budget"], arm.downlink["budget"]
     assert (uplink["messages"], uplink["bytes"], uplink["per"]) == (1, 300, "episode")
     assert (downlink["messages"], downlink["per"], downlink["scope"]) == (
         9,

@@ -52,19 +52,19 @@ def test_labels_say_the_names(capsys, tmp_path):
     )
     code, _, err = run(capsys, *words, "--trials", "1", "--out", out)
     assert (code, err) == (0, "")
-    arms = Store(out).manifest().study["arms"]
-    assert [arm["label"] for arm in arms] == [
+    arms = Store(out).manifest().study.arms
+    assert [arm.label for arm in arms] == [
         f"plain + all, {env}, fast, {agents}, {codec} some, thin"
         for env in ("calm", "storm")
         for agents in ("alone", "2 agents")
         for codec in ("half", "identity")
     ]
-    assert {arm["algorithm"]["alpha"] for arm in arms} == {0.9}
-    assert {arm["env_kwargs"]["size"] for arm in arms} == {4}
-    assert [arm["num_agents"] for arm in arms] == [1, 1, 2, 2] * 2
-    assert {arm["uplink"]["link"]["probability"] for arm in arms} == {0.1}
-    assert arms[0]["uplink"]["codec"]["class"].endswith(":Float16")
-    assert {arm["uplink"]["budget"]["bytes"] for arm in arms} == {60}
+    assert {arm.algorithm["alpha"] for arm in arms} == {0.9}
+    assert {arm.env_kwargs["size"] for arm in arms} == {4}
+    assert [arm.num_agents for arm in arms] == [1, 1, 2, 2] * 2
+    assert {arm.uplink["link"]["probability"] for arm in arms} == {0.1}
+    assert arms[0].uplink["codec"]["class"].endswith(":Float16")
+    assert {arm.uplink["budget"]["bytes"] for arm in arms} == {60}
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Checkpoints as targets: their file format, and what is gone on from."""
+"""Checkpoints as a target: their file format."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from commenv.study.storage.checkpoint import unpacked
 from tests.fuzz.mutation import changed, changed_safetensors
 from tests.fuzz.target import Target
 from tests.study.blocks import CHANNELS, kept, study
-from tests.study.storage.forged import checkpoint_target
 
 __all__ = ["TARGETS"]
 
@@ -45,13 +44,4 @@ def _changed(rng: random.Random, known: Sequence[bytes]) -> bytes:
 
 TARGETS = (
     Target("state", unpacked, _states, (ResultsError,), changes=_changed, share=40),
-    Target(
-        "checkpoint",
-        checkpoint_target,
-        _states,
-        (ResultsError,),
-        changes=_changed,
-        share=2,
-        seconds=20.0,
-    ),
 )

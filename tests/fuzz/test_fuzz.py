@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import random
@@ -16,11 +17,12 @@ pytest.importorskip("pyarrow")
 from tests.fuzz.engine import Hang, attempt, bounded, fuzz, store
 from tests.fuzz.guard import EVIL, Misdeed, judged, nothing_else
 from tests.fuzz.mutation import changed, changed_json
+from tests.fuzz.planted import FAULTS
 from tests.fuzz.target import Target
 from tests.fuzz.targets import TARGETS
 
 INPUTS = {"message": 3000, "payload": 5000, "manifest": 2000, "seal": 1000}
-FEW = {"settings": 60, "checkpoint": 40, "command": 40, "folder": 12}
+FEW = {"settings": 60, "command": 40, "folder": 12}
 FEW |= {"block": 60, "sizes": 60}
 
 
@@ -134,3 +136,10 @@ def test_what_stays_in_the_folder_is_no_misdeed(tmp_path):
     with nothing_else(tmp_path):
         judged((tmp_path / "file").write_bytes, b"bytes")
         judged(json.loads, b"{}")
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_planted_fault_replaces_what_a_reader_calls(name):
+    module, _, attribute = FAULTS[name].where.partition(":")
+    assert callable(getattr(importlib.import_module(module), attribute))
+    assert FAULTS[name].target in TARGETS

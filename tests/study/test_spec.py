@@ -4,7 +4,8 @@ import json
 import logging
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from fractions import Fraction
 from typing import ClassVar
 
 import gymnasium as gym
@@ -17,6 +18,8 @@ from commenv.errors import UnknownNameError
 from commenv.learning import Algorithm, Always, Scheme
 from commenv.learning.schemes import RandomChoice
 from commenv.study import Study, arms
+from commenv.study.arm import Arm
+from commenv.study.storage.schema import ArmSettings, StudySettings
 from tests.study.studies import built
 
 
@@ -310,6 +313,17 @@ def test_every_setting_is_in_the_description_and_json_keeps_it():
         assert part in text
     assert "block" not in described
     assert "workers" not in described
+
+
+@pytest.mark.parametrize(
+    ("cls", "schema"), [(Arm, ArmSettings), (Study, StudySettings)]
+)
+def test_a_manifest_holds_every_field(cls, schema):
+    assert {one.name for one in fields(cls)} == set(schema.__struct_fields__)
+
+
+def test_numbers_of_other_types_are_floats_in_a_manifest():
+    assert make_study(gamma=Fraction(1, 2)).describe()["gamma"] == 0.5
 
 
 def test_the_description_tells_arrays_apart_and_has_no_nan():

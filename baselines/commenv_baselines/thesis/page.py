@@ -229,15 +229,15 @@ def _setting_lines(folder: Path) -> list[str]:
     manifest = Store(folder / "study").manifest()
     study, software = manifest.study, manifest.software
     lines += [
-        f"{study['num_trials']} trials, {study['num_episodes']} episodes, gamma "
-        f"{study['gamma']}, seed {study['seed']}:",
+        f"{study.num_trials} trials, {study.num_episodes} episodes, gamma "
+        f"{study.gamma}, seed {study.seed}:",
         "",
     ]
-    for arm in study["arms"]:
-        settings = {**_settings(arm["algorithm"]), **_settings(arm["scheme"])}
+    for arm in study.arms:
+        settings = {**_settings(arm.algorithm), **_settings(arm.scheme)}
         words = ", ".join(f"{name} {value}" for name, value in settings.items())
-        agents = count_of(arm["num_agents"], "agent")
-        lines.append(f"- {arm['label']} ({arm['environment']}, {agents}): {words}")
+        agents = count_of(arm.num_agents, "agent")
+        lines.append(f"- {arm.label} ({arm.environment}, {agents}): {words}")
     lines.append("")
     versions = ", ".join(f"{name} {value}" for name, value in software.items())
     return [*lines, versions, "", "</details>", ""]

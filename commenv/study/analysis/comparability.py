@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from commenv.errors import ResultsError, shown
 from commenv.study.storage.manifest import brief
+from commenv.study.storage.schema import ArmSettings, StudySettings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,46 +49,41 @@ _MOST_LABELS = 3
 
 
 def settings_of_study(
-    study: Mapping[str, Any], software: Mapping[str, str]
+    study: StudySettings, software: Mapping[str, str]
 ) -> dict[str, Settings]:
     """The settings of each label of a study.
 
     Args:
-        study: As :meth:`commenv.study.spec.Study.describe` gives it.
+        study: As a manifest holds it.
         software: As :func:`commenv.study.storage.provenance.software` gives it.
     """
-    shared = {words: study.get(name) for name, words in _NAMES.items()}
+    shared = {words: getattr(study, name) for name, words in _NAMES.items()}
     shared |= {f"{name} version": software.get(name) for name in _PACKAGES}
-    return {arm["label"]: shared | _of_arm(arm) for arm in study["arms"]}
+    return {arm.label: shared | _of_arm(arm) for arm in study.arms}
 
 
-def _of_arm(arm: Mapping[str, Any]) -> Settings:
+def _of_arm(arm: ArmSettings) -> Settings:
     """What belongs to one label alone."""
     settings: Settings = {
-        "environment": arm["environment"],
-        "time limit": arm.get("time_limit"),
-        "number of agents": arm.get("num_agents"),
+        "environment": arm.environment,
+        "time limit": arm.time_limit,
+        "number of agents": arm.num_agents,
     }
     for way in ("uplink", "downlink"):
-        parts = _mapping(arm.get(way))
+        parts = getattr(arm, way)
         settings |= {f"{way} {name}": x for name, x in parts.items() if name != "class"}
-    own = arm.get("env_kwargs")
-    for name, value in _mapping(own).items():
-        settings[f"environment argument {name}"] = value
-    if isinstance(own, list):
-        settings["environment argument of each agent"] = own
+    if isinstance(arm.env_kwargs, list):
+        settings["environment argument of each agent"] = arm.env_kwargs
+    else:
+        for name, value in arm.env_kwargs.items():
+            settings[f"environment argument {name}"] = value
     for part in _COMPARED:
-        plugin = arm[part]
+        plugin = getattr(arm, part)
         settings[part] = plugin.get("class")
         for name, value in plugin.items():
             if name != "class":
                 settings[f"{part} setting {name}"] = value
     return settings
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    """A dictionary; an empty one for what a damaged manifest holds in its place."""
-    return value if isinstance(value, dict) else {}
 
 
 def settings_of_frame(frame: pd.DataFrame, label: str) -> Settings:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from commenv.errors import ResultsError
 from commenv.learning import Evaluator, Rounds
 from commenv.learning.evaluation import MeanEvaluator
 from commenv.snapshots import Resumable, Snapshot
@@ -30,17 +29,6 @@ if TYPE_CHECKING:
     from commenv.study.storage.trace import Trace
 
 __all__ = ["optimum_of", "run_block"]
-
-_UNFIT = (
-    LookupError,
-    TypeError,
-    ValueError,
-    AttributeError,
-    ArithmeticError,
-    MemoryError,
-    RecursionError,
-)
-"""What a part may make of a snapshot that it would never have given."""
 
 
 def optimum_of(study: Study, arm: Arm) -> float | None:
@@ -122,7 +110,7 @@ def run_block(
         episode.
 
     Raises:
-        ResultsError: ``resume`` is no snapshot of this block.
+        ResultsError: ``resume`` is not a snapshot of this block.
     """
     if shards is None:
         rounds, evaluator = rounds_of(study, arm, trials, trace)
@@ -174,25 +162,6 @@ class _State(Resumable):
         self.series = Recorder(study, len(trials), worlds)
         self.learned = FinalWeights(rounds.learner)
         self.sent = SentSizes(rounds.star, arm.label, list(trials))
-
-    def restore(self, snapshot: Snapshot) -> None:
-        """Goes on where a block of the same settings was.
-
-        Raises:
-            ResultsError: It is no snapshot of such a block.
-        """
-        try:
-            super().restore(snapshot)
-        except _UNFIT as error:
-            words = f"{type(error).__name__}: {error}"
-            raise ResultsError(f"a snapshot of something else ({words})") from error
-        played, measured = self.rounds.star.episode + 1, len(self.series.rows)
-        if played != measured:
-            raise ResultsError(
-                f"a snapshot after {played} rounds, of which {measured} were measured"
-            )
-        if not (self.series.running.any() or self.sent.any):
-            raise ResultsError("a snapshot of ended trials without what they have sent")
 
     def end(self, stopped: NDArray[np.bool_]) -> None:
         """Keeps what some trials have learned and sent, since they have ended."""

@@ -24,6 +24,7 @@ from commenv.study.execution.plan import blocks_of, missing
 from commenv.study.spec import Study
 from commenv.study.storage.manifest import packed_manifest
 from commenv.study.storage.safe_parquet import packed_table
+from commenv.study.storage.schema import StudySettings
 from commenv.study.storage.weights import Memory, packed
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def estimate(
     largest = max(len(one.trials) for one in cut)
     probes = _probes(study, largest, seconds)
     durations: list[float] = []
-    room = float(len(packed_manifest(study.describe(), {}, {}, {})))
+    room = float(len(packed_manifest(StudySettings.of(study), {}, {}, {})))
     for one in cut:
         probe = _like(probes, study, one.arm)
         share = (len(one.trials) - _few(study)) / max(1, largest - _few(study))

@@ -107,7 +107,7 @@ def has_results(directory: str | Path) -> bool:
         ResultsError: It is not a results folder, or its manifest is damaged.
     """
     store = Store(directory)
-    arms = range(len(store.manifest().study["arms"]))
+    arms = range(len(store.manifest().study.arms))
     return any(_finished(store, arm) for arm in arms)
 
 
@@ -121,7 +121,7 @@ def lacks(directory: str | Path) -> str:
         ResultsError: It is not a results folder, or its manifest is damaged.
     """
     store = Store(directory)
-    labels = [arm["label"] for arm in store.manifest().study["arms"]]
+    labels = store.manifest().study.labels
     wanted = set(store.trials)
     lines, there = [], 0
     for arm, label in enumerate(labels):

@@ -8,9 +8,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from commenv.errors import ResultsError
 from commenv.learning import Learner
-from commenv.snapshots import Resumable, Snapshot, array_of, arrays_of
+from commenv.snapshots import Resumable, Snapshot, arrays_of, entry
 from commenv.study.spec import Study
 from commenv.study.storage.frame import COLUMNS, EVALUATIONS, HELD
 
@@ -109,21 +108,14 @@ class Recorder(Resumable):
         """Goes on measuring behind it.
 
         Raises:
-            ResultsError: It is no snapshot of such a series.
+            ResultsError: It is not a snapshot of such a series.
         """
         super().restore(snapshot)
-        trials, columns = len(self.running), snapshot["columns"]
-        taken = array_of(snapshot["taken"], "rounds taken", np.bool_, None, trials)
-        like = np.zeros(taken.shape)
-        arrays_of(columns, "the series", dict.fromkeys(self.columns, like))
-        on = np.vstack([taken, self.running])
-        if len(taken) > self._num_episodes or (on[1:] > on[:-1]).any():
-            raise ResultsError("a snapshot has rounds that were not played like this")
-        if not len(taken) or not taken[0].all():
-            raise ResultsError("a snapshot before the first round")
-        if (self.running != ~self.pruned & self._below(len(taken))).any():
-            raise ResultsError("a snapshot has other trials that go on than its totals")
-        self.taken = list(taken)
+        self.taken = list(entry(snapshot, "taken"))
+        like = np.zeros((len(self.taken), len(self.running)))
+        columns = arrays_of(
+            entry(snapshot, "columns"), "the series", dict.fromkeys(self.columns, like)
+        )
         self.rows = [
             {name: values[position] for name, values in columns.items()}
             for position in range(len(self.taken))

@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
-import msgspec
 import numpy as np
 from gymnasium import spaces
+from msgspec import structs
 
-from commenv.errors import MissingExtraError, ResultsError, UnknownNameError
-from commenv.learning import Always, Policy, make_algorithm
-from commenv.learning.plugins import ALGORITHMS, is_registered
+from commenv.errors import ResultsError, UnknownNameError
+from commenv.learning import Policy
 from commenv.seeds import integer_seed
 from commenv.study.arm import Arm
 from commenv.study.execution.build import problem_of, world_of
@@ -27,34 +26,15 @@ from commenv.study.spec import Study
 from commenv.study.storage.extra import check_extra
 from commenv.study.storage.manifest import brief
 from commenv.study.storage.names import trials_in
-from commenv.study.storage.reconstruction import check_allowed, unfit
+from commenv.study.storage.reconstruction import rebuilt, unfit, without_channels
 from commenv.study.storage.store import Store
 from commenv.study.storage.stored_block import StoredBlock
 from commenv.study.storage.weights import Memory, read_memory
-from commenv.study.time_limit import time_limit
 
 if TYPE_CHECKING:
     import torch
 
 __all__ = ["Trained", "TrainedPolicy", "load_policy", "trained"]
-
-
-class _Arm(msgspec.Struct):
-    """What a manifest must say about a label for its policies to act again."""
-
-    label: str
-    environment: str
-    env_kwargs: dict[str, Any] | list[dict[str, Any]]
-    time_limit: int
-    algorithm: dict[str, Any]
-    num_agents: int
-
-
-class _Study(msgspec.Struct):
-    arms: list[_Arm]
-    num_trials: int
-    num_episodes: int
-    gamma: float
 
 
 class TrainedPolicy:
@@ -217,16 +197,13 @@ def trained(
     """
     check_extra("playing trained policies")
     store = Store(directory)
-    try:
-        described = msgspec.convert(store.manifest().study, _Study)
-    except msgspec.ValidationError as error:
-        raise unfit(store, error) from None
-    known = [arm.label for arm in described.arms]
-    if label is not None and label not in known:
-        raise UnknownNameError("label", label, known)
-    for position, arm in enumerate(described.arms):
+    settings = store.manifest().study
+    if label is not None and label not in settings.labels:
+        raise UnknownNameError("label", label, settings.labels)
+    for position, arm in enumerate(settings.arms):
         if label in (None, arm.label):
-            yield Trained(store, position, _study(store, described, arm, allow))
+            alone = structs.replace(settings, arms=[without_channels(arm)])
+            yield Trained(store, position, rebuilt(store, alone, allow))
 
 
 def load_policy(
@@ -263,35 +240,3 @@ def load_policy(
     one = next(trained(directory, label, allow))
     chosen = next(iter(one.trials), 0) if trial is None else trial
     return one.policy(chosen, seed)
-
-
-def _study(store: Store, described: _Study, arm: _Arm, allow: Collection[str]) -> Study:
-    """A label as a study of its own, of what the manifest says."""
-    settings = dict(arm.algorithm)
-    reference = settings.pop("class", None)
-    check_allowed(store, (arm.environment, arm.env_kwargs, settings), allow)
-    if not isinstance(reference, str) or not is_registered(reference, ALGORITHMS):
-        check_allowed(store, reference, allow)
-    try:
-        env_kwargs: Any = arm.env_kwargs
-        limit = time_limit(arm.environment, env_kwargs, arm.time_limit)
-        algorithm = make_algorithm(str(reference), settings)
-        own = Arm(
-            arm.label,
-            arm.environment,
-            env_kwargs,
-            limit,
-            algorithm,
-            Always(),
-            arm.num_agents,
-        )
-        return Study(
-            (own,),
-            num_trials=described.num_trials,
-            num_episodes=described.num_episodes,
-            gamma=described.gamma,
-        )
-    except MissingExtraError:
-        raise
-    except ValueError as error:
-        raise unfit(store, error) from error

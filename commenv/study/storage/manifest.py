@@ -5,21 +5,20 @@ from __future__ import annotations
 import json
 import reprlib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 
 from commenv.errors import ResultsError, shown
-from commenv.study.arm import MOST
 from commenv.study.storage.checksums import Digest, digest
 from commenv.study.storage.files import unusable
 from commenv.study.storage.safe_files import check_depth, read_file
+from commenv.study.storage.schema import StudySettings
 
 __all__ = [
     "GROWING",
     "SHARE",
     "Manifest",
-    "Settings",
     "brief",
     "check_same",
     "differences",
@@ -39,7 +38,7 @@ class Manifest(msgspec.Struct, forbid_unknown_fields=True):
     Attributes:
         format: Always ``"commenv study"``.
         version: Of the folder's layout.
-        study: The settings, as :meth:`commenv.study.spec.Study.describe` gives them.
+        study: The settings.
         optima: The exact optimal value of each label's environment, where known.
         software: What :func:`commenv.study.storage.provenance.software` gave at the
             start.
@@ -50,7 +49,7 @@ class Manifest(msgspec.Struct, forbid_unknown_fields=True):
 
     format: str
     version: int
-    study: dict[str, Any]
+    study: StudySettings
     optima: dict[str, float | None]
     software: dict[str, str]
     ranges: dict[str, dict[str, tuple[float, float]]]
@@ -64,37 +63,6 @@ class _Version(msgspec.Struct):
     version: int
 
 
-_Count = Annotated[int, msgspec.Meta(ge=1, le=MOST)]
-_Place = Annotated[int, msgspec.Meta(ge=0, lt=MOST)]
-
-
-class _Arm(msgspec.Struct):
-    label: str
-    environment: str
-    algorithm: dict[str, Any]
-    scheme: dict[str, Any]
-    num_agents: _Count
-
-
-class Settings(msgspec.Struct):
-    """What every reader takes from a manifest's study without looking again."""
-
-    arms: list[_Arm]
-    num_trials: _Count
-    num_episodes: _Count
-    first_trial: _Place
-    last_trial: _Place | None
-    gamma: float
-    seed: int
-    stop: dict[str, float] | None = None
-
-    @property
-    def trials(self) -> range:
-        """The numbers of the trials that belong into the folder."""
-        last = self.num_trials - 1 if self.last_trial is None else self.last_trial
-        return range(self.first_trial, last + 1)
-
-
 SHARE = ("num_trials", "first_trial", "last_trial")
 """The settings that no trial depends on: how many there are, and which are here."""
 
@@ -104,7 +72,7 @@ GROWING = ("num_trials", "num_episodes")
 
 
 def packed_manifest(
-    study: dict[str, Any],
+    study: StudySettings,
     optima: dict[str, float | None],
     software: dict[str, str],
     ranges: dict[str, dict[str, tuple[float, float]]],
@@ -113,7 +81,7 @@ def packed_manifest(
     content = {
         "format": FORMAT,
         "version": FORMAT_VERSION,
-        "study": study,
+        "study": study.plain(),
         "optima": {
             label: None if value is None else float(value)
             for label, value in optima.items()
@@ -132,7 +100,8 @@ def digest_of_settings(manifest: Manifest) -> Digest:
     same.
     """
     left_out = {*SHARE, *GROWING}
-    study = {name: x for name, x in manifest.study.items() if name not in left_out}
+    plain = manifest.study.plain()
+    study = {name: x for name, x in plain.items() if name not in left_out}
     content = [study, manifest.optima, manifest.ranges]
     return digest(json.dumps(content, sort_keys=True).encode())
 
@@ -189,13 +158,13 @@ def _manifest_of(path: Path, data: bytes) -> Manifest:
     manifest = msgspec.json.decode(data, type=Manifest)
     content = msgspec.to_builtins(manifest)
     check_depth(content)
-    arms = msgspec.convert(manifest.study, Settings).arms
-    if {arm.label for arm in arms} != manifest.optima.keys():
+    labels = manifest.study.labels
+    if set(labels) != manifest.optima.keys():
         raise msgspec.ValidationError("its labels and optima differ")
     for known in manifest.ranges.values():
         if not all(low <= high for low, high in known.values()):
             raise msgspec.ValidationError("a range ends before it begins")
-    if not all(arm.label.isprintable() for arm in arms):
+    if not all(map(str.isprintable, labels)):
         raise msgspec.ValidationError("a label holds control characters")
     if content.pop("sha256") != _own(content):
         raise msgspec.ValidationError("it was changed: its checksum is another")
@@ -230,10 +199,9 @@ def differences(old: Any, new: Any, path: str = "") -> list[str]:
     return [f"{path}: {brief.repr(old)} there, {brief.repr(new)} asked for"]
 
 
-def check_same(directory: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
+def check_same(directory: Path, old: StudySettings, new: StudySettings) -> None:
     """Raises ResultsError where a folder holds a study with other settings."""
-    # What JSON makes of the new settings is what the old ones went through.
-    different = differences(old, json.loads(json.dumps(new)))
+    different = differences(old.plain(), new.plain())
     if different:
         raise ResultsError(
             f"{directory} holds a study with other settings ({'; '.join(different)}); "

@@ -7,12 +7,12 @@ it again in ``allow``, because importing a module runs it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection
-from dataclasses import fields, is_dataclass
+from dataclasses import is_dataclass
 from typing import Any
 
 import msgspec
+from msgspec import structs
 
 import commenv.channel
 from commenv.channel import Channel
@@ -24,33 +24,18 @@ from commenv.errors import (
     UnknownNameError,
     shown,
 )
-from commenv.learning import make_algorithm, make_scheme
+from commenv.learning import Always, make_algorithm, make_scheme
 from commenv.learning.plugins import ALGORITHMS, SCHEMES, find, is_registered
-from commenv.study.arm import Arm
+from commenv.study.arm import Arm, plain, setting_names
 from commenv.study.spec import Study
 from commenv.study.storage.manifest import differences
+from commenv.study.storage.schema import ArmSettings, StudySettings
 from commenv.study.storage.store import Store
 from commenv.study.time_limit import time_limit
 
-__all__ = ["check_allowed", "study_of", "unfit"]
+__all__ = ["rebuilt", "study_of", "unfit", "without_channels"]
 
 _NOT_FINITE = ("inf", "-inf", "nan")
-
-
-class _Arm(msgspec.Struct):
-    label: str
-    environment: str
-    env_kwargs: dict[str, Any] | list[dict[str, Any]]
-    time_limit: int
-    algorithm: dict[str, Any]
-    scheme: dict[str, Any]
-    num_agents: int
-    uplink: dict[str, Any]
-    downlink: dict[str, Any]
-
-
-class _Study(msgspec.Struct):
-    arms: list[_Arm]
 
 
 def study_of(store: Store, allow: Collection[str] = ()) -> Study:
@@ -58,8 +43,7 @@ def study_of(store: Store, allow: Collection[str] = ()) -> Study:
 
     Args:
         store: The folder.
-        allow: Every ``module:Name`` in its settings that may be imported; what is
-            registered, or is of commenv's channel, needs no such leave.
+        allow: See :func:`rebuilt`.
 
     Raises:
         CannotRerunError: The manifest names what is not allowed or not there.
@@ -67,23 +51,9 @@ def study_of(store: Store, allow: Collection[str] = ()) -> Study:
             make again.
         MissingExtraError: An algorithm needs an extra that is not installed.
     """
-    described = store.manifest().study
-    try:
-        parts = msgspec.convert(described, _Study)
-        maker = _Maker(store, allow)
-        study = Study(
-            arms=tuple(maker.arm(arm) for arm in parts.arms),
-            **{
-                field.name: described[field.name]
-                for field in fields(Study)
-                if field.name != "arms" and field.name in described
-            },
-        )
-    except (ResultsError, MissingExtraError):
-        raise
-    except (CommenvError, ValueError, TypeError, ImportError) as error:
-        raise unfit(store, error) from error
-    other = differences(described, json.loads(json.dumps(study.describe())))
+    settings = store.manifest().study
+    study = rebuilt(store, settings, allow)
+    other = differences(settings.plain(), StudySettings.of(study).plain())
     if other:
         which = shown("; ".join(other).replace("asked for", "here"), 1000)
         raise ResultsError(
@@ -94,28 +64,65 @@ def study_of(store: Store, allow: Collection[str] = ()) -> Study:
     return study
 
 
+def without_channels(arm: ArmSettings) -> ArmSettings:
+    """What of an arm its policies need to act again: no scheme of its own, no channel.
+
+    So none of the code that these name need be there, or allowed.
+    """
+    perfect = plain(Channel())
+    return structs.replace(
+        arm, scheme=plain(Always()), uplink=perfect, downlink=perfect
+    )
+
+
+def rebuilt(
+    store: Store, settings: StudySettings, allow: Collection[str] = ()
+) -> Study:
+    """The study that settings in a folder's manifest describe, or a part of them.
+
+    Args:
+        store: The folder.
+        settings: Out of its manifest.
+        allow: Every ``module:Name`` in them that may be imported; what is registered,
+            or is of commenv's channel, needs no such leave.
+
+    Raises:
+        CannotRerunError: They name what is not allowed or not there.
+        ResultsError: They cannot be used here.
+        MissingExtraError: An algorithm needs an extra that is not installed.
+    """
+    maker = _Maker(store, allow)
+    try:
+        given = {name: getattr(settings, name) for name in setting_names(Study)}
+        return Study(**given | {"arms": tuple(map(maker.arm, settings.arms))})
+    except (ResultsError, MissingExtraError):
+        raise
+    except (CommenvError, ValueError, TypeError, ImportError) as error:
+        raise unfit(store, error) from error
+
+
 class _Maker:
     """Makes objects of what a manifest says about them."""
 
     def __init__(self, store: Store, allow: Collection[str]) -> None:
         self._store, self._allow = store, allow
 
-    def arm(self, arm: _Arm) -> Arm:
-        check_allowed(self._store, arm.environment, self._allow)
+    def arm(self, arm: ArmSettings) -> Arm:
+        _check_allowed(self._store, arm.environment, self._allow)
         env_kwargs = self._value(arm.env_kwargs)
         return Arm(
-            arm.label,
-            arm.environment,
-            env_kwargs,
-            self._time_limit(arm, env_kwargs),
-            self._plugin(arm.algorithm, ALGORITHMS, make_algorithm),
-            self._plugin(arm.scheme, SCHEMES, make_scheme),
-            arm.num_agents,
-            self._channel(arm.uplink),
-            self._channel(arm.downlink),
+            label=arm.label,
+            environment=arm.environment,
+            env_kwargs=env_kwargs,
+            time_limit=self._time_limit(arm, env_kwargs),
+            algorithm=self._plugin(arm.algorithm, ALGORITHMS, make_algorithm),
+            scheme=self._plugin(arm.scheme, SCHEMES, make_scheme),
+            num_agents=arm.num_agents,
+            uplink=self._channel(arm.uplink),
+            downlink=self._channel(arm.downlink),
         )
 
-    def _time_limit(self, arm: _Arm, env_kwargs: Any) -> int:
+    def _time_limit(self, arm: ArmSettings, env_kwargs: Any) -> int:
         try:
             return time_limit(arm.environment, env_kwargs, arm.time_limit)
         except UnknownNameError as error:
@@ -131,7 +138,7 @@ class _Maker:
         settings = dict(described)
         reference = str(settings.pop("class", None))
         if not is_registered(reference, group):
-            check_allowed(self._store, reference, self._allow)
+            _check_allowed(self._store, reference, self._allow)
         return make(reference, self._value(settings))
 
     def _value(self, value: Any) -> Any:
@@ -141,7 +148,7 @@ class _Maker:
         if isinstance(value, str) and value in _NOT_FINITE:
             return float(value)
         if not isinstance(value, dict):
-            check_allowed(self._store, value, self._allow)
+            _check_allowed(self._store, value, self._allow)
             return value
         settings = {k: self._value(item) for k, item in value.items() if k != "class"}
         if "class" not in value:
@@ -156,7 +163,7 @@ class _Maker:
         for group in (ALGORITHMS, SCHEMES):
             if is_registered(reference, group):
                 return find(reference, group)
-        check_allowed(self._store, reference, self._allow)
+        _check_allowed(self._store, reference, self._allow)
         return find(reference, SCHEMES)
 
 
@@ -170,7 +177,7 @@ def _channel_classes() -> dict[str, type[Any]]:
     }
 
 
-def check_allowed(store: Store, settings: Any, allow: Collection[str]) -> None:
+def _check_allowed(store: Store, settings: Any, allow: Collection[str]) -> None:
     """Refuses every ``module:Name`` in settings that the caller does not allow.
 
     Raises:
@@ -180,7 +187,7 @@ def check_allowed(store: Store, settings: Any, allow: Collection[str]) -> None:
         settings = list(settings.values())
     if isinstance(settings, (list, tuple)):
         for setting in settings:
-            check_allowed(store, setting, allow)
+            _check_allowed(store, setting, allow)
     elif isinstance(settings, str) and ":" in settings and settings not in allow:
         raise CannotRerunError(
             f"{store.manifest_path} names {shown(settings)!r}, which no installed "

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from commenv.channel import HEADER_SIZE
 from commenv.errors import ResultsError
-from commenv.snapshots import Resumable, Snapshot, array_of, check_within
+from commenv.snapshots import Resumable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -104,23 +104,6 @@ class SentSizes(Resumable):
         columns["label"] = np.full(len(order), self._label)
         columns["header"] = np.full(len(order), HEADER_SIZE)
         return pa.table({name: columns[name] for name in SIZE_COLUMNS})
-
-    def restore(self, snapshot: Snapshot) -> None:
-        """Goes on behind the trials that had stopped.
-
-        Raises:
-            ResultsError: It is no snapshot of such trials' histograms.
-        """
-        super().restore(snapshot)
-        for row in self._rows:
-            if not isinstance(row, dict) or row.keys() != set(_COUNTED):
-                raise ResultsError("a snapshot has no histogram of sizes")
-            length = len(row["trial"])
-            for name in _COUNTED:
-                check_within(array_of(row[name], name, np.int64, length), name)
-            check_within(row["direction"], "direction", 0, len(DIRECTIONS) - 1)
-            if not np.isin(row["trial"], self._trials).all():
-                raise ResultsError("a snapshot has sizes of another block's trials")
 
     def _add(
         self,

@@ -13,11 +13,12 @@ from the blocks that it has. Nothing in the folder that leads out of it is follo
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from commenv.errors import ResultsError
 from commenv.study.spec import Study
@@ -39,13 +40,13 @@ from commenv.study.storage.manifest import (
     Manifest,
     brief,
     check_same,
-    differences,
     packed_manifest,
 )
 from commenv.study.storage.names import arm_folder, block_name
 from commenv.study.storage.provenance import software
 from commenv.study.storage.safe_files import listed
 from commenv.study.storage.safe_parquet import packed_table
+from commenv.study.storage.schema import StudySettings
 from commenv.study.storage.stored_block import ENDINGS, StoredBlock
 from commenv.study.storage.stored_study import StoredStudy
 from commenv.study.storage.weights import Memory, packed
@@ -89,24 +90,24 @@ class Store(StoredStudy):
         planning = [
             arm.label for arm in study.arms if arm.algorithm.plans or arm.scheme.plans
         ]
-        described = study.describe()
-        return self._begin(described, optima, software(), ranges or {}, planning)
+        settings = StudySettings.of(study)
+        return self._begin(settings, optima, software(), ranges or {}, planning)
 
-    def begin_as(self, described: dict[str, Any], like: Manifest) -> Manifest:
-        """Makes the folder for a study that is described already, or finds it begun.
+    def begin_as(self, settings: StudySettings, like: Manifest) -> Manifest:
+        """Makes the folder for a study of these settings, or finds it begun.
 
         Args:
-            described: As :meth:`Study.describe` gives it.
+            settings: The study's.
             like: Holds all that a manifest says beside it.
 
         Raises:
             ResultsError: As :meth:`begin` does.
         """
-        return self._begin(described, like.optima, like.software, like.ranges, ())
+        return self._begin(settings, like.optima, like.software, like.ranges, ())
 
     def _begin(
         self,
-        described: dict[str, Any],
+        settings: StudySettings,
         optima: dict[str, float | None],
         by: dict[str, str],
         ranges: dict[str, dict[str, Bounds]],
@@ -115,23 +116,23 @@ class Store(StoredStudy):
         with usable(self.directory):
             if self._is_new():
                 self.directory.mkdir(parents=True, exist_ok=True)
-                data = packed_manifest(described, optima, by, ranges)
+                data = packed_manifest(settings, optima, by, ranges)
                 write_atomically(self.manifest_path, data)
-            self._grow(described, planning)
+            self._grow(settings, planning)
             manifest = self.manifest()
-            check_same(self.directory, manifest.study, described)
+            check_same(self.directory, manifest.study, settings)
             self.tidy()
         return manifest
 
-    def _grow(self, described: dict[str, Any], planning: Sequence[str]) -> None:
+    def _grow(self, settings: StudySettings, planning: Sequence[str]) -> None:
         """Takes up that a study is to have more trials or rounds than before.
 
         Raises:
             ResultsError: Fewer, or more rounds for arms that plan with their number.
         """
         old = self.manifest()
-        asked = {name: described[name] for name in GROWING}
-        had = {name: old.study[name] for name in GROWING}
+        asked = {name: getattr(settings, name) for name in GROWING}
+        had = {name: getattr(old.study, name) for name in GROWING}
         if asked == had:
             return
         for name, unit in zip(GROWING, ("trials", "rounds"), strict=True):
@@ -140,7 +141,8 @@ class Store(StoredStudy):
                     f"{self.directory} is a study of {had[name]} {unit}; their number "
                     "is a total, so give as many or more, or choose another folder"
                 )
-        if differences(old.study | asked, json.loads(json.dumps(described))):
+        grown = msgspec.structs.replace(old.study, **asked)
+        if grown != settings:
             return
         if planning and asked["num_episodes"] > had["num_episodes"]:
             raise ResultsError(
@@ -148,7 +150,7 @@ class Store(StoredStudy):
                 f"what {planning[0]} does in a round depends on how many are planned, "
                 "so it gets no more; choose another folder"
             )
-        data = packed_manifest(old.study | asked, old.optima, old.software, old.ranges)
+        data = packed_manifest(grown, old.optima, old.software, old.ranges)
         self.check_ours()
         write_atomically(self.manifest_path, data)
         self._manifest = None
@@ -160,7 +162,7 @@ class Store(StoredStudy):
         """
         if name != "num_episodes" or self.checkpoints.paths():
             return False
-        arms = range(len(self.manifest().study["arms"]))
+        arms = range(len(self.manifest().study.arms))
         blocks = (self.block(path) for arm in arms for path in self.block_paths(arm))
         return all(block.seal.rounds <= asked for block in blocks)
 

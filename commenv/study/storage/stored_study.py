@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from msgspec import convert
-
 from commenv.checks import path_of
 from commenv.errors import MissingExtraError, ResultsError
 from commenv.study.storage.checksums import Digest
@@ -15,7 +13,6 @@ from commenv.study.storage.files import usable
 from commenv.study.storage.frame import validate
 from commenv.study.storage.manifest import (
     Manifest,
-    Settings,
     digest_of_settings,
     read_manifest,
 )
@@ -62,7 +59,7 @@ class StoredStudy:
             )
         if self._manifest is None:
             self._settings = digest_of_settings(manifest)
-            self._rounds = convert(manifest.study, Settings).num_episodes
+            self._rounds = manifest.study.num_episodes
         self._manifest = found
         return manifest
 
@@ -73,7 +70,7 @@ class StoredStudy:
         Raises:
             ResultsError: The manifest is damaged.
         """
-        return convert(self.manifest().study, Settings).trials
+        return self.manifest().study.trials
 
     @property
     def rounds(self) -> int:
@@ -100,7 +97,7 @@ class StoredStudy:
         with usable(self.directory):
             if not self.manifest_path.exists():
                 return []
-        return [arm["label"] for arm in self.manifest().study["arms"]]
+        return self.manifest().study.labels
 
     def finished(self, arm: int) -> set[int]:
         """The trials of an arm that are there with all rounds, as they were written.
@@ -166,10 +163,9 @@ class StoredStudy:
         except ImportError as error:
             raise MissingExtraError("reading results", "study") from error
         parts = []
-        for arm, described in enumerate(self.manifest().study["arms"]):
+        for arm, label in enumerate(self.manifest().study.labels):
             blocks = [
-                self._read_labelled(path, described["label"])
-                for path in self.block_paths(arm)
+                self._read_labelled(path, label) for path in self.block_paths(arm)
             ]
             if blocks:
                 joined = blocks[0]
@@ -201,7 +197,7 @@ class StoredStudy:
         import pandas as pd
 
         parts = []
-        for arm in range(len(self.manifest().study["arms"])):
+        for arm in range(len(self.manifest().study.arms)):
             known: set[int] = set()
             for path in self.block_paths(arm):
                 block = self.block(path)
@@ -221,10 +217,10 @@ class StoredStudy:
             ResultsError: A block's checksums are missing or damaged.
         """
         found = {}
-        for arm, described in enumerate(self.manifest().study["arms"]):
+        for arm, label in enumerate(self.manifest().study.labels):
             blocks = map(self.block, self.block_paths(arm))
             if trials := {trial for block in blocks for trial in block.seal.pruned}:
-                found[described["label"]] = sorted(trials)
+                found[label] = sorted(trials)
         return found
 
     def _empty(self) -> ResultsError:

@@ -17,10 +17,10 @@ from commenv.study.arm import Arm
 from commenv.study.execution.build import world_of
 from commenv.study.execution.progress import Progress
 from commenv.study.spec import Study
-from commenv.study.storage.manifest import Settings
 from commenv.study.storage.names import words_for
 from commenv.study.storage.provenance import software, unlike
 from commenv.study.storage.reconstruction import study_of
+from commenv.study.storage.schema import StudySettings
 from commenv.study.storage.store import Store
 from commenv.study.storage.stored_block import StoredBlock
 from commenv.study.verification.invariants import unbalanced
@@ -124,7 +124,7 @@ def of_checkpoints(store: Store) -> Check | None:
     return Check("checkpoints", text, tuple(problems), tuple(notes)) if paths else None
 
 
-def of_ledgers(blocks: Sequence[Block], settings: Settings) -> Check:
+def of_ledgers(blocks: Sequence[Block], settings: StudySettings) -> Check:
     """Whether the tables and the sizes of messages add up, trial by trial."""
     problems, notes, trials = [], [], 0
     for block in blocks:

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-import msgspec
 import numpy as np
 
 from commenv.errors import ResultsError, UnknownNameError
 from commenv.seeds import integer_seed
 from commenv.study.storage.extra import check_extra
-from commenv.study.storage.manifest import Settings
 from commenv.study.storage.names import trials_in
+from commenv.study.storage.schema import StudySettings
 from commenv.study.storage.store import Store
 from commenv.study.verification.checks import (
     Block,
@@ -118,13 +117,7 @@ def verify(
         raise ValueError("block, seed and every exclude each other; give one of them")
     seed = None if seed is None else integer_seed(seed)
     store = Store(directory)
-    try:
-        settings = msgspec.convert(store.manifest().study, Settings)
-    except msgspec.ValidationError as error:
-        raise ResultsError(
-            f"{store.manifest_path} is damaged ({error}); restore it, or run the study "
-            "into a new folder"
-        ) from None
+    settings = store.manifest().study
     blocks, odd = _blocks(store, settings)
     begun = of_checkpoints(store)
     if not blocks and not odd.problems and begun is None:
@@ -141,7 +134,7 @@ def verify(
     return Verification(Path(directory), tuple(checks))
 
 
-def _blocks(store: Store, settings: Settings) -> tuple[list[Block], Check]:
+def _blocks(store: Store, settings: StudySettings) -> tuple[list[Block], Check]:
     """The blocks, and what has the name of one and is none as problems."""
     blocks, problems, notes = [], [], []
     for arm, one in enumerate(settings.arms):

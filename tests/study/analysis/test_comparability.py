@@ -14,6 +14,7 @@ from commenv.study.analysis.comparability import (
 )
 from commenv.study.product import arms
 from commenv.study.spec import Study
+from commenv.study.storage.schema import StudySettings
 from tests.study.studies import built
 
 pd = pytest.importorskip("pandas")
@@ -25,7 +26,9 @@ def settings(
     environment="SimpleGrid-v0", algorithm="dql", given=None, software=(), **study
 ):
     made = built(environment, algorithm, settings=given, **study)
-    (found,) = settings_of_study(made.describe(), SOFTWARE | dict(software)).values()
+    (found,) = settings_of_study(
+        StudySettings.of(made), SOFTWARE | dict(software)
+    ).values()
     return found
 
 
@@ -81,7 +84,7 @@ def test_a_budget_is_named_with_what_it_limits():
 
 def test_the_time_limit_is_a_setting():
     limited = Study(arms("SimpleGrid-v0", "dql", max_episode_steps=50))
-    (found,) = settings_of_study(limited.describe(), SOFTWARE).values()
+    (found,) = settings_of_study(StudySettings.of(limited), SOFTWARE).values()
     assert unlike(BASE, found) == ["time limit (200 and 50)"]
 
 
@@ -129,9 +132,9 @@ def test_a_frame_alone_tells_of_its_environment():
 
 
 def test_what_a_damaged_manifest_holds_is_shown_without_its_control_characters():
-    study = Study(arms("SimpleGrid-v0", "dql")).describe()
-    study["uplink"], study["stop"] = 3, "\x1b[2J" + "x" * 999
-    study["arms"][0]["env_kwargs"] = "no"
+    study = StudySettings.of(Study(arms("SimpleGrid-v0", "dql")))
+    study.stop = {"\x1b[2J" + "x" * 999: 1}
+    study.arms[0].env_kwargs = {"size": "\x1b[2J" + "x" * 999}
     (found,) = settings_of_study(study, {}).values()
     text = "".join(unlike(BASE, found))
     assert text.isprintable()

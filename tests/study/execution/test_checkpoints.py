@@ -183,8 +183,16 @@ def test_every_flipped_bit_and_every_cut_is_noticed():
 
 
 def sealed(body):
-    """A forged file: anything at all behind a checksum that is right."""
+    """A file of anything at all behind a checksum that is right."""
     return b"commenv-state-1\n" + hashlib.sha256(body).digest() + body
+
+
+def test_an_array_that_stands_in_two_places_is_refused():
+    data = packed({"x": np.arange(3), "y": np.arange(4)})
+    body = data[48:].replace(b"\xa11", b"\xa10")  # the second name is the first
+    assert body != data[48:]
+    with pytest.raises(ResultsError, match="refers to"):
+        unpacked(sealed(body))
 
 
 def safetensors(tree, shape=None, extra=b""):
@@ -204,7 +212,7 @@ def reference(*parts):
     return msgspec.msgpack.encode({"x": msgspec.msgpack.Ext(1, content)})
 
 
-FORGED = {
+MALFORMED = {
     "empty": b"",
     "no length": b"\0" * 7,
     "endless header": struct.pack("<Q", 2**62) + b"{}",
@@ -229,7 +237,7 @@ FORGED = {
 }
 
 
-@pytest.mark.parametrize("name", FORGED)
-def test_a_forged_file_is_an_error_of_ours(name):
+@pytest.mark.parametrize("name", MALFORMED)
+def test_a_malformed_file_is_an_error_of_ours(name):
     with pytest.raises(ResultsError):
-        unpacked(sealed(FORGED[name]))
+        unpacked(sealed(MALFORMED[name]))

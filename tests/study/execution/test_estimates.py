@@ -8,6 +8,7 @@ from commenv.cli import main
 from commenv.study import Estimate, estimate
 from commenv.study.execution import estimates
 from commenv.study.runner import execute
+from commenv.study.storage.schema import StudySettings
 from tests.cli.command_line import call, refused
 from tests.study.studies import built
 
@@ -57,7 +58,7 @@ def test_more_trials_and_arms_take_longer_and_workers_share_them(monkeypatch):
     def found(alphas=1, **how):
         settings = [{"alpha": (n + 1) / alphas} for n in range(alphas)]
         study = built("SimpleGrid-v0", "dql", None, settings, **size)
-        room = len(manifest(study.describe(), {}, {}, {}))
+        room = len(manifest(StudySettings.of(study), {}, {}, {}))
         one = estimate(study, **how)
         return one.seconds, one.bytes - room
 

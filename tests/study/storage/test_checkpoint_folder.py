@@ -4,6 +4,7 @@ import dataclasses
 import logging
 from pathlib import Path
 
+import numpy as np
 import pytest
 from commenv_baselines.dql import DQL, QLearner
 
@@ -12,6 +13,7 @@ from commenv.errors import ResultsError
 from commenv.learning.plugins import reference_of
 from commenv.study import verify
 from commenv.study.storage.checkpoint import packed, unpacked
+from commenv.study.storage.checkpoint_folder import CheckpointFolder
 
 pytest.importorskip("pyarrow")
 pytest.importorskip("safetensors")
@@ -143,7 +145,15 @@ def test_a_checkpoint_of_something_else_is_not_used(
     assert "of another version of commenv, or of another study" in caplog.text
 
 
-def test_a_checkpoint_that_cannot_be_this_blocks_is_an_error(tmp_path: Path):
+def test_what_a_file_is_about_may_be_anything(tmp_path: Path):
+    (tmp_path / "manifest.json").touch()
+    folder = CheckpointFolder(tmp_path)
+    for about in (np.arange(3), {"x": np.arange(3)}, None, [1]):
+        folder.write(0, "x", range(2), packed({"about": about, "state": {}}))
+        assert folder.read(0, "x", range(2), {"x": "1"}) is None
+
+
+def test_a_checkpoint_that_lacks_a_component_is_an_error(tmp_path: Path):
     out = tmp_path / "out"
     halted(out, after=3)
     (path,) = out.glob("checkpoints/*/*")
