@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from commenv.envs.batch import check_counts
 from commenv.envs.batched import BatchedEnv, BatchedStep
 from commenv.envs.cart_pole_dynamics import (
     Compiled,
+    CompiledLater,
     Constants,
     Decide,
     accelerations,
@@ -28,12 +28,6 @@ __all__ = ["CartPoleBatch"]
 _STATE_SIZE = 4
 _NUM_ACTIONS = 2
 _WORTH_PICKING = 0.6  # active rows are moved alone if they are less than this share
-# Compiled, a step takes less time by some 15 microseconds, and 30 nanoseconds for each
-# instance. To load Numba takes most of a second, and to load code of this package, once
-# it is there, up to a tenth of one.
-_AS_MANY_AS_A_CALL = 500
-_WORTH_LOADING_NUMBA = 25_000_000
-_WORTH_LOADING_CODE = 3_000_000
 
 
 class CartPoleBatch(BatchedEnv):
@@ -102,7 +96,7 @@ class CartPoleBatch(BatchedEnv):
         self._numbers = Constants.of(self._world)
         self._constants = self._numbers.as_arrays()
         self._forces = np.array([-self._numbers.force, self._numbers.force])
-        self._steps = 0  # so far, until steps are compiled: -1 from then on
+        self._compiled = CompiledLater(num_envs)
         self._states = np.zeros((_STATE_SIZE, num_envs))
         self._elapsed = np.zeros(num_envs, dtype=np.int64)
         self._longest = 0  # no instance's episode is longer so far
@@ -330,27 +324,6 @@ class CartPoleBatch(BatchedEnv):
         changes *= self._constants.tau
         changes += states
         return changes
-
-    def _compiled(self) -> Compiled | None:
-        """The compiled form, once it is worth its loading, where Numba is installed.
-
-        Both forms give the same bits, so nobody sees when the one takes over.
-        """
-        if self._steps < 0:
-            return compiled_dynamics()
-        self._steps += 1
-        steps = self._steps * (self.num_envs + _AS_MANY_AS_A_CALL)
-        if steps < _WORTH_LOADING_CODE:
-            return None
-        if steps < _WORTH_LOADING_NUMBA and "numba" not in sys.modules:
-            return None
-        try:
-            compiled_dynamics()
-        except ImportError:
-            self._steps = 0  # it asks again after as many steps
-            return None
-        self._steps = -1
-        return compiled_dynamics()
 
     def _begin_compiled(
         self,

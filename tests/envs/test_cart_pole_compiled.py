@@ -10,7 +10,7 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode
 
 from commenv.compiling import compiled
-from commenv.envs import CartPoleBatch, cart_pole
+from commenv.envs import CartPoleBatch, cart_pole_dynamics
 from commenv.envs.cart_pole_dynamics import compiled_dynamics
 from commenv.errors import NotResetError
 from commenv.rng import Draws, GeneratorUniforms
@@ -32,10 +32,10 @@ def compile_after(monkeypatch):
     """Says after how many steps of a batch steps are compiled; None: never."""
 
     def after(steps, num_envs=0):
-        calls = cart_pole._AS_MANY_AS_A_CALL + num_envs
+        calls = cart_pole_dynamics._AS_MANY_AS_A_CALL + num_envs
         worth = sys.maxsize if steps is None else (steps + 1) * calls
-        monkeypatch.setattr(cart_pole, "_WORTH_LOADING_CODE", worth)
-        monkeypatch.setattr(cart_pole, "_WORTH_LOADING_NUMBA", worth)
+        monkeypatch.setattr(cart_pole_dynamics, "_WORTH_LOADING_CODE", worth)
+        monkeypatch.setattr(cart_pole_dynamics, "_WORTH_LOADING_NUMBA", worth)
 
     return after
 
@@ -56,7 +56,7 @@ def assert_equal_bits(ours, theirs):
 
 
 def is_compiled(batch):
-    return batch._steps < 0
+    return batch._compiled.steps < 0
 
 
 def started(num_envs, seed, episode=0, **kwargs):
