@@ -87,7 +87,7 @@ def rounds_on(mdp, algorithm, limit, versions_of):
         observations, _ = env.reset(seed=11 if episode == 0 else None)
         agents.begin(episode)
         agents.receive_versions(versions_of(episode, dtype))
-        agents.play(env, observations)
+        agents.play(env.instances, observations)
         messages, signals = agents.candidates()
         metrics = env.metrics
         seen += [messages.records, messages.counts]
@@ -214,11 +214,11 @@ def test_who_watches_sees_every_step():
 
     mdp = TabularMDP.from_env(gym.make("SimpleGrid-v0"))
     env = ChannelEnv(TabularBatch(mdp, 15, 5), TRIALS, AGENTS)
-    env.observer = Watcher()
+    env.instances.observer = Watcher()
     observations, _ = env.reset(seed=0)
     agents = DQL().agents(problem_on(mdp))
     agents.begin(0)
-    agents.play(env, observations)
+    agents.play(env.instances, observations)
     assert seen == [15] * 5
 
 
