@@ -77,7 +77,7 @@ _ROOMS = {
         "Messages",
         "Unit",
     ),
-    "draws": ("Draws",),
+    "rng": ("Draws",),
     "envs": ("TabularMDP",),
     "multiagent": ("CommunicationBudget", "parallel_env"),
     "study": (

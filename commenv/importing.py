@@ -11,7 +11,9 @@ from importlib.metadata import EntryPoint, distributions
 from types import ModuleType
 from typing import Any
 
-__all__ = ["import_named", "imported", "registered", "search"]
+from commenv.errors import PluginError
+
+__all__ = ["check_unclaimed", "import_named", "imported", "registered", "search"]
 
 _only_modules: set[str] = set()
 
@@ -28,6 +30,29 @@ def search(folder: str) -> None:
 
 def registered(group: str) -> tuple[EntryPoint, ...]:
     """The entry points of a group that installed packages have, each name once."""
+    return tuple(entries[0] for entries in _claims(group).values())
+
+
+def check_unclaimed(entry: EntryPoint) -> None:
+    """Refuses a name that several packages have registered in one group.
+
+    Raises:
+        PluginError: They have; the message names them.
+    """
+    entries = _claims(entry.group).get(entry.name, ())
+    if len(entries) > 1:
+        owners = " and ".join(
+            repr(one.dist.name) if one.dist is not None else "an unknown package"
+            for one in entries
+        )
+        raise PluginError(
+            f"{entry.name!r} is registered in {entry.group} by the packages {owners}; "
+            "uninstall one of them, or name what you mean as module:Name"
+        )
+
+
+def _claims(group: str) -> dict[str, tuple[EntryPoint, ...]]:
+    """The entry points of a group by name; a name of several packages has several."""
     folders = tuple(path for path in sys.path if path not in _only_modules)
     return _registered(group, folders, tuple(_changed_at(folders)))
 
@@ -35,16 +60,16 @@ def registered(group: str) -> tuple[EntryPoint, ...]:
 @lru_cache(maxsize=16)
 def _registered(
     group: str, folders: tuple[str, ...], changed: tuple[int, ...]
-) -> tuple[EntryPoint, ...]:
+) -> dict[str, tuple[EntryPoint, ...]]:
     seen: set[str] = set()
-    found: dict[str, EntryPoint] = {}
+    found: dict[str, tuple[EntryPoint, ...]] = {}
     for distribution in distributions(path=list(folders)):
         name = str(distribution.metadata["Name"]).lower().replace("-", "_")
         if name not in seen:  # an earlier folder hides a later one
             seen.add(name)
             for entry in distribution.entry_points.select(group=group):
-                found.setdefault(entry.name, entry)
-    return tuple(found.values())
+                found[entry.name] = (*found.get(entry.name, ()), entry)
+    return found
 
 
 def _changed_at(folders: Iterable[str]) -> Iterable[int]:

@@ -145,8 +145,8 @@ def test_a_broken_codec_is_caught(codec, words):
 
 class Negative(PerfectLink):
     def carry(self, sending, state, draws):
-        passage, _ = super().carry(sending, state, draws)
-        return passage._replace(wait=passage.wait - 1), state
+        transit, _ = super().carry(sending, state, draws)
+        return transit._replace(delay=np.full(len(sending.links), -1)), state
 
 
 class Counting(PerfectLink):
@@ -173,7 +173,7 @@ class Sly(PerfectLink):
     ("link", "words"),
     [
         (0.1, "0.1 is no Link"),
-        (Negative(), "wait -1"),
+        (Negative(), "delays messages by -1"),
         (Counting(), "in place; return a new one"),
         (Crowded(), "alone|looks at other links"),
         (Sly(), "distorts = False"),

@@ -18,6 +18,7 @@ from commenv.importing import import_named, imported
 from commenv.learning.plugins import ALGORITHMS, SCHEMES, find, plugin_names
 from commenv.registration import env_ids, parallel_ids, plain_ids, shared_ids
 from commenv.study.cost import PROFILES
+from commenv.study.reproduction import find_reproduction, reproduction_names
 
 __all__ = ["explained", "overview"]
 
@@ -177,6 +178,11 @@ def _parallel_settings(env_id: str) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if name != "env_id"}
 
 
+def _reproduction(name: str) -> _Entry:
+    found = find_reproduction(name)
+    return _Entry(_doc(found), dict, (f"figures: {', '.join(found.figures)}",))
+
+
 def _plugins(noun: str, group: str, option: str) -> _Kind:
     return _Kind(
         noun,
@@ -241,5 +247,12 @@ _KINDS = (
         "cost profiles (show --link, and every FILE.csv)",
         PROFILES,
         "settings, as in --link {name},{setting}:",
+    ),
+    _Kind(
+        "reproduction",
+        "reproductions (reproduce --reproduction, and every module:name)",
+        reproduction_names,
+        _reproduction,
+        "settings:",
     ),
 )

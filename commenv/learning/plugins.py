@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from commenv.errors import PluginError, UnknownNameError, shown
-from commenv.importing import import_named, registered
+from commenv.importing import check_unclaimed, import_named, registered
 from commenv.learning.algorithm import Algorithm
 from commenv.learning.scheme import Scheme
 from commenv.settings import with_settings
@@ -150,6 +150,7 @@ def _a(noun: str) -> str:
 
 def _loaded(entry: EntryPoint, group: str) -> type[Any]:
     """The class behind an entry point."""
+    check_unclaimed(entry)
     base = _BASES[group]
     package = entry.dist.name if entry.dist is not None else "an unknown package"
     what = f"{base.__name__.lower()} {entry.name!r} of the package {package!r}"

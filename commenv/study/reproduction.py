@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from commenv.errors import PluginError, UnknownNameError, shown
-from commenv.importing import imported, registered
+from commenv.importing import check_unclaimed, imported, registered
 
 if TYPE_CHECKING:
     from commenv.study.analysis.claims import Verdict
@@ -107,6 +107,7 @@ def find_reproduction(reference: str | None = None) -> Reproduction:
         return _checked(imported(reference, "reproduction"), repr(reference))
     for entry in registered(REPRODUCTIONS):
         if entry.name == reference:
+            check_unclaimed(entry)
             package = entry.dist.name if entry.dist is not None else "unknown"
             what = f"{reference!r} of the package {package!r}"
             try:

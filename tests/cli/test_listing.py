@@ -48,6 +48,7 @@ def names_of(title):
         ("links", ["loss", "burst", "rate", "delay", "noise", "bit-errors"]),
         ("budgets", ["budget"]),
         ("cost profiles", ["lora", "lte", "wifi"]),
+        ("reproductions", ["thesis"]),
     ],
 )
 def test_everything_is_listed_with_a_line_of_its_own_and_can_be_explained(title, some):

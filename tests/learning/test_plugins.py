@@ -123,3 +123,18 @@ def test_a_broken_package_stops_nobody_else(broken, capsys, caplog):
     assert "cost profiles" in said
     assert main(["list", "bad"]) == 1
     assert "half-done" in capsys.readouterr().err
+
+
+def test_a_name_of_two_packages_is_refused_and_both_are_named(tmp_path, monkeypatch):
+    for package in ("one", "other"):
+        info = tmp_path / f"{package}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\n")
+        value = "commenv.learning.schemes:Always"
+        (info / "entry_points.txt").write_text(f"[{SCHEMES}]\nshared = {value}\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    words = r"'shared' is registered .*; uninstall one of them"
+    with pytest.raises(PluginError, match=words):
+        find("shared", SCHEMES)
+    assert "shared" not in [name for name, _ in usable_plugins(SCHEMES)]
+    assert "always" in [name for name, _ in usable_plugins(SCHEMES)]

@@ -52,11 +52,11 @@ def frame_of(given):
 @pytest.mark.parametrize("downlink", EVERY.values(), ids=EVERY)
 def test_it_is_the_mean_over_agents_of_what_each_holds(downlink):
     given = study(downlink)
-    env, rounds, evaluator = rounds_of(given, given.arms[0], range(3), None)
-    mdp = env.world.mdp
+    rounds, evaluator = rounds_of(given, given.arms[0], range(3), None)
+    mdp = rounds.env.instances.world.mdp
     found = []
     for episode, _ in enumerate(rounds.play(8)):
-        held = env.receive_broadcast()["q"]  # of each agent by itself
+        held = rounds.star.receive_broadcast()["q"]  # of each agent by itself
         policies = greedy_policy(held.reshape(-1, *held.shape[2:]))
         values = mdp.start_value(mdp.finite_horizon_values(policies, given.gamma, 20))
         expected = values.reshape(3, 4).mean(axis=1)
@@ -70,8 +70,8 @@ def test_it_is_the_mean_over_agents_of_what_each_holds(downlink):
 def test_agents_whom_nothing_reaches_hold_what_they_began_with():
     given = study(Channel(link=BernoulliLoss(1.0)), num_episodes=40)
     frame = frame_of(given)
-    env, *_ = rounds_of(given, given.arms[0], [0], None)
-    mdp = env.world.mdp
+    rounds, _ = rounds_of(given, given.arms[0], [0], None)
+    mdp = rounds.env.instances.world.mdp
     uniform = np.full((1, mdp.num_states, mdp.num_actions), 1 / mdp.num_actions)
     value = mdp.start_value(mdp.finite_horizon_values(uniform, given.gamma, 20))
     np.testing.assert_allclose(frame["held_evaluation"], value[0])
@@ -82,7 +82,7 @@ def test_played_evaluations_play_what_agents_hold():
     lost = Channel(link=BernoulliLoss(1.0))
     given = study(lost, "commenv/CartPole-v1", "es")
     held = frame_of(given)["held_evaluation"]
-    _, rounds, evaluator = rounds_of(given, given.arms[0], range(3), None)
+    rounds, evaluator = rounds_of(given, given.arms[0], range(3), None)
     start = rounds.learner.policy()  # before anything was learned
     expected = [evaluator.policy_values(start, episode) for episode in range(8)]
     np.testing.assert_array_equal(held, np.transpose(expected).ravel())
