@@ -10,12 +10,7 @@ from numpy.typing import NDArray
 from commenv.channel.codec import Encoded, Identity
 from commenv.channel.coding import Packets
 from commenv.channel.ledger import Fate
-from commenv.channel.message import (
-    FREE_FORM_SCHEMA,
-    FreeForm,
-    Messages,
-    schema_of,
-)
+from commenv.channel.message import FREE_FORM_SCHEMA, FreeForm, Messages, schema_of
 from commenv.channel.state import NetworkState
 from commenv.channel.wire import HEADER
 from commenv.channel.wiring import Receipt
@@ -180,8 +175,10 @@ class Network(NetworkState):
             encoder.number_all(clock)
         try:
             encoded = encoder.encode(messages)
-            packets = self._packets(encoded, encoder.sequence, encoder.dtype, leaving)
-            self._gate.check(packets, *self._charged(encoded, packets), clock)
+            if strict:
+                numbers, dtype = encoder.sequence, encoder.dtype
+                packets = self._packets(encoded, numbers, dtype, leaving)
+                self._gate.check(packets, *self._charged(encoded, packets), clock)
         except BudgetExceededError as error:
             self._wiring.blame(error)
             raise

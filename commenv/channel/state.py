@@ -13,9 +13,7 @@ from commenv.channel.coding import Decoder, Delivered, Encoder
 from commenv.channel.delivered import free_form_of, received
 from commenv.channel.gate import Gate
 from commenv.channel.ledger import Ledger
-from commenv.channel.message import (
-    Received,
-)
+from commenv.channel.message import Received
 from commenv.channel.meter import Left
 from commenv.channel.owner import Owner
 from commenv.channel.transport import Transport

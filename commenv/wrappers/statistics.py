@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -135,7 +136,7 @@ class EpisodeStatistics(Resumable):
     def restore(self, snapshot: Snapshot) -> None:
         """Counts on from there."""
         for name in _COUNTED:
-            setattr(self, name, snapshot[name])
+            setattr(self, name, copy(snapshot[name]))  # it goes on in place
 
     def metrics(
         self, shape: tuple[int, int], up: Traffic | None, down: Traffic | None
