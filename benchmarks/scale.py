@@ -111,14 +111,14 @@ def rounds_of(env: Any, episodes: int) -> Any:
     from commenv.learning import Always, ExactEvaluator, Problem, Rounds
     from commenv.rng import Draws
 
-    mdp, limit = env.world.mdp, env.world.max_episode_steps
+    mdp, limit = env.instances.world.mdp, env.instances.world.max_episode_steps
     problem = Problem(
         draws=Draws(0, [0], env.shape[1]),
         observation_space=env.single_observation_space,
         action_space=env.single_action_space,
-        gamma=env.gamma,
+        gamma=env.instances.gamma,
         num_episodes=episodes,
-        evaluator=ExactEvaluator(mdp, env.gamma, limit, 1),
+        evaluator=ExactEvaluator(mdp, env.instances.gamma, limit, 1),
         mdp=mdp,
     )
     dql = DQL()
@@ -154,7 +154,7 @@ def nested_json(trials: int, episodes: int) -> dict:
                 steps[episode][row].append(one)
 
     env = commenv.batched_env(WORLD, 1, 5)
-    env.observer = Notes()
+    env.instances.observer = Notes()
     for _ in rounds_of(env, episodes).play(episodes):
         pass
     return {"disk": trials * len(json.dumps(steps))}
