@@ -110,7 +110,7 @@ class Encoder(Resumable):
         self._wiring = wiring
         self._everyone = np.arange(len(self.sequence))
         self._begun = False
-        self._most = 0  # no number is larger
+        self._most = 0  # an upper bound on the sequence numbers
         self._pending: Memory | None = None  # of messages without a receipt yet
         self._present = np.zeros(len(self.sequence), dtype=np.bool_)
 
@@ -261,9 +261,8 @@ class Delivered(NamedTuple):
 
     Attributes:
         packets: The messages.
-        distinct: Records, one copy where messages of one record each are copies of one
-            another; None for free-form payloads, which are unpacked when somebody asks
-            for them.
+        distinct: Their records; copies of a message of one record are stored once.
+            None for free-form payloads, which are unpacked when they are asked for.
         lengths: int64, shape (m,): records of each.
         which: intp, shape (m,): which of the distinct records each message holds; None
             where there are no copies.

@@ -88,7 +88,7 @@ def mesh(
         **options: Of :class:`Network`.
     """
     count = len(names)
-    if not len(sources):  # a link that nobody uses, since there are no empty networks
+    if not len(sources):  # a network has at least one link; nobody uses it
         sources = targets = np.zeros(1, dtype=np.intp)
     pairs = (sources * count + targets).tolist()
     draws = Draws(seed, [0], pairs, owner="mesh")

@@ -193,7 +193,7 @@ class ParallelInstances(NamedStar, ParallelEnv[str, Any, Any]):
         chosen = self._chosen(actions)
         observations, rewards, terminated, truncated, _ = self._channel.step(chosen)
         star = self._channel.star
-        up = star.uplink_traffic
+        up = star.meter.traffic
         due = self._channel.instances.statistics.due(up.penalty[0])
         comm = comm_of(star.meter)
         rows = [(agent, self._rows[agent]) for agent in acted]

@@ -158,7 +158,7 @@ class SingleChannel:
         star, statistics = self._star, self._statistics
         statistics.add(reward)
         if star.priced:
-            reward -= statistics.due(float(star.uplink_traffic.penalty[0, 0]))
+            reward -= statistics.due(float(star.meter.traffic.penalty[0, 0]))
         terminated = terminated or self._cut_short
         star.tick()
         if self._allowed is None:

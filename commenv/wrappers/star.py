@@ -147,13 +147,8 @@ class Star(Resumable):
 
     @property
     def meter(self) -> Meter:
-        """Of the uplink."""
+        """Reads off what has gone up since the episode began."""
         return self._meters[0]
-
-    @property
-    def uplink_traffic(self) -> Traffic:
-        """What went up since the episode began; not to be changed."""
-        return self._meters[0].traffic
 
     def send(self, messages: Messages | FreeForm) -> Receipt:
         """Sends from the agents to their learners; see :meth:`Network.send`."""

@@ -219,7 +219,7 @@ class VectorChannel:
     ) -> NDArray[np.float64]:
         """Adds a step to the statistics; the prices that come off its rewards."""
         self._statistics.add(np.where(acts, rewards, 0.0), acts)
-        due = self._statistics.due(self._star.uplink_traffic.penalty[0])
+        due = self._statistics.due(self._star.meter.traffic.penalty[0])
         resets = ~acts & (self.autoreset_mode is AutoresetMode.NEXT_STEP)
         return np.where(resets, 0.0, due)
 
@@ -235,7 +235,7 @@ class VectorChannel:
         return beside(last, **told, **_closed(closing, ended))
 
     def _known(self) -> dict[str, NDArray[Any]]:
-        up, left = self._star.uplink_traffic, self._star.uplink.left
+        up, left = self._star.meter.traffic, self._star.uplink.left
         return {
             "sent": up.messages[0],
             "refused": up.refused[0],

@@ -183,7 +183,7 @@ class Delta(Codec):
         inner = decode_inner(self.codec, rest, fields, draws)
         if (inner.lengths != 1).any():
             raise MalformedMessage("a difference is one record")
-        with np.errstate(invalid="ignore"):  # what is no number is refused below
+        with np.errstate(invalid="ignore"):  # NaN is refused below
             others, differences = fields.split(inner.records)
         values, numbers = (
             memory[name].reshape(-1, *memory[name].shape[2:]).copy()
@@ -200,7 +200,7 @@ class Delta(Codec):
                 with np.errstate(over="ignore", invalid="ignore"):
                     differences[row] += values[link, found[0]]
             if np.isnan(differences[row]).any():
-                raise MalformedMessage(f"codec {self.name!r} read what is no number")
+                raise MalformedMessage(f"codec {self.name!r} decoded NaN")
             values[link] = np.roll(values[link], 1, axis=0)
             numbers[link] = np.roll(numbers[link], 1)
             values[link, 0], numbers[link, 0] = differences[row], incoming.sequence[row]

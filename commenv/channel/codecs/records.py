@@ -187,16 +187,14 @@ class RecordCodec(Codec):
         lengths = whole_records(incoming, size)
         data = incoming.data.reshape(-1, size)
         rest, rows = data[:, : fields.rest_size], data[:, fields.rest_size :]
-        with np.errstate(
-            over="ignore", invalid="ignore"
-        ):  # what is no number is refused
+        with np.errstate(over="ignore", invalid="ignore"):  # NaN is refused below
             numbers = self.expand(
                 np.ascontiguousarray(rows),
                 fields.count,
                 lambda: draws.uniforms(lengths, fields.count),
             )
         if np.isnan(numbers).any():
-            raise MalformedMessage(f"codec {self.name!r} read what is no number")
+            raise MalformedMessage(f"codec {self.name!r} decoded NaN")
         return Decoded(fields.join(rest, numbers), lengths, memory)
 
     def record_size(self, dtype: np.dtype[np.void]) -> int | None:

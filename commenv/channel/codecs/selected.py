@@ -182,7 +182,7 @@ class Sparse(Codec):
             _check_positions(pairs["index"][None], fields.count)
             numbers[row, pairs["index"]] = pairs["value"]
         if np.isnan(numbers).any():
-            raise MalformedMessage(f"codec {self.name!r} read what is no number")
+            raise MalformedMessage(f"codec {self.name!r} decoded NaN")
         ones = np.ones(len(numbers), dtype=np.int64)
         return Decoded(fields.join(rest, numbers), ones, memory)
 

@@ -79,7 +79,7 @@ class AdditiveNoise(_Distorting):
         """Adds noise.
 
         Raises:
-            ValueError: The codec's payloads are no numbers that noise can be added to.
+            ValueError: The codec's payloads are not numbers, so noise cannot be added.
         """
         wire = payloads.wire
         if wire is None:

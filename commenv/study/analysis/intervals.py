@@ -21,9 +21,9 @@ An interval of no width is given only where the range is a single value.
 
 How many of 14,000 samples had the true mean in their 95 % interval, and in brackets
 below and above it; the Monte Carlo error is at most .2. "One fails": paired differences
-of labels with equal means, where the named share of one's trials fails; "both": of
-both's. A dash: there is no interval. (``python -m tests.study.analysis.coverage``;
-there, too, what a failure is.)
+of labels with equal means, where the named share of one label's trials fails; "both":
+of both labels' trials. A dash means that there is no interval. The table is made, and a
+failure defined, by ``python -m tests.study.analysis.coverage``.
 
 ==========================  ================  ================  ================
 per cent, trials            10                20                100
