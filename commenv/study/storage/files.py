@@ -97,8 +97,8 @@ def unusable(folder: Path, error: OSError) -> ResultsError:
     cure = cure_of(error) or "choose a folder that you may write to"
     if error.errno in _GONE:
         cure = (
-            "it was removed or moved during the run; put it back, or remove what is "
-            "left of it, and repeat the same command"
+            "it was removed, moved or replaced during the run; put it back, or remove "
+            "what is left of it, and repeat the same command"
         )
     return ResultsError(f"cannot use {folder} ({reason_of(error)}); {cure}")
 
